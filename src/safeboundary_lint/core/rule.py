@@ -1,0 +1,157 @@
+"""What a rule is: a LibCST visitor with metadata, and the registry that selectors are resolved against."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import libcst as cst
+
+from safeboundary_lint.core.finding import Confidence, Edit, Fix, Severity, Step
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+HEADINGS = ("What it does", "Why it matters", "Example", "Instead", "Stays silent when", "Fix safety", "Known limits")
+
+
+class Status(str, enum.Enum):
+    """Stable rules are on by default, preview ones with `--preview`, opt-in ones only when selected."""
+
+    STABLE = "stable"
+    PREVIEW = "preview"
+    OPT_IN = "opt-in"
+
+
+@dataclass(slots=True)
+class Report:
+    """A finding as a rule tells it: nodes, not positions. The engine places it."""
+
+    rule: type[Rule]
+    node: cst.CSTNode
+    message: str
+    severity: Severity
+    confidence: Confidence
+    trace: tuple[tuple[cst.CSTNode, str], ...] = ()
+    fix: Fix | None = None
+
+
+class Rule(cst.CSTVisitor):
+    """Base of all rules. A subclass has metadata, a docstring under `HEADINGS`, and `visit_<Node>` methods.
+
+    The engine calls `visit_<Node>` once for each node of that type in source order, and `finish` after the
+    last one. Children are always visited: what `visit_` methods return is ignored.
+    """
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    since: ClassVar[str]
+    severity: ClassVar[Severity]
+    status: ClassVar[Status] = Status.STABLE
+    overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: from each tuple one kind (or `=word`) must be in the file
+    in_tests: ClassVar[bool] = False  # part of the default set of test files too
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__()
+        self.facts = facts
+        self.reports: list[Report] = []
+
+    def finish(self) -> None:
+        """Called once after the walk, for rules that look at a file as a whole."""
+
+    def report(
+        self,
+        node: cst.CSTNode,
+        message: str,
+        *,
+        confidence: Confidence = Confidence.HIGH,
+        severity: Severity | None = None,
+        trace: Sequence[tuple[cst.CSTNode, str]] = (),
+        fix: Fix | None = None,
+    ) -> None:
+        """Report `node`. The message names the failure in the terms of the code at hand, the trace the steps to it."""
+        self.reports.append(Report(type(self), node, message, severity or self.severity, confidence, tuple(trace), fix))
+
+    @classmethod
+    def family(cls) -> str:
+        """The folder the rule lives in: ordering, retries, acks, parsing, negotiation ..."""
+        return cls.__module__.split(".")[-2]
+
+    @classmethod
+    def page(cls) -> dict[str, str]:
+        """The docstring by heading; the summary line under the empty string."""
+        page: dict[str, list[str]] = {"": []}
+        lines = inspect.cleandoc(cls.__doc__ or "").splitlines()
+        heading = ""
+        for index, line in enumerate(lines):
+            following = lines[index + 1] if index + 1 < len(lines) else ""
+            if line in HEADINGS and set(following) == {"-"}:
+                page[heading := line] = []
+            elif not (line and set(line) == {"-"} and index and lines[index - 1] in HEADINGS):
+                page[heading].append(line)
+        return {key: "\n".join(value).strip("\n") for key, value in page.items()}
+
+    @classmethod
+    def visitors(cls) -> Iterator[tuple[str, str]]:
+        """Pairs of node type name and method name, e.g. ("Call", "visit_Call")."""
+        for name in dir(cls):
+            if name.startswith("visit_") and getattr(cst.CSTVisitor, name, None) is not getattr(cls, name):
+                node_type = name.removeprefix("visit_")
+                if hasattr(cst, node_type):
+                    yield node_type, name
+
+
+class UnknownRule(ValueError):
+    """A selector that means no rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """All rules, and what a selector means."""
+
+    rules: tuple[type[Rule], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        codes = [rule.code for rule in self.rules]
+        names = [rule.name for rule in self.rules]
+        for several in (codes, names):
+            if twice := {one for one in several if several.count(one) > 1}:
+                raise ValueError(f"rules declared twice: {sorted(twice)}")
+        object.__setattr__(self, "rules", tuple(sorted(self.rules, key=lambda rule: rule.code)))
+
+    def get(self, code_or_name: str) -> type[Rule]:
+        """The rule of a code or name, whatever its case. Raises UnknownRule."""
+        for rule in self.rules:
+            if code_or_name.upper() == rule.code or code_or_name.lower() == rule.name:
+                return rule
+        raise UnknownRule(f"no rule is called {code_or_name!r}")
+
+    def expand(self, selectors: Iterable[str]) -> frozenset[str]:
+        """Codes meant by codes, code prefixes, names, families and ALL. Raises UnknownRule for one that means none."""
+        codes: set[str] = set()
+        for selector in selectors:
+            wanted = selector.strip()
+            meant = {
+                rule.code
+                for rule in self.rules
+                if wanted == "ALL"
+                or wanted.lower() in (rule.name, rule.family())
+                or (re.fullmatch(r"SBL\d{0,3}", wanted.upper()) and rule.code.startswith(wanted.upper()))
+            }
+            if not meant:
+                raise UnknownRule(f"no rule matches {selector!r}: use a code, a prefix such as SBL3, a name, a family or ALL")
+            codes |= meant
+        return frozenset(codes)
+
+    def default(self, *, preview: bool = False, test_file: bool = False) -> frozenset[str]:
+        """Codes on by default; fewer in test files."""
+        wanted = {Status.STABLE, Status.PREVIEW} if preview else {Status.STABLE}
+        return frozenset(rule.code for rule in self.rules if rule.status in wanted and (rule.in_tests or not test_file))
+
+
+__all__ = ["HEADINGS", "Confidence", "Edit", "Fix", "Registry", "Report", "Rule", "Severity", "Status", "Step", "UnknownRule"]

@@ -1,0 +1,1 @@
+"""SBL3xx: acknowledging and making durable."""

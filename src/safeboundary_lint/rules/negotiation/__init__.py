@@ -1,0 +1,1 @@
+"""SBL5xx: fallback and downgrade."""

@@ -1,0 +1,1 @@
+"""SBL1xx: clocks and order."""

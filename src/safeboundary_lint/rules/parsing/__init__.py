@@ -1,0 +1,1 @@
+"""SBL4xx: bounded work on input."""

@@ -1,0 +1,1 @@
+"""SBL2xx: repeating and deduplicating."""
