@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import libcst as cst
 
-from safeboundary_lint.core.finding import Confidence, Edit, Fix, Severity, Step
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Step
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -54,6 +54,7 @@ class Rule(cst.CSTVisitor):
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: from each tuple one kind (or `=word`) must be in the file
+    fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 
     def __init__(self, facts: Facts) -> None:
