@@ -1,0 +1,151 @@
+"""Is everything outside the splices still read the same way?
+
+The text outside is the same by construction. That says little: in `a * b` the `a` may give way to `x + y`, a quote may
+swallow the rest of the line, a lost indent may end a loop. So both trees are laid over the characters they have in
+common, and every node that reaches beyond a splice has to be there twice, over the same characters. What a splice may do:
+
+* be anything inside itself: add, change and remove whole nodes;
+* change the type of a node by changing one of its own tokens (`finally` to `else`);
+* together with a second splice, wrap or unwrap what stands between the two (`f(` and `)`). Whoever needs a prefix alone
+  (`not x`) therefore replaces the whole of `x`, and whoever indents a block replaces the whole block.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+
+from safeboundary_lint.core.names import Names
+from safeboundary_lint.core.source import Source
+from safeboundary_lint.core.tree import Tree
+from safeboundary_lint.fixes.splice import Kept, Patch, Splice
+
+_WHITE_SPACE = (cst.BaseParenthesizableWhitespace, cst.TrailingWhitespace, cst.EmptyLine, cst.Newline)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """A node and the offsets in characters between which it stands."""
+
+    node: cst.CSTNode
+    start: int
+    end: int
+
+    @property
+    def tag(self) -> str:
+        """What has to be equal: the type, and for a comparison how many there are, because `a < b` and `a < b < c` differ."""
+        extra = f" {len(self.node.comparisons)}" if isinstance(self.node, cst.Comparison) else ""
+        return type(self.node).__name__ + extra
+
+
+class Parsed:
+    """A source with its tree. Raises libcst.ParserSyntaxError for what is not Python."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        text, self._less = source.for_parser
+        self.module = cst.parse_module(text)
+
+    @functools.cached_property
+    def placed(self) -> dict[cst.CSTNode, Placed]:
+        """Every node but white space with its place, children before parents."""
+        ranges: dict[cst.CSTNode, CodeRange] = MetadataWrapper(self.module, unsafe_skip_copy=True).resolve(PositionProvider)  # type: ignore[assignment]
+        offset = self._offset
+        return {
+            node: Placed(node, offset(place.start.line, place.start.column), offset(place.end.line, place.end.column))
+            for node, place in ranges.items()
+            if not isinstance(node, _WHITE_SPACE)
+        }
+
+    def _offset(self, line: int, column: int) -> int:
+        if line > len(self.source.starts):  # LibCST adds a last line end that is not there
+            return len(self.source.text)
+        return self.source.starts[line - 1] + column + self._less.get(line, 0)
+
+    @functools.cached_property
+    def names(self) -> Names:
+        """The names of the file and what binds them."""
+        return Names(Tree(self.module))
+
+    @functools.cached_property
+    def comments(self) -> list[Placed]:
+        """The comments in order."""
+        return [placed for placed in self.placed.values() if isinstance(placed.node, cst.Comment)]
+
+    @functools.cached_property
+    def compiles(self) -> bool:
+        """True when the running Python compiles it too: it knows rules of the language that the grammar does not."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                compile(self.source.text, "<fixed>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
+            return False
+        return True
+
+
+def same_outside(old: Parsed, new: Parsed, patch: Patch) -> bool:
+    """True when `new`, which is `old` with `patch` made, is the same tree outside the splices."""
+    before, after = Kept.before(patch), Kept.after(patch)
+    if _common_comments(old, before) != _common_comments(new, after):
+        return False
+    weight = _weights(old, patch, before)
+    points = {weight[point] for point in before.points}
+    was = _by_place(old, lambda offset: weight[before(offset)])
+    now = _by_place(new, lambda offset: weight[after(offset)])
+    for place in was.keys() | now.keys():
+        there, here = was.get(place, []), now.get(place, [])
+        if [one.tag for one in there] == [one.tag for one in here]:
+            continue
+        if place[0] in points and place[1] in points:
+            if _leaves(there) - Counter(one.tag for one in here):
+                return False
+        elif len(there) != len(here):
+            return False
+        elif any(one.tag != two.tag and not _own_token_changed(one, old, patch) for one, two in zip(there, here)):
+            return False
+    return True
+
+
+def _common_comments(parsed: Parsed, kept: Kept) -> set[tuple[int, int]]:
+    places = ((kept(comment.start), kept(comment.end)) for comment in parsed.comments)
+    return {(start, end) for start, end in places if start < end}
+
+
+def _weights(old: Parsed, patch: Patch, before: Kept) -> list[int]:
+    """For each number of kept characters how many of them are code, so that a block may end before or after a line end."""
+    code = bytearray(not character.isspace() for character in Patch.of(Splice(s.start, s.end, "") for s in patch.splices).apply(old.source.text))
+    for comment in old.comments:
+        start, end = before(comment.start), before(comment.end)
+        code[start:end] = bytes(end - start)
+    return [0, *itertools.accumulate(code)]
+
+
+def _by_place(parsed: Parsed, measure: Callable[[int], int]) -> dict[tuple[int, int], list[Placed]]:
+    found: dict[tuple[int, int], list[Placed]] = defaultdict(list)
+    for placed in parsed.placed.values():
+        start, end = measure(placed.start), measure(placed.end)
+        if start < end:
+            found[start, end].append(placed)
+    return found
+
+
+def _leaves(several: list[Placed]) -> Counter[str]:
+    return Counter(one.tag for one in several if all(isinstance(child, _WHITE_SPACE) for child in one.node.children))
+
+
+def _own_token_changed(one: Placed, old: Parsed, patch: Patch) -> bool:
+    children = [old.placed[child] for child in one.node.children if child in old.placed]
+    return any(
+        one.start <= splice.start
+        and splice.end <= one.end
+        and not any(child.start <= splice.start and splice.end <= child.end for child in children)
+        for splice in patch.splices
+    )
