@@ -1,0 +1,120 @@
+"""Which exceptions a handler catches: Python's own hierarchy, the classes of this file, and the libraries' as knowledge."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.flow import ExceptionModel
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.types import named_like
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_LOG_METHODS = frozenset("debug info warning warn error exception critical log msg".split())
+_SAFE_BUILTINS = frozenset("builtins.print builtins.len builtins.isinstance builtins.str builtins.repr builtins.bool builtins.list builtins.dict builtins.set builtins.tuple".split())
+
+
+class Exceptions:
+    """Answers about the exceptions of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._silent: dict[int, bool] = {}
+
+    def model(self) -> ExceptionModel:
+        """What the flow graph asks."""
+        return ExceptionModel(self.can_raise, self.catches, self.swallows, self.never_returns)
+
+    def classes(self, handler_type: cst.BaseExpression | None) -> list[str]:
+        """Dotted names of the classes an `except` names; "builtins.BaseException" for a bare one. Local classes by their bare name."""
+        if handler_type is None:
+            return ["builtins.BaseException"]
+        if isinstance(handler_type, cst.Tuple):
+            return [name for element in handler_type.elements for name in self.classes(element.value)]
+        if (dotted := self.facts.names.qualified(handler_type)) is not None:
+            return [self.facts.knowledge.canonical(dotted)]
+        definition = self.facts.names.definition(handler_type)
+        if isinstance(definition, cst.ClassDef):
+            return [definition.name.value]
+        if isinstance(handler_type, cst.Name) and (found := self.facts.names.lookup(handler_type)) is not None:
+            sources = [b.source for b in found[1] if b.how == "value" and isinstance(b.source, (cst.Tuple, cst.Name, cst.Attribute))]
+            return [name for source in sources if source is not handler_type for name in self.classes(source)]  # ERRORS = (A, B)
+        return []
+
+    def lineage(self, name: str) -> list[str]:
+        """A class and all that is known of its bases, nearest first."""
+        found = self.facts.knowledge.lineage(name)
+        for one in list(found):
+            own = getattr(builtins, one.removeprefix("builtins."), None) if one.startswith("builtins.") else None
+            if isinstance(own, type):
+                found += [f"builtins.{base.__name__}" for base in own.__mro__ if base is not object]
+        for cls in self.facts.tree.all(cst.ClassDef):
+            if cls.name.value == name:
+                for base in (*self.facts.types.foreign_bases(cls), *(c.name.value for c in self.facts.types.local_lineage(cls)[1:])):
+                    found += [base] if base == name else self.lineage(base)
+        return list(dict.fromkeys(found))
+
+    def covers(self, handler_type: cst.BaseExpression | None, exception: str) -> bool:
+        """True when a handler of this type catches the exception of this dotted name."""
+        lineage = self.lineage(exception)
+        outside = not exception.startswith("builtins.") and "builtins.Exception" not in lineage
+        if outside:
+            lineage = [*lineage, "builtins.Exception", "builtins.BaseException"]  # an ordinary library exception
+        return any(self.facts.knowledge.canonical(name) in lineage for name in self.classes(handler_type))
+
+    def catches_all(self, handler_type: cst.BaseExpression | None) -> bool:
+        """True for a bare except, Exception and BaseException."""
+        return any(name in ("builtins.Exception", "builtins.BaseException") for name in self.classes(handler_type))
+
+    def catches(self, handler_type: cst.BaseExpression | None, raised: cst.BaseExpression | None) -> bool | None:
+        """Does a handler catch what `raise raised` raises (None: whatever it is)? None when that can't be told."""
+        if self.catches_all(handler_type):
+            return True
+        if raised is None:
+            return False
+        names = self.classes(raised.func if isinstance(raised, cst.Call) else raised)
+        if not names or not self.classes(handler_type):
+            return None
+        if self.covers(handler_type, names[0]):
+            return True
+        known = names[0].startswith("builtins.") or len(self.lineage(names[0])) > 1
+        return False if known else None
+
+    def can_raise(self, call: cst.Call) -> bool:
+        """False for logging and for builtins that don't fail in practice."""
+        if isinstance(call.func, cst.Attribute) and call.func.attr.value in _LOG_METHODS and named_like(last_name(call.func.value), "*log*", "getlogger"):
+            return False
+        if isinstance(call.func, cst.Name) and self.facts.names.qualified(call.func) in _SAFE_BUILTINS:
+            return False
+        return self.facts.types.match(call, "no-raise") is None
+
+    def swallows(self, context: cst.BaseExpression) -> bool:
+        """True for `contextlib.suppress(...)` and what knowledge says is like it."""
+        return isinstance(context, cst.Call) and self.facts.types.match(context, "suppress") is not None
+
+    def never_returns(self, call: cst.Call) -> bool:
+        """True for `sys.exit()` and for a function of this file of which no path comes back."""
+        if self.facts.types.match(call, "exit") is not None:
+            return True
+        callee = self.facts.types.callee(call)
+        if not isinstance(callee, cst.FunctionDef):
+            return False
+        key = id(callee)
+        if key not in self._silent:
+            self._silent[key] = False  # recursion
+            ends_in_raise = _ends_in_raise(callee)
+            self._silent[key] = ends_in_raise and self.facts.flow(callee).returned.index not in self.facts.flow(callee).reachable
+        return self._silent[key]
+
+
+def _ends_in_raise(function: cst.FunctionDef) -> bool:
+    """A cheap look before the graph is built: the last statement raises or could."""
+    body = function.body.body
+    last = body[-1] if body else None
+    if isinstance(last, cst.SimpleStatementLine):
+        return isinstance(last.body[-1], (cst.Raise, cst.Expr))
+    return isinstance(last, (cst.If, cst.Try, cst.With, cst.Raise))

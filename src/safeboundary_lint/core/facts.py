@@ -1,0 +1,152 @@
+"""Everything a rule can ask about one file, computed on first use and remembered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
+
+from safeboundary_lint.core.calls import NotConstant, literal
+from safeboundary_lint.core.clocks import Clocks
+from safeboundary_lint.core.exceptions import Exceptions
+from safeboundary_lint.core.finding import Span
+from safeboundary_lint.core.flow import Flow
+from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.names import Names, last_name
+from safeboundary_lint.core.origins import Origins
+from safeboundary_lint.core.paths import Dominators
+from safeboundary_lint.core.summaries import Summaries
+from safeboundary_lint.core.tree import Tree
+from safeboundary_lint.core.types import Match, Types
+
+_MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
+
+
+class Facts:
+    """Lazy facts about one file. Rules get it as `self.facts`."""
+
+    def __init__(self, module: cst.Module, knowledge: Knowledge, path: str = "") -> None:
+        self.path = path
+        self.knowledge = knowledge
+        self.tree = Tree(module)
+        self._flows: dict[int, Flow] = {}
+        self._dominators: dict[int, Dominators] = {}
+        self._matches: dict[tuple[int, tuple[str, ...]], Match | None] = {}
+
+    @cached_property
+    def names(self) -> Names:
+        """Scopes and imports."""
+        return Names(self.tree)
+
+    @cached_property
+    def types(self) -> Types:
+        """Types of expressions."""
+        return Types(self.tree, self.names, self.knowledge)
+
+    @cached_property
+    def origins(self) -> Origins:
+        """Where values come from."""
+        return Origins(self)
+
+    @cached_property
+    def clocks(self) -> Clocks:
+        """Clock domains of values."""
+        return Clocks(self)
+
+    @cached_property
+    def exceptions(self) -> Exceptions:
+        """What handlers catch."""
+        return Exceptions(self)
+
+    @cached_property
+    def summaries(self) -> Summaries:
+        """What functions do."""
+        return Summaries(self)
+
+    def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
+        """The control-flow graph of a function, or of the module's own statements."""
+        if (found := self._flows.get(id(function))) is None:
+            found = self._flows[id(function)] = Flow(self.tree, function, self.exceptions.model())
+        return found
+
+    def flow_around(self, node: cst.CSTNode) -> Flow:
+        """The control-flow graph that holds this node."""
+        return self.flow(self.tree.function_of(node) or self.tree.module)
+
+    def dominators(self, flow: Flow) -> Dominators:
+        """The dominator tree of a graph."""
+        if (found := self._dominators.get(id(flow))) is None:
+            found = self._dominators[id(flow)] = Dominators(flow)
+        return found
+
+    # -- knowledge ---------------------------------------------------------------------------------------------------
+
+    def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
+        """The row of one of these kinds that explains a call (by what it calls), a name or an attribute."""
+        key = (id(expression), kinds)
+        if key not in self._matches:
+            self._matches[key] = self.types.match(expression, *kinds)
+        return self._matches[key]
+
+    def calls(self, *kinds: str) -> list[Match]:
+        """Every call in the file that a row of these kinds explains, in source order."""
+        return [match for kind in kinds for match in self._calls_by_kind.get(kind, ())]
+
+    @cached_property
+    def _calls_by_kind(self) -> dict[str, list[Match]]:
+        found: dict[str, list[Match]] = defaultdict(list)
+        interesting = self.knowledge.last_names
+        for call in self.tree.all(cst.Call):
+            last = last_name(call.func) if isinstance(call.func, (cst.Name, cst.Attribute)) else None
+            if last in interesting or isinstance(call.func, cst.Name):  # a bare name may be an alias
+                for row, confidence, dotted in self.types.rows(call.func):
+                    if not any(match.node is call and match.row.kind == row.kind for match in found[row.kind][-1:]):
+                        found[row.kind].append(Match(call, row, confidence, dotted))
+        return found
+
+    # -- constants, places -------------------------------------------------------------------------------------------
+
+    def constant(self, expression: cst.CSTNode | None) -> object:
+        """The Python value of a literal, of arithmetic on them, or of a name bound once to such. Raises NotConstant."""
+        try:
+            return literal(expression)
+        except NotConstant:
+            if expression is None:
+                raise
+        if isinstance(expression, (cst.Name, cst.Attribute)):
+            dotted = self.names.qualified(expression)
+            if dotted in _MAXIMA:
+                return _MAXIMA[dotted]
+            steps = self.origins.step(expression)
+            if len(steps) == 1 and steps[0].how == "value" and steps[0].node is not expression:
+                return literal(steps[0].node)
+        raise NotConstant
+
+    def is_constant(self, expression: cst.CSTNode | None, *values: object) -> bool:
+        """True when the expression is known to be one of these values; True and 1 are not the same."""
+        try:
+            found = self.constant(expression)
+        except NotConstant:
+            return False
+        return any(found == value and type(found) is type(value) for value in values)
+
+    @cached_property
+    def _positions(self) -> dict[cst.CSTNode, object]:
+        wrapper = MetadataWrapper(self.tree.module, unsafe_skip_copy=True)
+        return wrapper.resolve(PositionProvider)  # type: ignore[return-value]
+
+    def span(self, node: cst.CSTNode) -> Span:
+        """Where a node stands in the file."""
+        found = self._positions[node]
+        return Span(found.start.line, found.start.column + 1, found.end.line, found.end.column + 1)  # type: ignore[attr-defined]
+
+    def line(self, node: cst.CSTNode) -> int:
+        """The 1-based line a node starts at."""
+        return self.span(node).line
+
+    def code(self, node: cst.CSTNode, limit: int = 60) -> str:
+        """The source of a node on one line, for messages; cut in the middle of nothing longer than `limit` characters."""
+        text = " ".join(self.tree.module.code_for_node(node).split())
+        return text if len(text) <= limit else text[: limit - 3].rstrip() + "..."

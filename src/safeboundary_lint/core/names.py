@@ -1,0 +1,305 @@
+"""Scopes, bindings, imports: what a name in this file stands for, by the file alone and never by what is installed."""
+
+from __future__ import annotations
+
+import builtins
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from safeboundary_lint.core.tree import Tree, descendants
+
+_COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
+_SCOPES = (cst.Module, cst.FunctionDef, cst.ClassDef, cst.Lambda, *_COMPREHENSIONS)
+_BUILTINS = frozenset(dir(builtins))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """One place that gives a name a value.
+
+    how    `value`: the name is `source`; `item`: an element of iterating or unpacking `source`; `entered`: bound by
+           `with source as name`; `augmented`: `name op= source`; `parameter`, `import`, `definition`, `caught`, `deleted`
+    index  for `item` out of a tuple target: the position in it, else None
+    """
+
+    name: str
+    target: cst.CSTNode
+    how: str
+    source: cst.CSTNode | None
+    index: int | None = None
+    dotted: str = ""  # for imports
+
+
+class Scope:
+    """The names bound in one module, class, function or comprehension."""
+
+    def __init__(self, node: cst.CSTNode, parent: Scope | None) -> None:
+        self.node = node
+        self.parent = parent
+        self.bindings: dict[str, list[Binding]] = defaultdict(list)
+        self.elsewhere: dict[str, Scope] = {}  # names declared global or nonlocal
+
+    def visible(self) -> Iterator[Scope]:
+        """This scope and those around it in which a name used here may be bound: class bodies around functions are not."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope is self or not isinstance(scope.node, cst.ClassDef):
+                yield scope
+            scope = scope.parent
+
+
+class Names:
+    """Resolves names of one file."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.module_scope = Scope(tree.module, None)
+        self._scopes: dict[int, Scope] = {id(tree.module): self.module_scope}
+        self.star_imports: list[str] = []
+        self.stores: list[Binding] = []  # bindings of attributes and subscripts: `self.x = ...`, `d["k"] = ...`
+        self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
+        self._bind_all()
+        self.imported = frozenset(
+            binding.dotted.partition(".")[0]
+            for scope in self._scopes.values()
+            for several in scope.bindings.values()
+            for binding in several
+            if binding.how == "import"
+        ) | frozenset(module.partition(".")[0] for module in self.star_imports)
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _scope_for(self, node: cst.CSTNode) -> Scope:
+        if (scope := self._scopes.get(id(node))) is None:
+            parent = self.tree.parent(node)
+            scope = self._scopes[id(node)] = Scope(node, self.scope_of(parent) if parent is not None else self.module_scope)
+        return scope
+
+    def scope_of(self, node: cst.CSTNode) -> Scope:
+        """The scope in which a name used at `node` is looked up first. Decorators, bases and defaults belong outside."""
+        below, current = node, node
+        while current is not None:
+            if isinstance(current, _SCOPES) and self._is_inside(current, below):
+                return self._scope_for(current)
+            below, current = current, self.tree.parent(current)
+        return self.module_scope
+
+    @staticmethod
+    def _is_inside(scope_node: cst.CSTNode, child: cst.CSTNode) -> bool:
+        if isinstance(scope_node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
+            return child is scope_node.body
+        if isinstance(scope_node, _COMPREHENSIONS):
+            return child is not scope_node  # the first iterable is looked up outside; that finds the same names nearly always
+        return True
+
+    def _bind_all(self) -> None:
+        tree = self.tree
+        for function in (*tree.all(cst.FunctionDef), *tree.all(cst.Lambda)):
+            self._bind_parameters(function)
+        for node_type in (cst.Global, cst.Nonlocal):
+            for declaration in tree.all(node_type):
+                self._declare_elsewhere(declaration)
+        for definition in (*tree.all(cst.FunctionDef), *tree.all(cst.ClassDef)):
+            self._bind(definition, definition.name.value, Binding(definition.name.value, definition.name, "definition", definition))
+        for node in (*tree.all(cst.Import), *tree.all(cst.ImportFrom)):
+            self._bind_imports(node)
+        for node in tree.all(cst.Assign):
+            for target in node.targets:
+                self._bind_target(target.target, "value", node.value)
+        for node in tree.all(cst.AnnAssign):
+            self._bind_target(node.target, "value" if node.value is not None else "annotated", node.value or node.annotation.annotation)
+        for node in tree.all(cst.AugAssign):
+            self._bind_target(node.target, "augmented", node.value)
+        for node in tree.all(cst.NamedExpr):
+            self._bind_target(node.target, "value", node.value)
+        for node in (*tree.all(cst.For), *tree.all(cst.CompFor)):
+            self._bind_target(node.target, "item", node.iter)
+        for node in tree.all(cst.WithItem):
+            if node.asname is not None:
+                self._bind_target(node.asname.name, "entered", node.item)
+        for handler_type in (cst.ExceptHandler, cst.ExceptStarHandler):
+            for node in tree.all(handler_type):
+                if node.name is not None:
+                    self._bind_target(node.name.name, "caught", node.type)
+        for node in tree.all(cst.Del):
+            if isinstance(node.target, cst.Name):
+                self._bind_target(node.target, "deleted", None)
+        for node_type in (cst.MatchAs, cst.MatchStar):
+            for node in tree.all(node_type):
+                if node.name is not None:
+                    match = tree.enclosing(node, cst.Match)
+                    whole = isinstance(node, cst.MatchAs) and isinstance(tree.parent(node), cst.MatchCase)
+                    self._bind(node, node.name.value, Binding(node.name.value, node.name, "value" if whole else "item", match.subject if match else None))
+
+    def _bind(self, at: cst.CSTNode, name: str, binding: Binding) -> None:
+        parent = self.tree.parent(at)
+        scope = self.scope_of(parent) if parent is not None else self.module_scope
+        if isinstance(at, cst.Name) and isinstance(scope.node, _COMPREHENSIONS) and isinstance(parent, cst.NamedExpr):
+            scope = next(s for s in scope.visible() if not isinstance(s.node, _COMPREHENSIONS))
+        scope = scope.elsewhere.get(name, scope)
+        scope.bindings[name].append(binding)
+
+    def _bind_target(self, target: cst.CSTNode, how: str, source: cst.CSTNode | None, index: int | None = None) -> None:
+        if isinstance(target, cst.Name):
+            self._bind(target, target.value, Binding(target.value, target, how, source, index))
+        elif isinstance(target, (cst.Attribute, cst.Subscript)):
+            self.stores.append(Binding("", target, how, source, index))
+        elif isinstance(target, (cst.Tuple, cst.List)):
+            starred = any(isinstance(element, cst.StarredElement) for element in target.elements)
+            whole = source if how == "value" and isinstance(source, (cst.Tuple, cst.List)) and not starred else None
+            for position, element in enumerate(target.elements):
+                if whole is not None and len(whole.elements) == len(target.elements):
+                    self._bind_target(element.value, "value", whole.elements[position].value)
+                else:
+                    self._bind_target(element.value, "item", source, None if starred or how == "item" and index is not None else position)
+
+    def _bind_parameters(self, function: cst.FunctionDef | cst.Lambda) -> None:
+        scope = self._scope_for(function)
+        for parameter in parameters(function):
+            name = parameter.name.value
+            scope.bindings[name].append(Binding(name, parameter.name, "parameter", parameter))
+
+    def _declare_elsewhere(self, declaration: cst.Global | cst.Nonlocal) -> None:
+        scope = self.scope_of(declaration)
+        for item in declaration.names:
+            name = item.name.value
+            if isinstance(declaration, cst.Global):
+                scope.elsewhere[name] = self.module_scope
+            else:
+                around = (s for s in list(scope.visible())[1:] if isinstance(s.node, (cst.FunctionDef, cst.Lambda)))
+                for outer in around:
+                    if name in outer.bindings or any(
+                        isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name) and n.target.value == name
+                        for n in descendants(outer.node.body, into_definitions=False)
+                    ):
+                        scope.elsewhere[name] = outer
+                        break
+
+    def _bind_imports(self, node: cst.Import | cst.ImportFrom) -> None:
+        module = ""
+        if isinstance(node, cst.ImportFrom):
+            module = "." * len(node.relative) + (dotted_text(node.module) or "" if node.module else "")
+            if isinstance(node.names, cst.ImportStar):
+                self.star_imports.append(module)
+                return
+        for alias in node.names:
+            path = dotted_text(alias.name) or ""
+            bound = alias.asname.name.value if alias.asname is not None and isinstance(alias.asname.name, cst.Name) else None
+            if isinstance(node, cst.ImportFrom):
+                joined = f"{module}{path}" if module.endswith(".") else f"{module}.{path}"
+                name, dotted = bound or path, joined
+            else:
+                name, dotted = (bound, path) if bound else (path.partition(".")[0],) * 2
+            self._bind(node, name, Binding(name, alias, "import", alias, None, dotted))
+
+    def scopes(self) -> Iterator[Scope]:
+        """Every scope that binds a name."""
+        yield from self._scopes.values()
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def lookup(self, name: cst.Name) -> tuple[Scope, list[Binding]] | None:
+        """The scope that binds the name used here, and all of its bindings there; None when this file binds it nowhere."""
+        return self.lookup_in(self.scope_of(name), name.value)
+
+    def lookup_in(self, scope: Scope, name: str) -> tuple[Scope, list[Binding]] | None:
+        """The same for a name used in `scope`."""
+        key = (id(scope), name)
+        if key not in self._lookups:
+            found = None
+            for candidate in scope.visible():
+                candidate = candidate.elsewhere.get(name, candidate)
+                if name in candidate.bindings:
+                    found = (candidate, candidate.bindings[name])
+                    break
+            self._lookups[key] = found
+        return self._lookups[key]
+
+    def qualified(self, expression: cst.CSTNode) -> str | None:
+        """The dotted name of a name or attribute chain whose head is imported or a builtin ("builtins.open"), else None.
+
+        A call or subscript inside the chain ends it: `foo("x").bar` is not `foo.bar`. Relative imports keep their dots.
+        """
+        tail: list[str] = []
+        while isinstance(expression, cst.Attribute):
+            tail.append(expression.attr.value)
+            expression = expression.value
+        if not isinstance(expression, cst.Name):
+            return None
+        found = self.lookup(expression)
+        if found is None:
+            head = self._unbound(expression.value)
+        else:
+            imports = [binding for binding in found[1] if binding.how == "import"]
+            others = [b for b in found[1] if b.how not in ("import", "deleted") and not (isinstance(b.source, cst.Name) and b.source.value == "None")]
+            # `try: import fast as x / except ImportError: import slow as x` means the first, and so does a fallback class.
+            head = imports[0].dotted if imports and all(self._is_fallback(other) for other in others) else None
+        return ".".join([head, *reversed(tail)]) if head else None
+
+    def _is_fallback(self, binding: Binding) -> bool:
+        return self.tree.enclosing(binding.target, cst.ExceptHandler, cst.FunctionDef) is not None and binding.how != "parameter"
+
+    def _unbound(self, name: str) -> str | None:
+        if len(self.star_imports) == 1 and name not in _BUILTINS:
+            return f"{self.star_imports[0]}.{name}"
+        return f"builtins.{name}" if name in _BUILTINS else None
+
+    def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
+        """The function or class of this file that a plain name stands for, also through one alias (`run = _run`)."""
+        for _ in range(4):
+            if isinstance(expression, cst.Lambda):
+                return expression
+            if not isinstance(expression, cst.Name) or (found := self.lookup(expression)) is None:
+                return None
+            bindings = [binding for binding in found[1] if binding.how != "deleted"]
+            definitions = [binding.source for binding in bindings if binding.how == "definition"]
+            if definitions:
+                return definitions[-1]  # type: ignore[return-value]
+            if len(bindings) != 1 or bindings[0].how != "value" or bindings[0].source is None:
+                return None
+            expression = bindings[0].source
+        return None
+
+
+def dotted_text(node: cst.CSTNode | None) -> str | None:
+    """"a.b.c" for a chain of names and attributes, else None."""
+    parts: list[str] = []
+    while isinstance(node, cst.Attribute):
+        parts.append(node.attr.value)
+        node = node.value
+    if not isinstance(node, cst.Name):
+        return None
+    return ".".join([node.value, *reversed(parts)])
+
+
+def last_name(node: cst.CSTNode | None) -> str | None:
+    """`c` for `c`, `b.c` and `f(x).c`; through calls and subscripts (`f(x)[0]` gives `f`); None for what has no name."""
+    while node is not None:
+        if isinstance(node, cst.Name):
+            return node.value
+        if isinstance(node, cst.Attribute):
+            return node.attr.value
+        if isinstance(node, cst.Call):
+            node = node.func
+        elif isinstance(node, cst.Subscript):
+            node = node.value
+        elif isinstance(node, cst.Await):
+            node = node.expression
+        else:
+            return None
+    return None
+
+
+def parameters(function: cst.FunctionDef | cst.Lambda) -> Iterator[cst.Param]:
+    """All parameters of a function in the order of its signature, `*args` and `**kwargs` included."""
+    signature = function.params
+    yield from signature.posonly_params
+    yield from signature.params
+    if isinstance(signature.star_arg, cst.Param):
+        yield signature.star_arg
+    yield from signature.kwonly_params
+    if signature.star_kwarg is not None:
+        yield signature.star_kwarg

@@ -1,0 +1,259 @@
+"""Where a value comes from: assignments that reach a use, `self.x` across a class, entries of dicts, results of helpers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import NotConstant, bound_arguments, literal
+from safeboundary_lint.core.names import Binding, dotted_text
+from safeboundary_lint.core.tree import children, descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_SEARCH_BUDGET = 1500  # points looked at for one use; past it every binding of the name counts
+_ROOT_BUDGET = 60  # values looked at for one question
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """One thing a value may be.
+
+    how    `value`: `node` itself; `item`: an element of `node` (at `index`, if known); `entered`: bound by `with node as`;
+           `parameter`: `node` is the Param; `augmented`: combined with `node`; `caught`, `import`, `definition`, `annotated`
+    """
+
+    node: cst.CSTNode
+    how: str = "value"
+    index: int | None = None
+
+
+class Origins:
+    """Values of one file, followed backwards. Every answer is an over-approximation: what the value may be."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._entries: dict[tuple[str, object], list[Binding]] | None = None
+        self._returned: dict[int, list[cst.BaseExpression]] = {}
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+
+    def step(self, expression: cst.CSTNode, *, callers: bool = False) -> list[Origin]:
+        """What `expression` may directly be; empty when it is its own origin (a call, a literal, arithmetic, something unknown)."""
+        if isinstance(expression, cst.Name):
+            return [origin for binding in self.reaching(expression) for origin in self._of_binding(binding, callers)]
+        if isinstance(expression, cst.Attribute):
+            return [origin for binding in self.attribute_bindings(expression) for origin in self._of_binding(binding, callers)]
+        if isinstance(expression, cst.Subscript):
+            return [origin for binding in self.entry_bindings(expression) for origin in self._of_binding(binding, callers)]
+        if isinstance(expression, cst.IfExp):
+            return [Origin(expression.body), Origin(expression.orelse)]
+        if isinstance(expression, cst.BooleanOperation):
+            return [Origin(expression.left), Origin(expression.right)]
+        if isinstance(expression, cst.NamedExpr):
+            return [Origin(expression.value)]
+        if isinstance(expression, cst.Await):
+            return [Origin(expression.expression)]
+        if isinstance(expression, cst.Call):
+            callee = self.facts.types.callee(expression)
+            if callee is not None and not isinstance(self.facts.types.definition(expression.func), cst.ClassDef):
+                return [Origin(value) for value in self.returned(callee)]
+        return []
+
+    def _of_binding(self, binding: Binding, callers: bool) -> Iterator[Origin]:
+        if binding.how == "parameter" and isinstance(binding.source, cst.Param):
+            yield Origin(binding.source, "parameter")
+            if binding.source.default is not None:
+                yield Origin(binding.source.default)
+            if callers:
+                yield from (Origin(value) for value in self.passed(binding.source))
+        elif binding.source is not None:
+            yield Origin(binding.source, binding.how, binding.index)
+
+    def reaching(self, name: cst.Name) -> list[Binding]:
+        """The bindings of a local name that reach this use; for names of other scopes all of their bindings."""
+        found = self.facts.names.lookup(name)
+        if found is None:
+            return []
+        scope, bindings = found
+        if len(bindings) == 1 or not isinstance(scope.node, (cst.FunctionDef, cst.Lambda)):
+            return bindings
+        if self.facts.tree.function_of(name) is not scope.node:
+            return bindings
+        return self._search_back(name, scope.node, bindings)
+
+    def _search_back(self, name: cst.Name, function: cst.FunctionDef | cst.Lambda, bindings: list[Binding]) -> list[Binding]:
+        flow = self.facts.flow(function)
+        at: dict[int, list[Binding]] = {}
+        reaching = [binding for binding in bindings if binding.how == "parameter"]
+        for binding in bindings:
+            for point in flow.points_of(binding.target):
+                at.setdefault(point.index, []).append(binding)
+        found: dict[int, Binding] = {}
+        uses = flow.points_of(name)
+        own_target = any(binding.target is name for binding in bindings)
+        stack = [pred for use in uses for pred in use.preds] if not own_target else list(uses)
+        if any(use.kind == "handler" for use in uses):
+            stack += uses
+        seen = {point.index for point in stack}
+        while stack:
+            if len(seen) > _SEARCH_BUDGET:
+                return bindings
+            point = stack.pop()
+            here = at.get(point.index, ())
+            for binding in here:
+                found[id(binding)] = binding
+            if any(binding.how != "augmented" for binding in here):
+                continue
+            if point is flow.entry:
+                found.update((id(binding), binding) for binding in reaching)
+            for pred in point.preds:
+                if pred.index not in seen:
+                    seen.add(pred.index)
+                    stack.append(pred)
+        return [binding for binding in bindings if id(binding) in found] if uses else bindings
+
+    def attribute_bindings(self, attribute: cst.Attribute) -> list[Binding]:
+        """Every binding of the attribute in the methods of its class (and the class's bases in this file)."""
+        owner = self.facts.types.of(attribute.value)
+        if owner is None or owner.local is None:
+            return []
+        types, name = self.facts.types, attribute.attr.value
+        return [binding for cls in types.local_lineage(owner.local) for binding in types.attributes_of(cls).get(name, ())]
+
+    def entry_bindings(self, subscript: cst.Subscript) -> list[Binding]:
+        """Every assignment to the same constant key of the same dict: `d["k"] = v`, `self.d["k"] = v`, `d = {"k": v}`."""
+        if self._entries is None:
+            self._entries = self._gather_entries()
+        key = self._entry_key(subscript)
+        return self._entries.get(key, []) if key is not None else []
+
+    def _gather_entries(self) -> dict[tuple[str, object], list[Binding]]:
+        gathered: dict[tuple[str, object], list[Binding]] = {}
+        for store in self.facts.names.stores:
+            if isinstance(store.target, cst.Subscript) and (key := self._entry_key(store.target)) is not None:
+                gathered.setdefault(key, []).append(store)
+        for dictionary in self.facts.tree.all(cst.Dict):
+            base = self._assigned_base(dictionary)
+            for element in dictionary.elements if base else ():
+                if isinstance(element, cst.DictElement):
+                    try:
+                        key = (base or "", literal(element.key))
+                    except NotConstant:
+                        continue
+                    gathered.setdefault(key, []).append(Binding("", element.key, "value", element.value))
+        return gathered
+
+    def _assigned_base(self, dictionary: cst.Dict) -> str | None:
+        parent = self.facts.tree.parent(dictionary)
+        if isinstance(parent, cst.Assign):
+            return self.place(parent.targets[0].target)
+        return self.place(parent.target) if isinstance(parent, cst.AnnAssign) else None
+
+    def _entry_key(self, subscript: cst.Subscript) -> tuple[str, object] | None:
+        if len(subscript.slice) != 1 or not isinstance(subscript.slice[0].slice, cst.Index):
+            return None
+        base = self.place(subscript.value)
+        try:
+            return (base, literal(subscript.slice[0].slice.value)) if base is not None else None
+        except NotConstant:
+            return None
+
+    def place(self, expression: cst.CSTNode) -> str | None:
+        """A key of the place an expression names: equal keys are the same variable or the same attribute of the same class."""
+        text = dotted_text(expression)
+        if text is None:
+            return None
+        head, _dot, rest = text.partition(".")
+        node = expression
+        while isinstance(node, cst.Attribute):
+            node = node.value
+        if head in ("self", "cls") and (cls := self.facts.tree.class_of(expression)) is not None:
+            return f"{id(self.facts.types.local_lineage(cls)[-1])}.{rest}"
+        assert isinstance(node, cst.Name)
+        found = self.facts.names.lookup(node)
+        return f"{id(found[0]) if found else 0}:{text}"
+
+    def returned(self, function: cst.FunctionDef | cst.Lambda) -> list[cst.BaseExpression]:
+        """The expressions a function returns."""
+        key = id(function)
+        if key not in self._returned:
+            if isinstance(function, cst.Lambda):
+                self._returned[key] = [function.body]
+            else:
+                below = descendants(function.body, into_definitions=False)
+                self._returned[key] = [node.value for node in below if isinstance(node, cst.Return) and node.value is not None]
+        return self._returned[key]
+
+    def passed(self, parameter: cst.Param) -> list[cst.BaseExpression]:
+        """What callers in this file pass for a parameter."""
+        function = self.facts.tree.enclosing(parameter, cst.FunctionDef, cst.Lambda)
+        if function is None:
+            return []
+        method = self.facts.types.is_bound_method(function)
+        pairs = (pair for call in self.facts.types.callers(function) for pair in bound_arguments(call, function, method=method))
+        return [value for bound, value in pairs if bound is parameter]
+
+    # -- many steps --------------------------------------------------------------------------------------------------
+
+    def roots(self, expression: cst.CSTNode, *, callers: bool = False) -> list[Origin]:
+        """What a value may be in the end: calls, literals, arithmetic, parameters, imports, elements of something."""
+        return [origin for origin in self.trail(expression, callers=callers) if origin.how != "value" or not self.step(origin.node)]
+
+    def trail(self, expression: cst.CSTNode, *, callers: bool = False) -> list[Origin]:
+        """Every origin on the way back from an expression, itself first, each once."""
+        found = [Origin(expression)]
+        seen = {id(expression)}
+        for origin in found:  # grows while it is walked
+            if origin.how in ("value", "augmented") and len(found) < _ROOT_BUDGET:
+                for following in self.step(origin.node, callers=callers):
+                    if id(following.node) not in seen:
+                        seen.add(id(following.node))
+                        found.append(following)
+        return found
+
+    def derivation(
+        self,
+        expression: cst.CSTNode,
+        is_source: Callable[[cst.CSTNode], bool],
+        *,
+        callers: bool = True,
+        through: Callable[[cst.CSTNode], bool] = lambda node: True,
+    ) -> list[cst.CSTNode] | None:
+        """The way from `expression` back to a node with `is_source`, through assignments, operators, arguments, receivers and elements.
+
+        `through` can refuse to look into a node (`len(x)` is not the content of x). None when nothing leads to a source.
+        """
+        before: dict[int, cst.CSTNode | None] = {id(expression): None}
+        queue: list[cst.CSTNode] = [expression]
+        for node in queue:  # grows while it is walked
+            if is_source(node):
+                way, current = [], node
+                while current is not None:
+                    way.append(current)
+                    current = before[id(current)]
+                return way[::-1]
+            if len(queue) > _ROOT_BUDGET * 4 or not through(node):
+                continue
+            following = [origin.node for origin in self.step(node, callers=callers)] or self._parts(node)
+            for part in following:
+                if id(part) not in before:
+                    before[id(part)] = node
+                    queue.append(part)
+        return None
+
+    def _parts(self, node: cst.CSTNode) -> list[cst.CSTNode]:
+        if isinstance(node, cst.Param):
+            return list(self.passed(node))
+        if isinstance(node, cst.Call):
+            receiver = [node.func.value] if isinstance(node.func, cst.Attribute) else []
+            return [*receiver, *(arg.value for arg in node.args)]
+        if isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Lambda, cst.Comparison)):
+            return []
+        if isinstance(node, cst.Subscript):
+            return [node.value]
+        return list(children(node))

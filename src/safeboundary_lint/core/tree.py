@@ -1,0 +1,170 @@
+"""One walk over the semantic fields of a LibCST tree: parents, an index by node type, source order.
+
+LibCST's own visitors rebuild nodes and walk white space, punctuation and parentheses; measured, that costs ten
+times this walk. Nodes are keyed by `id`, because LibCST's identity hash is a Python call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TypeVar
+
+import libcst as cst
+
+Node = TypeVar("Node", bound=cst.CSTNode)
+Function = cst.FunctionDef | cst.Lambda
+Definition = cst.FunctionDef | cst.ClassDef | cst.Lambda
+
+# Punctuation, white space and what only decorates: never of interest to a rule.
+_SYNTAX = frozenset(
+    "lpar rpar comma semicolon dot equal colon lbracket rbracket lbrace rbrace header footer indent leading_lines "
+    "lines_after_decorators trailing_comma first_colon second_colon posonly_ind separator encoding default_indent "
+    "default_newline has_trailing_newline star operator start end conversion type_parameters relative trailing_whitespace "
+    "leading_whitespace asynchronous empty_lines first_line last_line parens newline comment".split()
+)
+# Where the order of LibCST's fields is not the order in which Python evaluates them.
+_EVALUATION_ORDER = {
+    "ClassDef": ("decorators", "bases", "keywords", "body"),
+    "FunctionDef": ("decorators", "params", "returns", "body"),
+    "ExceptHandler": ("type", "name", "body"),
+    "ExceptStarHandler": ("type", "name", "body"),
+    "Assign": ("value", "targets"),
+    "AnnAssign": ("annotation", "value", "target"),
+    "AugAssign": ("target", "value"),
+    "NamedExpr": ("value", "target"),
+    "For": ("iter", "target", "body", "orelse"),
+    "Arg": ("value",),
+    "Attribute": ("value",),
+    "ImportAlias": (),
+    "Import": ("names",),
+    "ImportFrom": ("names",),
+    "Global": (),
+    "Nonlocal": (),
+    "MatchCase": ("pattern", "guard", "body"),
+    "MatchKeywordElement": ("pattern",),
+    "Param": ("annotation", "default"),
+    "Parameters": ("posonly_params", "params", "star_arg", "kwonly_params", "star_kwarg"),
+}
+
+
+@functools.cache
+def semantic_fields(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+    """Names of the fields that hold what a node means, in evaluation order."""
+    if (ordered := _EVALUATION_ORDER.get(node_type.__name__)) is not None:
+        return ordered
+    if inspect.isabstract(node_type) or not dataclasses.is_dataclass(node_type):
+        return ()
+    return tuple(
+        field.name for field in dataclasses.fields(node_type) if field.name not in _SYNTAX and not field.name.startswith("whitespace")
+    )
+
+
+def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """The semantic children of a node, in evaluation order."""
+    for name in semantic_fields(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            yield value
+        elif isinstance(value, (tuple, list)):
+            yield from value
+
+
+def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator[cst.CSTNode]:
+    """`root` and all below it, in evaluation order of statements; optionally without the bodies of nested functions and classes."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        if not into_definitions and node is not root and isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
+            # Decorators and defaults run where the definition stands.
+            if isinstance(node, cst.FunctionDef):
+                stack.extend(reversed([*node.decorators, node.params]))
+            elif isinstance(node, cst.ClassDef):
+                stack.extend(reversed([*node.decorators, *node.bases]))
+            continue
+        stack.extend(reversed(list(children(node))))
+
+
+class Tree:
+    """The walked tree of one file."""
+
+    def __init__(self, module: cst.Module) -> None:
+        self.module = module
+        self.parents: dict[int, cst.CSTNode] = {}
+        self.by_type: dict[type[cst.CSTNode], list[cst.CSTNode]] = defaultdict(list)
+        self.order: dict[int, int] = {}
+        self._walk()
+
+    def _walk(self) -> None:
+        parents, by_type, order, fields_of = self.parents, self.by_type, self.order, semantic_fields
+        stack: list[cst.CSTNode] = [self.module]
+        while stack:
+            node = stack.pop()
+            order[id(node)] = len(order)
+            by_type[type(node)].append(node)
+            for name in reversed(fields_of(type(node))):
+                value = getattr(node, name)
+                if isinstance(value, (tuple, list)):
+                    for child in reversed(value):
+                        parents[id(child)] = node
+                        stack.append(child)
+                elif isinstance(value, cst.CSTNode):
+                    parents[id(value)] = node
+                    stack.append(value)
+
+    def all(self, node_type: type[Node]) -> list[Node]:
+        """Every node of exactly this type, in evaluation order."""
+        return self.by_type.get(node_type, [])  # type: ignore[return-value]
+
+    def parent(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The node that holds this one; None for the module and for nodes that are not of this tree."""
+        return self.parents.get(id(node))
+
+    def ancestors(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """Parent, its parent, and so on up to the module."""
+        parent = self.parents.get(id(node))
+        while parent is not None:
+            yield parent
+            parent = self.parents.get(id(parent))
+
+    def enclosing(self, node: cst.CSTNode, *types: type[Node]) -> Node | None:
+        """The nearest ancestor of one of these types."""
+        for ancestor in self.ancestors(node):
+            if isinstance(ancestor, types):
+                return ancestor
+        return None
+
+    def function_of(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
+        """The function whose body runs this node. Decorators and defaults belong to the function around."""
+        below: cst.CSTNode = node
+        for ancestor in self.ancestors(node):
+            if isinstance(ancestor, (cst.FunctionDef, cst.Lambda)) and below is ancestor.body:
+                return ancestor
+            below = ancestor
+        return None
+
+    def class_of(self, node: cst.CSTNode) -> cst.ClassDef | None:
+        """The class a method's node belongs to, also from functions nested in the method."""
+        return self.enclosing(node, cst.ClassDef)
+
+    def statement_of(self, node: cst.CSTNode) -> cst.CSTNode:
+        """The small or compound statement that holds `node`, or `node` itself."""
+        found = node
+        for ancestor in (node, *self.ancestors(node)):
+            if isinstance(ancestor, (cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.IndentedBlock, cst.Module)):
+                return found
+            found = ancestor
+        return found
+
+    def symbol_of(self, node: cst.CSTNode) -> str:
+        """Dotted names of the classes and functions around a node, e.g. "Worker.handle"; empty at module level."""
+        around = [a for a in (node, *self.ancestors(node)) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
+        return ".".join(definition.name.value for definition in reversed(around))
+
+    def within(self, node: cst.CSTNode, container: cst.CSTNode) -> bool:
+        """True when `node` is `container` or stands below it."""
+        return node is container or any(ancestor is container for ancestor in self.ancestors(node))

@@ -1,0 +1,459 @@
+"""What type an expression has: constructors, factories, annotations, `with ... as`, `self.x` set in any method.
+
+Nothing is installed or imported to find out. A type is a canonical dotted name, a class of this file, or both through
+the bases of the class.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument, bound_arguments, string
+from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.names import Binding, Names, last_name, parameters
+from safeboundary_lint.core.tree import Tree, descendants
+
+_DEPTH = 8
+_PASS_THROUGH = {"asyncio.wait_for": 0, "asyncio.shield": 0, "contextlib.closing": 0, "contextlib.aclosing": 0, "typing.cast": 1, "copy.copy": 0}
+_WRAPPERS = ("Optional", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "Union", "AsyncContextManager", "ContextManager")
+_CONTAINERS = ("list", "List", "Sequence", "Iterable", "Iterator", "AsyncIterator", "AsyncGenerator", "Generator", "set", "Set", "tuple", "Tuple", "deque")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Type:
+    """The type of a value: a dotted name outside this file, or a class of this file."""
+
+    dotted: str = ""
+    local: cst.ClassDef | None = None
+    confidence: Confidence = Confidence.HIGH
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """An expression that a knowledge row explains."""
+
+    node: cst.BaseExpression  # the call, or the name or attribute itself where it isn't called
+    row: Row
+    confidence: Confidence
+    dotted: str
+
+    @property
+    def call(self) -> cst.Call:
+        """The call; only for matches of calls."""
+        assert isinstance(self.node, cst.Call)
+        return self.node
+
+
+class Types:
+    """Types of the expressions of one file, and the knowledge rows that meet them."""
+
+    def __init__(self, tree: Tree, names: Names, knowledge: Knowledge) -> None:
+        self.tree, self.names, self.knowledge = tree, names, knowledge
+        self._types: dict[int, Type | None] = {}
+        self._attributes: dict[int, dict[str, list[Binding]]] | None = None
+        self._callbacks: dict[int, tuple[str, ...]] | None = None
+        self._callers: dict[int, list[cst.Call]] | None = None
+        self._candidates: dict[int, tuple[tuple[str, ...], Confidence, bool]] = {}
+
+    # -- types -------------------------------------------------------------------------------------------------------
+
+    def of(self, expression: cst.CSTNode | None, depth: int = _DEPTH) -> Type | None:
+        """The type of an expression, or None."""
+        if expression is None or depth == 0:
+            return None
+        key = id(expression)
+        if key not in self._types:
+            self._types[key] = None  # a value that is made of itself
+            found = self._compute(expression, depth - 1)
+            if found is not None and found.dotted:
+                found = Type(self.knowledge.canonical(found.dotted), found.local, found.confidence)
+            self._types[key] = found
+        return self._types[key]
+
+    def _compute(self, expression: cst.CSTNode, depth: int) -> Type | None:
+        if isinstance(expression, cst.Call):
+            return self._of_call(expression, depth)
+        if isinstance(expression, cst.Name):
+            return self._of_name(expression, depth)
+        if isinstance(expression, cst.Attribute):
+            return self._of_attribute(expression, depth)
+        if isinstance(expression, cst.Await):
+            return self.of(expression.expression, depth)
+        if isinstance(expression, cst.NamedExpr):
+            return self.of(expression.value, depth)
+        if isinstance(expression, cst.IfExp):
+            return self.of(expression.body, depth) or self.of(expression.orelse, depth)
+        if isinstance(expression, cst.BooleanOperation):
+            return self.of(expression.left, depth) or self.of(expression.right, depth)
+        if isinstance(expression, cst.Subscript):
+            container = self.of(expression.value, depth)
+            return self._returned(container, "__getitem__") or self._item_of(expression.value, depth)
+        return None
+
+    def _of_call(self, call: cst.Call, depth: int) -> Type | None:
+        if (definition := self.definition(call.func)) is not None:
+            if isinstance(definition, cst.ClassDef):
+                return Type("", definition)
+            return self._returned_by(definition, depth)
+        if isinstance(call.func, cst.Name) and call.func.value == "super" and (cls := self.tree.class_of(call)) is not None:
+            return next((Type(base) for base in self.foreign_bases(cls)), None)
+        names, confidence, _known = self.candidates(call.func)
+        for name in names:
+            if (position := _PASS_THROUGH.get(name)) is not None and len(call.args) > position:
+                return self.of(call.args[position].value, depth)
+            if (returned := self.knowledge.returns.get(name)) is not None:
+                return Type(returned, None, confidence)
+        if names and names[0].rpartition(".")[2][:1].isupper():
+            return Type(names[0], None, confidence)
+        return None
+
+    def _returned_by(self, function: cst.FunctionDef | cst.Lambda, depth: int) -> Type | None:
+        if isinstance(function, cst.Lambda):
+            return self.of(function.body, depth)
+        if function.returns is not None and (annotated := self.annotated(function.returns.annotation)) is not None:
+            return annotated
+        for node in descendants(function.body, into_definitions=False):
+            if isinstance(node, (cst.Return, cst.Yield)) and isinstance(node.value, cst.BaseExpression):
+                if (found := self.of(node.value, depth)) is not None:
+                    return found
+        return None
+
+    def _of_name(self, name: cst.Name, depth: int) -> Type | None:
+        found = self.names.lookup(name)
+        if found is None:
+            return None
+        return self._of_bindings(found[1], depth)
+
+    def _of_bindings(self, bindings: list[Binding], depth: int) -> Type | None:
+        types = [found for binding in bindings if (found := self._of_binding(binding, depth)) is not None]
+        if not types:
+            return None
+        same = all(t.dotted == types[0].dotted and t.local is types[0].local for t in types)
+        return types[0] if same else Type(types[0].dotted, types[0].local, Confidence.MEDIUM)
+
+    def _of_binding(self, binding: Binding, depth: int) -> Type | None:
+        if binding.how == "parameter":
+            return self._of_parameter(binding, depth)
+        parent = self.tree.parent(binding.target)
+        if isinstance(parent, cst.AnnAssign) and (annotated := self.annotated(parent.annotation.annotation)) is not None:
+            return annotated
+        if binding.how == "annotated":
+            return self.annotated(binding.source)
+        if binding.how == "value":
+            return self.of(binding.source, depth)
+        if binding.how == "entered":
+            entered = self.of(binding.source, depth)
+            if entered is not None and entered.dotted in self.knowledge.enters:
+                return Type(self.knowledge.enters[entered.dotted], None, entered.confidence)
+            return entered
+        if binding.how == "item":
+            if binding.index is not None and (unpacked := self._returned(self.of(binding.source, depth), f"[{binding.index}]")) is not None:
+                return unpacked
+            return self._item_of(binding.source, depth)
+        if binding.how == "caught" and binding.source is not None:
+            dotted = self.names.qualified(binding.source)
+            return Type(dotted) if dotted else None
+        return None
+
+    def _of_parameter(self, binding: Binding, depth: int) -> Type | None:
+        parameter = binding.source
+        assert isinstance(parameter, cst.Param)
+        if parameter.annotation is not None and (annotated := self.annotated(parameter.annotation.annotation)) is not None:
+            return annotated
+        function = self.tree.enclosing(parameter, cst.FunctionDef, cst.Lambda)
+        if function is None:
+            return None
+        position = list(parameters(function)).index(parameter)
+        if isinstance(function, cst.FunctionDef) and position == 0 and (cls := self.method_class(function)) is not None:
+            return Type("", cls)
+        gives = self.callbacks.get(id(function), ())
+        shift = 1 if self.is_bound_method(function) else 0
+        if 0 <= position - shift < len(gives) and gives[position - shift]:
+            return Type(gives[position - shift])
+        if parameter.default is not None and (default := self.of(parameter.default, depth)) is not None:
+            return default
+        for call in self.callers(function)[:8]:
+            for bound, value in bound_arguments(call, function, method=bool(shift)):
+                if bound is parameter and (found := self.of(value, min(depth, 3))) is not None:
+                    return Type(found.dotted, found.local, Confidence.weakest(found.confidence, Confidence.MEDIUM))
+        return None
+
+    def _of_attribute(self, attribute: cst.Attribute, depth: int) -> Type | None:
+        dotted = self.names.qualified(attribute)
+        if dotted is not None:
+            return self._returned_from(self.knowledge.canonical(dotted))
+        base = self.of(attribute.value, depth)
+        if base is None:
+            return None
+        if base.local is not None:
+            bindings = [binding for cls in self.local_lineage(base.local) for binding in self.attributes_of(cls).get(attribute.attr.value, ())]
+            if bindings and (found := self._of_bindings(bindings, depth)) is not None:
+                return found
+            method = self.method(base.local, attribute.attr.value)
+            if method is not None and any(last_name(d.decorator) in ("property", "cached_property") for d in method.decorators):
+                return self._returned_by(method, depth)
+        return self._returned(base, attribute.attr.value)
+
+    def _returned(self, base: Type | None, attribute: str) -> Type | None:
+        if base is None:
+            return None
+        for dotted in self.lineage(base):
+            if (returned := self.knowledge.returns.get(f"{dotted}.{attribute}")) is not None:
+                return Type(returned, None, base.confidence)
+        return None
+
+    def _returned_from(self, dotted: str) -> Type | None:
+        returned = self.knowledge.returns.get(dotted)
+        return Type(returned) if returned else None
+
+    def _item_of(self, iterable: cst.CSTNode | None, depth: int) -> Type | None:
+        if iterable is None:
+            return None
+        container = self.of(iterable, depth)
+        for dotted in self.lineage(container) if container else ():
+            if (item := self.knowledge.items.get(dotted)) is not None:
+                return Type(item, None, container.confidence if container else Confidence.HIGH)
+        if isinstance(iterable, cst.Call):
+            for name in self.candidates(iterable.func)[0]:
+                if (item := self.knowledge.items.get(name)) is not None:
+                    return Type(item)
+        return self._annotated_item(iterable)
+
+    def _annotated_item(self, iterable: cst.CSTNode) -> Type | None:
+        """`def f(messages: list[Message])`: what iterating `messages` gives."""
+        if isinstance(iterable, cst.Name) and (found := self.names.lookup(iterable)) is not None:
+            for binding in found[1]:
+                annotation = binding.source.annotation if isinstance(binding.source, cst.Param) else None
+                inner = annotation.annotation if annotation is not None else None
+                if isinstance(inner, cst.Subscript) and last_name(inner.value) in _CONTAINERS and isinstance(inner.slice[0].slice, cst.Index):
+                    return self.annotated(inner.slice[0].slice.value)
+        return None
+
+    def annotated(self, annotation: cst.CSTNode | None) -> Type | None:
+        """The type an annotation names; Optional, unions with None, Annotated and quoted names are looked through."""
+        if isinstance(annotation, cst.BinaryOperation):
+            return self.annotated(annotation.left) or self.annotated(annotation.right)
+        if isinstance(annotation, cst.Subscript):
+            if last_name(annotation.value) in _WRAPPERS:
+                inner = (element.slice.value for element in annotation.slice if isinstance(element.slice, cst.Index))
+                return next((found for one in inner if (found := self.annotated(one)) is not None), None)
+            return self.annotated(annotation.value)
+        if (quoted := string(annotation)) is not None:
+            return self._annotated_text(quoted, annotation)
+        if isinstance(annotation, cst.Name) and annotation.value == "None":
+            return None
+        if isinstance(annotation, (cst.Name, cst.Attribute)):
+            definition = self.names.definition(annotation)
+            if isinstance(definition, cst.ClassDef):
+                return Type("", definition)
+            dotted = self.names.qualified(annotation)
+            if dotted and not dotted.startswith("typing."):
+                return Type(self.knowledge.canonical(dotted))
+        return None
+
+    def _annotated_text(self, text: str, at: cst.CSTNode) -> Type | None:
+        try:
+            parsed = cst.parse_expression(text)
+        except Exception:  # noqa: BLE001 -- whatever LibCST says, this is no annotation
+            return None
+        head = parsed
+        while isinstance(head, cst.Attribute):
+            head = head.value
+        if not isinstance(head, cst.Name) or not isinstance(parsed, (cst.Name, cst.Attribute)):
+            return None
+        found = self.names.lookup_in(self.names.scope_of(at), head.value)
+        if found is None:
+            return None
+        binding = found[1][0]
+        if binding.how == "definition" and isinstance(binding.source, cst.ClassDef) and isinstance(parsed, cst.Name):
+            return Type("", binding.source)
+        return Type(self.knowledge.canonical(binding.dotted + text[len(head.value) :])) if binding.how == "import" else None
+
+    # -- classes and functions of this file --------------------------------------------------------------------------
+
+    def method_class(self, function: cst.FunctionDef | cst.Lambda) -> cst.ClassDef | None:
+        """The class a function is a method of; None for plain functions and static methods."""
+        if not isinstance(function, cst.FunctionDef) or any(last_name(d.decorator) == "staticmethod" for d in function.decorators):
+            return None
+        block = self.tree.parent(function)
+        while isinstance(block, (cst.IndentedBlock, cst.If, cst.Else, cst.Try)):
+            block = self.tree.parent(block)
+        return block if isinstance(block, cst.ClassDef) else None
+
+    def is_bound_method(self, function: cst.FunctionDef | cst.Lambda) -> bool:
+        """True when calls of the function don't pass its first parameter."""
+        return self.method_class(function) is not None
+
+    def local_lineage(self, cls: cst.ClassDef) -> list[cst.ClassDef]:
+        """A class and its bases in this file, nearest first."""
+        found, queue = [], [cls]
+        while queue and len(found) < 20:
+            one = queue.pop(0)
+            if one not in found:
+                found.append(one)
+                queue += [d for base in one.bases if isinstance(d := self.names.definition(_generic_head(base.value)), cst.ClassDef)]
+        return found
+
+    def foreign_bases(self, cls: cst.ClassDef) -> list[str]:
+        """Dotted names of the bases that come from outside this file, with what is known of their own bases."""
+        found: list[str] = []
+        for one in self.local_lineage(cls):
+            for base in one.bases:
+                if (dotted := self.names.qualified(_generic_head(base.value))) is not None:
+                    found += [name for name in self.knowledge.lineage(dotted) if name not in found]
+        return found
+
+    def lineage(self, type_: Type) -> list[str]:
+        """Dotted names under which the attributes of a type are known, nearest first."""
+        found = self.knowledge.lineage(type_.dotted) if type_.dotted else []
+        return found + self.foreign_bases(type_.local) if type_.local is not None else found
+
+    def is_a(self, expression: cst.CSTNode | None, *dotted: str) -> bool:
+        """True when the type of the expression is known to be, or to derive from, one of these."""
+        found = self.of(expression)
+        return found is not None and any(self.knowledge.canonical(one) in self.lineage(found) for one in dotted)
+
+    def attributes_of(self, cls: cst.ClassDef) -> dict[str, list[Binding]]:
+        """Every binding of `self.x` (or of `x` in the class body) of one class, by attribute."""
+        if self._attributes is None:
+            self._attributes = self._gather_attributes()
+        return self._attributes.get(id(cls), {})
+
+    def _gather_attributes(self) -> dict[int, dict[str, list[Binding]]]:
+        gathered: dict[int, dict[str, list[Binding]]] = defaultdict(lambda: defaultdict(list))
+        for cls in self.tree.all(cst.ClassDef):
+            for name, bindings in self.names.scope_of(cls.body).bindings.items():
+                gathered[id(cls)][name] += [b for b in bindings if b.how in ("value", "annotated")]
+        for store in self.names.stores:
+            target = store.target
+            if isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in ("self", "cls"):
+                if (cls := self.tree.class_of(target)) is not None:
+                    gathered[id(cls)][target.attr.value].append(store)
+        return gathered
+
+    def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
+        """The method of a class or of its bases in this file."""
+        for one in self.local_lineage(cls):
+            for binding in self.names.scope_of(one.body).bindings.get(name, ()):
+                if isinstance(binding.source, cst.FunctionDef):
+                    return binding.source
+        return None
+
+    def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
+        """The function or class of this file that an expression stands for: `f`, `self.method`, `Class.method`, `obj.method`."""
+        if isinstance(expression, cst.Attribute):
+            base = self.names.definition(expression.value)
+            if base is None:
+                found = self.of(expression.value)
+                base = found.local if found is not None else None
+            return self.method(base, expression.attr.value) if isinstance(base, cst.ClassDef) else None
+        found_here = self.names.definition(expression)
+        if found_here is None and isinstance(expression, cst.Name) and (bound := self.names.lookup(expression)) is not None:
+            # an alias of a method: `write = self._write`
+            if len(bound[1]) == 1 and bound[1][0].how == "value" and isinstance(bound[1][0].source, cst.Attribute):
+                return self.definition(bound[1][0].source)
+        return found_here
+
+    def callee(self, call: cst.Call) -> cst.FunctionDef | cst.Lambda | None:
+        """The function of this file that a call runs; for a class its `__init__`."""
+        found = self.definition(call.func)
+        return self.method(found, "__init__") if isinstance(found, cst.ClassDef) else found
+
+    def callers(self, function: cst.FunctionDef | cst.Lambda) -> list[cst.Call]:
+        """Calls of a function in this file."""
+        if self._callers is None:
+            self._callers = defaultdict(list)
+            local = {f.name.value for f in self.tree.all(cst.FunctionDef)}
+            for call in self.tree.all(cst.Call):
+                if last_name(call.func) in local and (found := self.definition(call.func)) is not None:
+                    self._callers[id(found)].append(call)
+        return self._callers.get(id(function), [])
+
+    @property
+    def callbacks(self) -> dict[int, tuple[str, ...]]:
+        """Functions handed to a library that calls them: types of the arguments it passes."""
+        if self._callbacks is None:
+            self._callbacks = {}
+            last_names = {name.rpartition(".")[2] for name in self.knowledge.callbacks}
+            for call in self.tree.all(cst.Call):
+                if last_name(call.func) not in last_names:
+                    continue
+                names = [*self.candidates(call.func)[0], f"*.{last_name(call.func)}"]
+                for row in (row for name in names for row in self.knowledge.callbacks.get(name, ())):
+                    handed = argument(call, row.get("parameter", ""), row.get("position"))
+                    if handed is not None and (function := self.definition(handed)) is not None:
+                        self._callbacks.setdefault(id(function), tuple(row["gives"]))
+        return self._callbacks
+
+    # -- knowledge ---------------------------------------------------------------------------------------------------
+
+    def candidates(self, expression: cst.CSTNode) -> tuple[tuple[str, ...], Confidence, bool]:
+        """Canonical dotted names an expression may stand for, nearest first; how sure; and whether its head is known at all."""
+        key = id(expression)
+        if key not in self._candidates:
+            self._candidates[key] = ((), Confidence.LOW, True)  # a value that is made of itself
+            self._candidates[key] = self._find_candidates(expression)
+        return self._candidates[key]
+
+    def _find_candidates(self, expression: cst.CSTNode) -> tuple[tuple[str, ...], Confidence, bool]:
+        if (dotted := self.names.qualified(expression)) is not None:
+            canonical = self.knowledge.canonical(dotted)
+            head, _dot, attribute = canonical.rpartition(".")
+            inherited = [f"{base}.{attribute}" for base in self.knowledge.lineage(head)[1:]] if head in self.knowledge.bases else []
+            return (canonical, *inherited), Confidence.HIGH, True
+        if isinstance(expression, cst.Attribute):
+            base = self.of(expression.value)
+            if base is None:
+                return (), Confidence.MEDIUM, False
+            attribute = expression.attr.value
+            names = tuple(self.knowledge.canonical(f"{dotted}.{attribute}") for dotted in self.lineage(base))
+            # A local class without foreign bases is known through and through; with them, only what they are known for.
+            return names, base.confidence, True
+        if isinstance(expression, cst.Name) and (found := self.names.lookup(expression)) is not None:
+            bindings = [binding for binding in found[1] if binding.how == "value"]
+            if len(bindings) == 1 and isinstance(bindings[0].source, (cst.Attribute, cst.Name)):
+                return self.candidates(bindings[0].source)  # an alias: `write = container.append`
+        return (), Confidence.MEDIUM, False
+
+    def rows(self, expression: cst.CSTNode) -> Iterator[tuple[Row, Confidence, str]]:
+        """The knowledge rows that explain a name, attribute or called expression, with how sure that is."""
+        names, confidence, known = self.candidates(expression)
+        seen = False
+        for name in names:
+            for row in self.knowledge.rows.get(name, ()):
+                seen = True
+                yield row, confidence, name
+        last = last_name(expression) if isinstance(expression, (cst.Name, cst.Attribute)) else None
+        if seen or last is None or (wild := self.knowledge.wild.get(last)) is None or not self._may_be_wild(names, known):
+            return
+        receiver = last_name(expression.value) if isinstance(expression, cst.Attribute) else None
+        for row in wild:
+            if row.accepts(receiver, self.names.imported):
+                yield row, row.confidence, f"*.{last}"
+
+    def _may_be_wild(self, names: tuple[str, ...], known: bool) -> bool:
+        """A "*.name" row speaks only of receivers nothing else is known about: not of libraries with rows of their own."""
+        if not known:
+            return True
+        return bool(names) and all(name.startswith(".") or name.partition(".")[0] not in self.knowledge.libraries | {"builtins"} for name in names)
+
+    def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
+        """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""
+        target = expression.func if isinstance(expression, cst.Call) else expression
+        found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
+        return min(found, key=lambda match: match.confidence.rank, default=None)
+
+
+def _generic_head(base: cst.BaseExpression) -> cst.BaseExpression:
+    return base.value if isinstance(base, cst.Subscript) else base
+
+
+def named_like(text: str | None, *globs: str) -> bool:
+    """True when a name, lowered and without leading underscores, is like one of these globs."""
+    return text is not None and any(fnmatch.fnmatchcase(text.lower().lstrip("_"), glob) for glob in globs)
