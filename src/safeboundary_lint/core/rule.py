@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import inspect
 import re
@@ -130,7 +131,7 @@ class Registry:
         for rule in self.rules:
             if code_or_name.upper() == rule.code or code_or_name.lower() == rule.name:
                 return rule
-        raise UnknownRule(f"no rule is called {code_or_name!r}")
+        raise UnknownRule(f"no rule is called {code_or_name!r}{self._like(code_or_name)}")
 
     def expand(self, selectors: Iterable[str]) -> frozenset[str]:
         """Codes meant by codes, code prefixes, names, families and ALL. Raises UnknownRule for one that means none."""
@@ -145,9 +146,15 @@ class Registry:
                 or (re.fullmatch(r"SBL\d{0,3}", wanted.upper()) and rule.code.startswith(wanted.upper()))
             }
             if not meant:
-                raise UnknownRule(f"no rule matches {selector!r}: use a code, a prefix such as SBL3, a name, a family or ALL")
+                raise UnknownRule(f"no rule matches {selector!r}{self._like(wanted)}: use a code, a prefix such as SBL3, a name, a family or ALL")
             codes |= meant
         return frozenset(codes)
+
+    def _like(self, word: str) -> str:
+        """A hint at what a selector that means nothing may have been meant to be."""
+        words = {word for rule in self.rules for word in (rule.code.lower(), rule.name, rule.family())}
+        close = difflib.get_close_matches(word.lower().replace("_", "-"), sorted(words), n=1)
+        return f" (did you mean {(close[0].upper() if close[0].startswith('sbl') else close[0])!r}?)" if close else ""
 
     def default(self, *, preview: bool = False, test_file: bool = False) -> frozenset[str]:
         """Codes on by default; fewer in test files."""

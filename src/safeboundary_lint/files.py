@@ -1,0 +1,203 @@
+"""Which files: paths, folders, standard input; what excludes and `.gitignore` leave out."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from safeboundary_lint.core.finding import Problem
+from safeboundary_lint.projects import Projects, git_root
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+    from safeboundary_lint.analyse import Options
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to check. `path` is as people read it, relative where the argument was."""
+
+    path: str
+    options: Options
+    size: int  # bytes
+    source: bytes | None = None  # what was read already: standard input
+
+
+@dataclass(slots=True)
+class Selected:
+    """What a list of paths means."""
+
+    files: list[SourceFile] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)  # paths the user named that the settings leave out
+
+
+def select(paths: Sequence[str], projects: Projects, *, stdin: Callable[[], bytes], stdin_filename: str | None = None) -> Selected:
+    """The files that `paths` mean, sorted by path, each once however many ways lead to it.
+
+    Folders are searched for `.py` files; symlinked folders in them are not entered. A file the user names is checked
+    whatever it is called and whether git ignores it, unless the settings exclude it. `stdin` is called for the path `-`.
+    """
+    selected = Selected()
+    seen: dict[str, SourceFile] = {}
+    links: list[tuple[str, SourceFile]] = []
+    for path in dict.fromkeys(paths):
+        if path == STDIN:
+            _add_stdin(selected, projects, stdin, stdin_filename)
+            continue
+        path = os.path.normpath(path)
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError) as error:
+            selected.problems.append(Problem(path, _reason(error)))
+            continue
+        absolute = os.path.abspath(path)
+        folder = stat.S_ISDIR(status.st_mode)
+        if not folder and not stat.S_ISREG(status.st_mode):
+            selected.problems.append(Problem(path, "not a regular file: name Python files, folders, or - for standard input"))
+        elif projects.excluded(os.path.join(absolute, "") if folder else absolute, absolute if folder else os.path.dirname(absolute)):
+            selected.excluded.append(path)
+        elif folder:
+            for file, place, is_link in _Walk(absolute, path, projects, selected.problems):
+                if is_link:
+                    links.append((place, file))
+                else:
+                    seen.setdefault(place, file)
+        else:
+            settings = projects.settings_for(os.path.dirname(absolute), os.path.dirname(absolute))
+            seen.setdefault(os.path.realpath(path), SourceFile(path, settings.options_for(absolute), status.st_size))
+    for place, file in links:  # last, so that a file is reported under its own name when that is there too
+        seen.setdefault(place, file)
+    selected.files = sorted([*selected.files, *seen.values()], key=lambda file: file.path)
+    selected.problems += projects.problems
+    return selected
+
+
+def _add_stdin(selected: Selected, projects: Projects, stdin: Callable[[], bytes], filename: str | None) -> None:
+    source = stdin()
+    path = filename or "<stdin>"
+    absolute = os.path.abspath(path)
+    folder = os.path.dirname(absolute)
+    if filename and projects.excluded(absolute, folder):
+        selected.excluded.append(path)
+    else:
+        selected.files.append(SourceFile(path, projects.settings_for(folder, folder).options_for(absolute), len(source), source))
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file or folder"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+class _Walk:
+    """One folder named by the user, searched for Python files."""
+
+    def __init__(self, base: str, name: str, projects: Projects, problems: list[Problem]) -> None:
+        self._base = base
+        self._name = "" if name == os.curdir else name
+        self._real = os.path.realpath(base)
+        self._projects = projects
+        self._problems = problems
+
+    def __iter__(self) -> Iterator[tuple[SourceFile, str, bool]]:
+        """Triples of file, its real path, and whether it is a symlink."""
+        ignores = _Ignores.above(self._base)
+        waiting = [("", ignores)]
+        while waiting:
+            inside, ignores = waiting.pop()
+            folder = os.path.join(self._base, inside) if inside else self._base
+            try:
+                with os.scandir(folder) as scan:
+                    entries = sorted(scan, key=lambda entry: entry.name)
+            except OSError as error:
+                self._problems.append(Problem(os.path.join(self._name, inside) or os.curdir, _reason(error)))
+                continue
+            if ignores is not None:
+                ignores = ignores.entered(folder, {entry.name for entry in entries})
+            settings = self._projects.settings_for(folder, self._base)
+            for entry in entries:
+                place = os.path.join(inside, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    path = os.path.join(entry.path, "")
+                    if not (settings.excludes(path) or (ignores is not None and ignores.cover(path))):
+                        waiting.append((place, ignores))
+                elif entry.name.endswith(".py") and not (settings.excludes(entry.path) or (ignores is not None and ignores.cover(entry.path))):
+                    size = self._size(entry, place)
+                    if size is not None:
+                        file = SourceFile(os.path.join(self._name, place), settings.options_for(entry.path), size)
+                        link = entry.is_symlink()
+                        yield file, os.path.realpath(entry.path) if link else os.path.join(self._real, place), link
+
+    def _size(self, entry: os.DirEntry[str], place: str) -> int | None:
+        """The size of a regular file; None for what is none, such as a dangling link or a folder called `x.py`."""
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            return None  # an editor's lock, or gone since
+        except OSError as error:
+            self._problems.append(Problem(os.path.join(self._name, place), _reason(error)))
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignores:
+    """The `.gitignore` files that hold in a folder, outermost first, each with the folder it lies in."""
+
+    levels: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+
+    @classmethod
+    def above(cls, base: str) -> _Ignores | None:
+        """Those that hold for `base` itself; None when they ignore it, for then the user, who named it, means it all the same."""
+        top = git_root(base)
+        if top is None:
+            return cls()
+        ignores = cls()
+        folder = top
+        for name in os.path.relpath(base, top).split(os.sep) if base != top else ():
+            ignores = ignores.entered(folder, {".git", ".gitignore"} if folder == top else {".gitignore"})
+            folder = os.path.join(folder, name)
+            if ignores.cover(os.path.join(folder, "")):
+                return None
+        return ignores
+
+    def entered(self, folder: str, names: set[str]) -> _Ignores:
+        """These together with those of `folder`, which holds `names`; a repository starts afresh."""
+        levels = () if ".git" in names else self.levels
+        sources = [os.path.join(folder, ".git", "info", "exclude")] if ".git" in names else []
+        sources += [os.path.join(folder, ".gitignore")] if ".gitignore" in names else []
+        specs = [(os.path.join(folder, ""), spec) for spec in map(_gitignore, sources) if spec is not None]
+        return _Ignores((*levels, *specs)) if specs or levels != self.levels else self
+
+    def cover(self, path: str) -> bool:
+        """True when git ignores `path`; a folder's ends with a separator. The innermost file that speaks of it decides."""
+        for folder, spec in reversed(self.levels):
+            verdict = spec.check_file(path[len(folder) :].replace(os.sep, "/")).include
+            if verdict is not None:
+                return verdict
+        return False
+
+
+def _gitignore(file: str) -> GitIgnoreSpec | None:
+    """The patterns of a `.gitignore` file; what git would not understand is skipped, as git does."""
+    from pathspec import GitIgnoreSpec
+
+    try:
+        with open(file, encoding="utf-8-sig", errors="surrogateescape") as stream:
+            lines = stream.read().split("\n")
+    except OSError:
+        return None
+    patterns = []
+    for line in lines:
+        try:
+            patterns += GitIgnoreSpec.from_lines([line]).patterns
+        except ValueError:
+            continue
+    return GitIgnoreSpec(patterns)
