@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant
-from safeboundary_lint.core.types import Match
+from safeboundary_lint.core.matching import Match
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

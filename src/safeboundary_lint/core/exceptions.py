@@ -9,7 +9,7 @@ import libcst as cst
 
 from safeboundary_lint.core.flow import ExceptionModel
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.types import named_like
+from safeboundary_lint.core.matching import named_like
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -90,15 +90,15 @@ class Exceptions:
             return False
         if isinstance(call.func, cst.Name) and self.facts.names.qualified(call.func) in _SAFE_BUILTINS:
             return False
-        return self.facts.types.match(call, "no-raise") is None
+        return self.facts.match(call, "no-raise") is None
 
     def swallows(self, context: cst.BaseExpression) -> bool:
         """True for `contextlib.suppress(...)` and what knowledge says is like it."""
-        return isinstance(context, cst.Call) and self.facts.types.match(context, "suppress") is not None
+        return isinstance(context, cst.Call) and self.facts.match(context, "suppress") is not None
 
     def never_returns(self, call: cst.Call) -> bool:
         """True for `sys.exit()` and for a function of this file of which no path comes back."""
-        if self.facts.types.match(call, "exit") is not None:
+        if self.facts.match(call, "exit") is not None:
             return True
         callee = self.facts.types.callee(call)
         if not isinstance(callee, cst.FunctionDef):

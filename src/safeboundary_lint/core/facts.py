@@ -14,12 +14,13 @@ from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
 from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.matching import Match, Matcher
 from safeboundary_lint.core.names import Names, last_name
 from safeboundary_lint.core.origins import Origins
 from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
-from safeboundary_lint.core.types import Match, Types
+from safeboundary_lint.core.types import Types
 
 _MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
 
@@ -44,6 +45,11 @@ class Facts:
     def types(self) -> Types:
         """Types of expressions."""
         return Types(self.tree, self.names, self.knowledge)
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """Knowledge rows that explain expressions."""
+        return Matcher(self.names, self.types, self.knowledge)
 
     @cached_property
     def origins(self) -> Origins:
@@ -87,7 +93,7 @@ class Facts:
         """The row of one of these kinds that explains a call (by what it calls), a name or an attribute."""
         key = (id(expression), kinds)
         if key not in self._matches:
-            self._matches[key] = self.types.match(expression, *kinds)
+            self._matches[key] = self.matcher.match(expression, *kinds)
         return self._matches[key]
 
     def calls(self, *kinds: str) -> list[Match]:
@@ -101,7 +107,7 @@ class Facts:
         for call in self.tree.all(cst.Call):
             last = last_name(call.func) if isinstance(call.func, (cst.Name, cst.Attribute)) else None
             if last in interesting or isinstance(call.func, cst.Name):  # a bare name may be an alias
-                for row, confidence, dotted in self.types.rows(call.func):
+                for row, confidence, dotted in self.matcher.rows(call.func):
                     if not any(match.node is call and match.row.kind == row.kind for match in found[row.kind][-1:]):
                         found[row.kind].append(Match(call, row, confidence, dotted))
         return found

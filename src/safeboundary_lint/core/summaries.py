@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.flow import Point
-from safeboundary_lint.core.types import Match
+from safeboundary_lint.core.matching import Match
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

@@ -6,16 +6,15 @@ the bases of the class.
 
 from __future__ import annotations
 
-import fnmatch
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, bound_arguments, string
+from safeboundary_lint.core.classes import Classes
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.names import Binding, Names, last_name, parameters
 from safeboundary_lint.core.tree import Tree, descendants
 
@@ -34,29 +33,12 @@ class Type:
     confidence: Confidence = Confidence.HIGH
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Match:
-    """An expression that a knowledge row explains."""
-
-    node: cst.BaseExpression  # the call, or the name or attribute itself where it isn't called
-    row: Row
-    confidence: Confidence
-    dotted: str
-
-    @property
-    def call(self) -> cst.Call:
-        """The call; only for matches of calls."""
-        assert isinstance(self.node, cst.Call)
-        return self.node
-
-
-class Types:
-    """Types of the expressions of one file, and the knowledge rows that meet them."""
+class Types(Classes):
+    """Types of the expressions of one file, and what they stand for."""
 
     def __init__(self, tree: Tree, names: Names, knowledge: Knowledge) -> None:
-        self.tree, self.names, self.knowledge = tree, names, knowledge
+        super().__init__(tree, names, knowledge)
         self._types: dict[int, Type | None] = {}
-        self._attributes: dict[int, dict[str, list[Binding]]] | None = None
         self._callbacks: dict[int, tuple[str, ...]] | None = None
         self._callers: dict[int, list[cst.Call]] | None = None
         self._candidates: dict[int, tuple[tuple[str, ...], Confidence, bool]] = {}
@@ -275,40 +257,6 @@ class Types:
             return Type("", binding.source)
         return Type(self.knowledge.canonical(binding.dotted + text[len(head.value) :])) if binding.how == "import" else None
 
-    # -- classes and functions of this file --------------------------------------------------------------------------
-
-    def method_class(self, function: cst.FunctionDef | cst.Lambda) -> cst.ClassDef | None:
-        """The class a function is a method of; None for plain functions and static methods."""
-        if not isinstance(function, cst.FunctionDef) or any(last_name(d.decorator) == "staticmethod" for d in function.decorators):
-            return None
-        block = self.tree.parent(function)
-        while isinstance(block, (cst.IndentedBlock, cst.If, cst.Else, cst.Try)):
-            block = self.tree.parent(block)
-        return block if isinstance(block, cst.ClassDef) else None
-
-    def is_bound_method(self, function: cst.FunctionDef | cst.Lambda) -> bool:
-        """True when calls of the function don't pass its first parameter."""
-        return self.method_class(function) is not None
-
-    def local_lineage(self, cls: cst.ClassDef) -> list[cst.ClassDef]:
-        """A class and its bases in this file, nearest first."""
-        found, queue = [], [cls]
-        while queue and len(found) < 20:
-            one = queue.pop(0)
-            if one not in found:
-                found.append(one)
-                queue += [d for base in one.bases if isinstance(d := self.names.definition(_generic_head(base.value)), cst.ClassDef)]
-        return found
-
-    def foreign_bases(self, cls: cst.ClassDef) -> list[str]:
-        """Dotted names of the bases that come from outside this file, with what is known of their own bases."""
-        found: list[str] = []
-        for one in self.local_lineage(cls):
-            for base in one.bases:
-                if (dotted := self.names.qualified(_generic_head(base.value))) is not None:
-                    found += [name for name in self.knowledge.lineage(dotted) if name not in found]
-        return found
-
     def lineage(self, type_: Type) -> list[str]:
         """Dotted names under which the attributes of a type are known, nearest first."""
         found = self.knowledge.lineage(type_.dotted) if type_.dotted else []
@@ -319,31 +267,7 @@ class Types:
         found = self.of(expression)
         return found is not None and any(self.knowledge.canonical(one) in self.lineage(found) for one in dotted)
 
-    def attributes_of(self, cls: cst.ClassDef) -> dict[str, list[Binding]]:
-        """Every binding of `self.x` (or of `x` in the class body) of one class, by attribute."""
-        if self._attributes is None:
-            self._attributes = self._gather_attributes()
-        return self._attributes.get(id(cls), {})
-
-    def _gather_attributes(self) -> dict[int, dict[str, list[Binding]]]:
-        gathered: dict[int, dict[str, list[Binding]]] = defaultdict(lambda: defaultdict(list))
-        for cls in self.tree.all(cst.ClassDef):
-            for name, bindings in self.names.scope_of(cls.body).bindings.items():
-                gathered[id(cls)][name] += [b for b in bindings if b.how in ("value", "annotated")]
-        for store in self.names.stores:
-            target = store.target
-            if isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in ("self", "cls"):
-                if (cls := self.tree.class_of(target)) is not None:
-                    gathered[id(cls)][target.attr.value].append(store)
-        return gathered
-
-    def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
-        """The method of a class or of its bases in this file."""
-        for one in self.local_lineage(cls):
-            for binding in self.names.scope_of(one.body).bindings.get(name, ()):
-                if isinstance(binding.source, cst.FunctionDef):
-                    return binding.source
-        return None
+    # -- definitions -------------------------------------------------------------------------------------------------
 
     def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
         """The function or class of this file that an expression stands for: `f`, `self.method`, `Class.method`, `obj.method`."""
@@ -391,7 +315,7 @@ class Types:
                         self._callbacks.setdefault(id(function), tuple(row["gives"]))
         return self._callbacks
 
-    # -- knowledge ---------------------------------------------------------------------------------------------------
+    # -- dotted names ------------------------------------------------------------------------------------------------
 
     def candidates(self, expression: cst.CSTNode) -> tuple[tuple[str, ...], Confidence, bool]:
         """Canonical dotted names an expression may stand for, nearest first; how sure; and whether its head is known at all."""
@@ -420,40 +344,3 @@ class Types:
             if len(bindings) == 1 and isinstance(bindings[0].source, (cst.Attribute, cst.Name)):
                 return self.candidates(bindings[0].source)  # an alias: `write = container.append`
         return (), Confidence.MEDIUM, False
-
-    def rows(self, expression: cst.CSTNode) -> Iterator[tuple[Row, Confidence, str]]:
-        """The knowledge rows that explain a name, attribute or called expression, with how sure that is."""
-        names, confidence, known = self.candidates(expression)
-        seen = False
-        for name in names:
-            for row in self.knowledge.rows.get(name, ()):
-                seen = True
-                yield row, confidence, name
-        last = last_name(expression) if isinstance(expression, (cst.Name, cst.Attribute)) else None
-        if seen or last is None or (wild := self.knowledge.wild.get(last)) is None or not self._may_be_wild(names, known):
-            return
-        receiver = last_name(expression.value) if isinstance(expression, cst.Attribute) else None
-        for row in wild:
-            if row.accepts(receiver, self.names.imported):
-                yield row, row.confidence, f"*.{last}"
-
-    def _may_be_wild(self, names: tuple[str, ...], known: bool) -> bool:
-        """A "*.name" row speaks only of receivers nothing else is known about: not of libraries with rows of their own."""
-        if not known:
-            return True
-        return bool(names) and all(name.startswith(".") or name.partition(".")[0] not in self.knowledge.libraries | {"builtins"} for name in names)
-
-    def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
-        """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""
-        target = expression.func if isinstance(expression, cst.Call) else expression
-        found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
-        return min(found, key=lambda match: match.confidence.rank, default=None)
-
-
-def _generic_head(base: cst.BaseExpression) -> cst.BaseExpression:
-    return base.value if isinstance(base, cst.Subscript) else base
-
-
-def named_like(text: str | None, *globs: str) -> bool:
-    """True when a name, lowered and without leading underscores, is like one of these globs."""
-    return text is not None and any(fnmatch.fnmatchcase(text.lower().lstrip("_"), glob) for glob in globs)

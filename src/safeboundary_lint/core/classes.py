@@ -1,0 +1,81 @@
+"""Classes of this file: their bases, methods and attributes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import libcst as cst
+
+from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.names import Binding, Names, last_name
+from safeboundary_lint.core.tree import Tree
+
+
+class Classes:
+    """What the class statements of one file say."""
+
+    def __init__(self, tree: Tree, names: Names, knowledge: Knowledge) -> None:
+        self.tree, self.names, self.knowledge = tree, names, knowledge
+        self._attributes: dict[int, dict[str, list[Binding]]] | None = None
+
+    def method_class(self, function: cst.FunctionDef | cst.Lambda) -> cst.ClassDef | None:
+        """The class a function is a method of; None for plain functions and static methods."""
+        if not isinstance(function, cst.FunctionDef) or any(last_name(d.decorator) == "staticmethod" for d in function.decorators):
+            return None
+        block = self.tree.parent(function)
+        while isinstance(block, (cst.IndentedBlock, cst.If, cst.Else, cst.Try)):
+            block = self.tree.parent(block)
+        return block if isinstance(block, cst.ClassDef) else None
+
+    def is_bound_method(self, function: cst.FunctionDef | cst.Lambda) -> bool:
+        """True when calls of the function don't pass its first parameter."""
+        return self.method_class(function) is not None
+
+    def local_lineage(self, cls: cst.ClassDef) -> list[cst.ClassDef]:
+        """A class and its bases in this file, nearest first."""
+        found, queue = [], [cls]
+        while queue and len(found) < 20:
+            one = queue.pop(0)
+            if one not in found:
+                found.append(one)
+                queue += [d for base in one.bases if isinstance(d := self.names.definition(_generic_head(base.value)), cst.ClassDef)]
+        return found
+
+    def foreign_bases(self, cls: cst.ClassDef) -> list[str]:
+        """Dotted names of the bases that come from outside this file, with what is known of their own bases."""
+        found: list[str] = []
+        for one in self.local_lineage(cls):
+            for base in one.bases:
+                if (dotted := self.names.qualified(_generic_head(base.value))) is not None:
+                    found += [name for name in self.knowledge.lineage(dotted) if name not in found]
+        return found
+
+    def attributes_of(self, cls: cst.ClassDef) -> dict[str, list[Binding]]:
+        """Every binding of `self.x` (or of `x` in the class body) of one class, by attribute."""
+        if self._attributes is None:
+            self._attributes = self._gather_attributes()
+        return self._attributes.get(id(cls), {})
+
+    def _gather_attributes(self) -> dict[int, dict[str, list[Binding]]]:
+        gathered: dict[int, dict[str, list[Binding]]] = defaultdict(lambda: defaultdict(list))
+        for cls in self.tree.all(cst.ClassDef):
+            for name, bindings in self.names.scope_of(cls.body).bindings.items():
+                gathered[id(cls)][name] += [b for b in bindings if b.how in ("value", "annotated")]
+        for store in self.names.stores:
+            target = store.target
+            if isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in ("self", "cls"):
+                if (cls := self.tree.class_of(target)) is not None:
+                    gathered[id(cls)][target.attr.value].append(store)
+        return gathered
+
+    def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
+        """The method of a class or of its bases in this file."""
+        for one in self.local_lineage(cls):
+            for binding in self.names.scope_of(one.body).bindings.get(name, ()):
+                if isinstance(binding.source, cst.FunctionDef):
+                    return binding.source
+        return None
+
+
+def _generic_head(base: cst.BaseExpression) -> cst.BaseExpression:
+    return base.value if isinstance(base, cst.Subscript) else base

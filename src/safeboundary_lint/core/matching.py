@@ -1,0 +1,70 @@
+"""Which knowledge rows explain an expression of one file."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import libcst as cst
+
+from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.names import Names, last_name
+from safeboundary_lint.core.types import Types
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """An expression that a knowledge row explains."""
+
+    node: cst.BaseExpression  # the call, or the name or attribute itself where it isn't called
+    row: Row
+    confidence: Confidence
+    dotted: str
+
+    @property
+    def call(self) -> cst.Call:
+        """The call; only for matches of calls."""
+        assert isinstance(self.node, cst.Call)
+        return self.node
+
+
+class Matcher:
+    """Finds rows by what names, attributes and called expressions stand for."""
+
+    def __init__(self, names: Names, types: Types, knowledge: Knowledge) -> None:
+        self.names, self.types, self.knowledge = names, types, knowledge
+
+    def rows(self, expression: cst.CSTNode) -> Iterator[tuple[Row, Confidence, str]]:
+        """The knowledge rows that explain a name, attribute or called expression, with how sure that is."""
+        names, confidence, known = self.types.candidates(expression)
+        seen = False
+        for name in names:
+            for row in self.knowledge.rows.get(name, ()):
+                seen = True
+                yield row, confidence, name
+        last = last_name(expression) if isinstance(expression, (cst.Name, cst.Attribute)) else None
+        if seen or last is None or (wild := self.knowledge.wild.get(last)) is None or not self._may_be_wild(names, known):
+            return
+        receiver = last_name(expression.value) if isinstance(expression, cst.Attribute) else None
+        for row in wild:
+            if row.accepts(receiver, self.names.imported):
+                yield row, row.confidence, f"*.{last}"
+
+    def _may_be_wild(self, names: tuple[str, ...], known: bool) -> bool:
+        """A "*.name" row speaks only of receivers nothing else is known about: not of libraries with rows of their own."""
+        if not known:
+            return True
+        return bool(names) and all(name.startswith(".") or name.partition(".")[0] not in self.knowledge.libraries | {"builtins"} for name in names)
+
+    def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
+        """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""
+        target = expression.func if isinstance(expression, cst.Call) else expression
+        found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
+        return min(found, key=lambda match: match.confidence.rank, default=None)
+
+
+def named_like(text: str | None, *globs: str) -> bool:
+    """True when a name, lowered and without leading underscores, is like one of these globs."""
+    return text is not None and any(fnmatch.fnmatchcase(text.lower().lstrip("_"), glob) for glob in globs)
