@@ -1,14 +1,31 @@
-"""Writes docs/rules/*.md from the docstrings of the rules: `python docs/generate.py`."""
+"""Writes what can be told from the code: `python docs/generate.py`.
+
+docs/rules/*.md from the docstrings of the rules, docs/kinds.md from the kinds of knowledge, and in the README what the
+command prints that stands there.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.rules import load
 
-FOLDER = Path(__file__).parent / "rules"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "docs" / "rules"
+README = ROOT / "README.md"
+KINDS = ROOT / "src" / "safeboundary_lint" / "knowledge" / "kinds.toml"
 
 FAMILIES = {
     "comments": "Comments about boundaries",
@@ -32,7 +49,8 @@ PEERS = {
 def pages() -> dict[Path, str]:
     """The text of each page by the file it belongs into."""
     rules = load().rules
-    return {FOLDER / "index.md": index(rules)} | {FOLDER / f"{rule.name}.md": page(rule) for rule in rules}
+    about_rules = {FOLDER / "index.md": index(rules)} | {FOLDER / f"{rule.name}.md": page(rule) for rule in rules}
+    return about_rules | {ROOT / "docs" / "kinds.md": kinds(), README: with_output(README.read_text(encoding="utf-8"))}
 
 
 def page(rule: type[Rule]) -> str:
@@ -59,6 +77,30 @@ def index(rules: tuple[type[Rule], ...]) -> str:
         rows = [f"| `{rule.code}` | [{rule.name}]({rule.name}.md) | {rule.page()['']} |" for rule in members]
         parts.append("\n".join([f"## {FAMILIES[family]}", "", "| Code | Name | Finds |", "| --- | --- | --- |", *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def kinds() -> str:
+    """What a row of knowledge can be, and what it can state."""
+    declared = tomllib.loads(KINDS.read_text(encoding="utf-8"))
+    rows = [f"| `{kind}` | {one['meaning']} | {_facts(one.get('facts', {}))} |" for kind, one in declared.items()]
+    table = ["| Kind | A row says that its names | Facts |", "| --- | --- | --- |", *rows]
+    return "\n\n".join(["# Kinds", "Generated from `kinds.toml`. What rows are: [Knowledge](knowledge.md).", "\n".join(table)]) + "\n"
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return ", ".join(f"`{fact}` ({kind})" for fact, kind in facts.items())
+
+
+def with_output(text: str) -> str:
+    """The text with each console block holding what its command prints now."""
+
+    def run(block: re.Match[str]) -> str:
+        command = [sys.executable, "-m", "safeboundary_lint", *block["arguments"].split()]
+        environment = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1"}
+        printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
+        return f"```console\n$ safeboundary-lint {block['arguments']}\n{printed.rstrip()}\n```"
+
+    return re.sub(r"```console\n\$ safeboundary-lint (?P<arguments>.*)\n(?s:.*?)```", run, text)
 
 
 def peer(overlap: str) -> str:

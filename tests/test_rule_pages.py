@@ -85,9 +85,9 @@ def test_example_fires_and_instead_does_not(rule: type[Rule]) -> None:
         assert not findings_in(rule, code), f"{rule.name}: its Instead fires:\n{code}"
 
 
-def test_generated_pages_are_current() -> None:
+def test_generated_documents_are_current() -> None:
     generated: dict[Path, str] = runpy.run_path(str(ROOT / "docs" / "generate.py"))["pages"]()
     folder = ROOT / "docs" / "rules"
-    assert sorted(folder.glob("*.md")) == sorted(generated), "run `python docs/generate.py`"
+    assert sorted(folder.glob("*.md")) == sorted(path for path in generated if path.parent == folder), "run `python docs/generate.py`"
     for path, text in generated.items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is not current: run `python docs/generate.py`"
