@@ -6,17 +6,18 @@ common, and every node that reaches beyond a splice has to be there twice, over 
 
 * be anything inside itself: add, change and remove whole nodes;
 * change the type of a node by changing one of its own tokens (`finally` to `else`);
-* together with a second splice, wrap or unwrap what stands between the two (`f(` and `)`). Whoever needs a prefix alone
-  (`not x`) therefore replaces the whole of `x`, and whoever indents a block replaces the whole block.
+* together with a second splice of the same fix, wrap or unwrap what stands between the two (`f(` and `)`). Whoever needs
+  a prefix alone (`not x`) therefore replaces the whole of `x`, and whoever indents a block replaces the whole block.
 """
 
 from __future__ import annotations
 
+import bisect
 import functools
 import itertools
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -40,18 +41,26 @@ class Placed:
 
     @property
     def tag(self) -> str:
-        """What has to be equal: the type, and for a comparison how many there are, because `a < b` and `a < b < c` differ."""
-        extra = f" {len(self.node.comparisons)}" if isinstance(self.node, cst.Comparison) else ""
-        return type(self.node).__name__ + extra
+        """What has to be equal of two nodes over the same characters: the type."""
+        return type(self.node).__name__
+
+
+class Unparsable(ValueError):
+    """Text that is not Python to LibCST."""
 
 
 class Parsed:
-    """A source with its tree. Raises libcst.ParserSyntaxError for what is not Python."""
+    """A source with its tree. Raises Unparsable."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         text, self._less = source.for_parser
-        self.module = cst.parse_module(text)
+        try:
+            self.module = cst.parse_module(text)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # LibCST's native parser panics with a BaseException
+            raise Unparsable(f"{type(error).__name__}: {error}") from None
 
     @functools.cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:
@@ -91,25 +100,46 @@ class Parsed:
         return True
 
 
-def same_outside(old: Parsed, new: Parsed, patch: Patch) -> bool:
-    """True when `new`, which is `old` with `patch` made, is the same tree outside the splices."""
+def same_outside(old: Parsed, new: Parsed, changes: Sequence[Sequence[Splice]]) -> bool:
+    """True when `new`, which is `old` with all splices of `changes` made, is the same tree outside of them."""
+    patch = Patch.of(itertools.chain.from_iterable(changes))
     before, after = Kept.before(patch), Kept.after(patch)
-    if _common_comments(old, before) != _common_comments(new, after):
+    if _common_comments(old, before) != _common_comments(new, after) or not _holes_filled(old, new, patch, after):
         return False
     weight = _weights(old, patch, before)
-    points = {weight[point] for point in before.points}
+    points: dict[int, set[int]] = defaultdict(set)  # where splices stand -> the changes they belong to
+    for number, splices in enumerate(changes):
+        for splice in splices:
+            points[weight[before(splice.start)]].add(number)
     was = _by_place(old, lambda offset: weight[before(offset)])
     now = _by_place(new, lambda offset: weight[after(offset)])
     for place in was.keys() | now.keys():
         there, here = was.get(place, []), now.get(place, [])
         if [one.tag for one in there] == [one.tag for one in here]:
             continue
-        if place[0] in points and place[1] in points:
+        if points.get(place[0], set()) & points.get(place[1], set()):  # between two splices of one change
             if _leaves(there) - Counter(one.tag for one in here):
                 return False
         elif len(there) != len(here):
             return False
         elif any(one.tag != two.tag and not _own_token_changed(one, old, patch) for one, two in zip(there, here)):
+            return False
+    return True
+
+
+def _holes_filled(old: Parsed, new: Parsed, patch: Patch, after: Kept) -> bool:
+    """False when a splice replaces a whole node by text of which a part belongs to what stands beside it."""
+    nodes = {(placed.start, placed.end) for placed in old.placed.values()}
+    filled = [inserted for splice, inserted in zip(patch.splices, after.removed) if (splice.start, splice.end) in nodes]
+    starts = [start for start, _ in filled]
+
+    def inside(offset: int) -> tuple[int, int] | None:
+        index = bisect.bisect_left(starts, offset) - 1
+        return filled[index] if index >= 0 and offset < filled[index][1] else None
+
+    for placed in new.placed.values():
+        first, last = inside(placed.start), inside(placed.end)
+        if (first and placed.end > first[1]) or (last and placed.start < last[0]):
             return False
     return True
 

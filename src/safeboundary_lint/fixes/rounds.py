@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.finding import Applicability, FileReport, Finding, Fix, Problem
 from safeboundary_lint.core.source import Source, Undecodable
 from safeboundary_lint.fixes import imports
-from safeboundary_lint.fixes.proof import Parsed, same_outside
+from safeboundary_lint.fixes.proof import Parsed, Unparsable, same_outside
 from safeboundary_lint.fixes.splice import Conflict, Kept, Patch, Splice
 
 ROUNDS = 10
@@ -69,17 +70,18 @@ class _Fixing:
 
     def run(self) -> None:
         for _ in range(ROUNDS):
-            if not (fixable := self._fixable()):
+            if not (fixable := self.fixable()):
                 return
             step = _Round(self, fixable).run()
             if step is not None:
                 self.applied += step.findings
                 self.refused = {(code, step.patch.moved(offset)) for code, offset in self.refused}
                 self.source, self.report = step.source, step.report
-        if left := self._fixable():
+        if left := self.fixable():
             self._tell(left[0], f"{len(left)} fixes are left after {ROUNDS} rounds: run the fix again")
 
-    def _fixable(self) -> list[Finding]:
+    def fixable(self) -> list[Finding]:
+        """The findings whose fix may be applied and was not refused."""
         return [
             finding
             for finding in self.report.findings
@@ -153,10 +155,11 @@ class _Round:
 
     def _attempt(self, changes: Sequence[_Change]) -> _Step:
         """The version with these changes made. Raises Refused when it is not clearly better."""
-        splices = [splice for change in changes for splice in change.splices]
+        splices = [change.splices for change in changes]
         wanted = [one for change in changes for one in change.imports]
         try:
-            patch = Patch.of([*imports.merge(self.old, wanted, min(splices).start), *splices])
+            imported = imports.merge(self.old, wanted, min(several[0].start for several in splices))
+            patch = Patch.of([*imported, *itertools.chain.from_iterable(splices)])
             data = self.old.source.encode(patch.apply(self.old.source.text))
             source = Source.decode(data)
             new = Parsed(source)
@@ -164,11 +167,11 @@ class _Round:
             raise Refused("it changes the place where its import has to stand") from None
         except UnicodeEncodeError:
             raise Refused(f"its text cannot be written in {self.old.source.encoding}") from None
-        except (Undecodable, cst.ParserSyntaxError):
+        except (Undecodable, Unparsable):
             raise Refused("the result would not be Python") from None
         if self.old.compiles and not new.compiles:
             raise Refused("the result would not compile")
-        if not same_outside(self.old, new, patch):
+        if not same_outside(self.old, new, [imported, *splices]):
             raise Refused("it would change the meaning of code outside of it")
         report = self.fixing.analyse(data)
         findings = tuple(finding for change in changes for finding in change.findings)
@@ -212,9 +215,14 @@ def fix_file(path: str, source: bytes, analyse: Analyse, unsafe: bool = False) -
     except Undecodable:
         return Outcome(source, (), report)
     fixing = _Fixing(path, analyse, wanted, text, report)
+    if not fixing.fixable():
+        return Outcome(source, (), report)
     if text.encode(text.text) != source:
         # A stateful encoding such as UTF-7 has several spellings for one text: the bytes outside could not be kept.
         message = f"no fix was applied: {text.encoding} text cannot be rewritten byte for byte; save the file as UTF-8"
-        return Outcome(source, (), report, (Problem(path, message),) if fixing._fixable() else ())
-    fixing.run()
+        return Outcome(source, (), report, (Problem(path, message),))
+    try:
+        fixing.run()
+    except Unparsable as error:
+        return Outcome(source, (), report, (Problem(path, f"no fix was applied: the file as a whole cannot be parsed ({error})"),))
     return Outcome(fixing.source.encode(fixing.source.text), tuple(fixing.applied), fixing.report, tuple(fixing.problems))

@@ -76,12 +76,12 @@ class Kept:
     """
 
     def __init__(self, removed: Sequence[tuple[int, int]]) -> None:
+        self.removed = removed
         self._starts = [start for start, _ in removed]
         self._ends = [end for _, end in removed]
         self._gone = [0]
         for start, end in removed:
             self._gone.append(self._gone[-1] + end - start)
-        self.points = frozenset(start - gone for start, gone in zip(self._starts, self._gone))
 
     @classmethod
     def before(cls, patch: Patch) -> Kept:

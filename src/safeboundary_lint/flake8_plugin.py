@@ -1,0 +1,135 @@
+"""The same analysis inside flake8. Adaptation, nothing else: what is checked and what it means is decided elsewhere.
+
+flake8 has its own `noqa`, `--extend-ignore` and `--per-file-ignores`, and they work on our codes as on all others; this
+plugin only honours the comments that are ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import functools
+import os
+import tokenize
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from flake8.exceptions import ExecutionError
+
+from safeboundary_lint import __version__
+from safeboundary_lint.config import COMMAND_LINE, ConfigError, Overrides, Selection, known
+from safeboundary_lint.core.finding import Confidence, Problem
+from safeboundary_lint.projects import Projects
+
+if TYPE_CHECKING:
+    from flake8.options.manager import OptionManager
+
+    from safeboundary_lint.analyse import Options
+
+Line = tuple[int, int, str, type]  # 1-based line, 0-based column, "CODE message", and the plugin, as flake8 wants them
+
+
+@dataclasses.dataclass(frozen=True)
+class Choices:
+    """What flake8's command line and configuration say."""
+
+    overrides: Overrides = Overrides()
+    isolated: bool = False
+
+
+class Plugin:
+    """flake8's view of the linter. One is made for every file."""
+
+    name = "safeboundary-lint"
+    version = __version__
+    choices: ClassVar[Choices] = Choices()  # a class attribute, because flake8 gives options to the class
+
+    def __init__(self, tree: ast.AST, lines: Sequence[str], filename: str) -> None:
+        # `tree` is unused, and asked for because it tells flake8 to call this once a file, after a successful parse.
+        self.lines = lines
+        self.filename = filename
+
+    @staticmethod
+    def add_options(manager: OptionManager) -> None:
+        """Declare the options, all of which may stand in flake8's configuration too."""
+        manager.add_option(
+            "--safeboundary-select",
+            comma_separated_list=True,
+            parse_from_config=True,
+            metavar="RULES",
+            help="Rules to run instead of the configured ones: codes, prefixes, names, families or ALL.",
+        )
+        manager.add_option(
+            "--safeboundary-preview", action="store_true", parse_from_config=True, help="Run the rules in preview too."
+        )
+        manager.add_option(
+            "--safeboundary-min-confidence",
+            parse_from_config=True,
+            metavar="LEVEL",
+            help="Leave out findings less certain than this: high, medium or low.",
+        )
+
+    @classmethod
+    def parse_options(cls, options: argparse.Namespace) -> None:
+        """Keep what was chosen. Raises flake8's ExecutionError for a rule or level there is none of."""
+        level = options.safeboundary_min_confidence
+        try:
+            select = None if options.safeboundary_select is None else known(options.safeboundary_select)
+        except ConfigError as error:
+            raise ExecutionError(f"--safeboundary-select: {error}") from None
+        if level is not None and level not in {one.value for one in Confidence}:
+            raise ExecutionError(f"--safeboundary-min-confidence: {level!r} is none of high, medium, low")
+        overrides = Overrides(
+            Selection(select, origin=COMMAND_LINE),
+            preview=options.safeboundary_preview or None,
+            min_confidence=None if level is None else Confidence(level),
+        )
+        cls.choices = Choices(overrides, bool(getattr(options, "isolated", False)))
+
+    def run(self) -> Iterator[Line]:
+        """The findings of this file. A defect of ours is one SBL000 line and never the end of flake8's run."""
+        try:
+            yield from self._lines()
+        except Exception as error:  # noqa: BLE001 -- flake8 would stop checking all files
+            yield self._line(1, 1, f"SBL000 internal error: {type(error).__name__}: {error}. Please report it")
+
+    def _lines(self) -> Iterator[Line]:
+        from safeboundary_lint.analyse import analyse
+
+        options, problems = _options(self.choices, os.path.abspath(self.filename), os.getcwd())
+        for problem in problems:
+            yield self._line(1, 1, f"SBL000 {problem.path}: {problem.message}")
+        if options is None:
+            return
+        report = analyse(_encoded(self.lines), self.filename, options)
+        for problem in report.problems:
+            yield self._line(problem.line or 1, 1, f"SBL000 {problem.message}")
+        for finding in report.findings:
+            yield self._line(finding.span.line, finding.span.column, f"{finding.code} {finding.message}")
+
+    def _line(self, line: int, column: int, text: str) -> Line:
+        return line, column - 1, text, type(self)
+
+
+def _options(choices: Choices, path: str, here: str) -> tuple[Options | None, tuple[Problem, ...]]:
+    """What to look for in the file at the absolute `path`, None when it is excluded, and what is wrong with its settings."""
+    projects, problems = _governing(choices, os.path.dirname(path), here)
+    if projects.excluded(path, here):
+        return None, problems
+    return dataclasses.replace(projects.settings_for(os.path.dirname(path), here).options_for(path), honour_noqa=False), problems
+
+
+@functools.lru_cache(maxsize=1024)
+def _governing(choices: Choices, folder: str, here: str) -> tuple[Projects, tuple[Problem, ...]]:
+    """One reading of the settings for each folder, so that what is wrong with them is told for all files or for none."""
+    projects = Projects(choices.overrides, isolated=choices.isolated)
+    projects.excluded(os.path.join(folder, ""), here)
+    projects.settings_for(folder, here)
+    return projects, tuple(projects.problems)
+
+
+def _encoded(lines: Sequence[str]) -> bytes:
+    """The file again, in the encoding it declares: flake8 gives decoded lines without the byte order mark."""
+    encoding, _ = tokenize.detect_encoding(iter([line.encode() for line in lines[:2]]).__next__)
+    return "".join(lines).encode(encoding)
