@@ -33,7 +33,7 @@ class Expectation:
     code: str
     line: int  # of the finding
     column: int | None
-    marker: tuple[int, int]  # line and 0-based column of the comment
+    marker: tuple[int, int]  # line and 0-based column at which it says so
 
     @property
     def reported(self) -> bool:
@@ -76,7 +76,7 @@ class Fixture:
     @functools.cached_property
     def silent_places(self) -> tuple[int, ...]:
         """Lines of the comments that say `# ok: why`."""
-        return tuple(comment.start[0] for comment, _ in comments(self.text) for word, _ in self._markers(comment) if word == "ok")
+        return tuple(comment.start[0] for comment, _ in comments(self.text) for word, *_ in self._markers(comment) if word == "ok")
 
     def answered(self, answer: str) -> str:
         """The text with each expectation turned into the comment `answer`."""
@@ -87,7 +87,7 @@ class Fixture:
 
     def _expectations(self) -> Iterator[Expectation]:
         for comment, line in comments(self.text):
-            for word, rest in self._markers(comment):
+            for word, rest, column_of_marker in self._markers(comment):
                 if word == "ok":
                     continue
                 place = f"{self.label}:{comment.start[0]}"
@@ -98,13 +98,13 @@ class Fixture:
                     raise FixtureError(f"{place}: tell behind the code, in parentheses, why this is `{word}`")
                 for item in match["codes"].split(","):
                     code, _, column = item.strip().partition("@")
-                    yield Expectation(word, code, line, int(column) if column else None, comment.start)
+                    yield Expectation(word, code, line, int(column) if column else None, (comment.start[0], column_of_marker))
 
-    def _markers(self, comment: tokenize.TokenInfo) -> Iterator[tuple[str, str]]:
+    def _markers(self, comment: tokenize.TokenInfo) -> Iterator[tuple[str, str, int]]:
         for match in _MARKER.finditer(comment.string):
             if not match["rest"].strip():
                 raise FixtureError(f"{self.label}:{comment.start[0]}: `# {match['word']}:` needs to say what it is about")
-            yield match["word"], match["rest"]
+            yield match["word"], match["rest"], comment.start[1] + match.start()
 
 
 def comments(text: str) -> Iterator[tuple[tokenize.TokenInfo, int]]:

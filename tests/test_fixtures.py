@@ -70,8 +70,6 @@ def test_expectations_name_the_rule_of_the_folder(fixture: Fixture) -> None:
 @each_fixture
 @pytest.mark.parametrize("form", ["# safeboundary: ignore[{}] -- test", "# noqa: {}"])
 def test_comments_silence_it(fixture: Fixture, form: str) -> None:
-    if fixture.rule.family() == "comments":
-        form = "# safeboundary: ignore[{}] -- test"  # what is said about a comment can't be answered by another in its place
     answered = fixture.answered(form.format(fixture.rule.code))
     report = analyse(answered.encode(), fixture.label, options_for(fixture.rule))
     assert own_findings(fixture, report) == []

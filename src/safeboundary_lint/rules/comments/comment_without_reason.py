@@ -46,4 +46,5 @@ class CommentWithoutReason(Rule):
     """
 
     code, name, since, severity = "SBL002", "comment-without-reason", "0.1", Severity.WARNING
+    overlaps = ()
     in_tests = True

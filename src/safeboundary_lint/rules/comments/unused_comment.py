@@ -56,4 +56,5 @@ class UnusedComment(Rule):
     """
 
     code, name, since, severity = "SBL001", "unused-comment", "0.1", Severity.WARNING
+    overlaps = ("ruff:RUF100",)
     in_tests = True
