@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import token as token_types
 import tokenize
 from bisect import bisect_right
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 _FSTRING_STARTS = frozenset(getattr(token_types, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(token_types, name))
 _FSTRING_ENDS = frozenset(getattr(token_types, name) for name in ("FSTRING_END", "TSTRING_END") if hasattr(token_types, name))
 _NO_CODE = frozenset({tokenize.NL, tokenize.ENDMARKER})
+# The tokenizer of Python 3.12.0 to 3.12.3 takes quadratic time on a line (gh-119118): seconds for one of 20,000 characters.
+_LONGEST_LINE = 20_000 if (3, 12) <= sys.version_info < (3, 12, 4) else sys.maxsize
 _PROLOGUE = re.compile(r"#!|#.*coding[:=]")  # a shebang or encoding line
 
 
@@ -66,6 +69,8 @@ class Layout:
         source = text.removeprefix("\ufeff")
         if "\r" in source:
             source = source.replace("\r\n", "\n").replace("\r", "\n")
+        if len(source) > _LONGEST_LINE and max(map(len, source.split("\n"))) > _LONGEST_LINE:
+            return None
         reader = _Reader(source.count("\n") + 1)
         try:
             for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -174,4 +179,4 @@ class _Reader:
 
 
 def _indent(token: tokenize.TokenInfo) -> int:
-    return len(token.line[: token.start[1]].expandtabs(8))
+    return len(token.line[: token.start[1]].rpartition("\f")[2].expandtabs(8))  # a form feed sets it back to zero
