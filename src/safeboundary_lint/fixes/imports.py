@@ -29,7 +29,10 @@ class Wanted:
     @classmethod
     def each(cls, statement: str) -> list[Wanted]:
         """The imports of a whole statement such as "from a import b, c". Raises ValueError when it is none."""
-        parsed = cst.parse_statement(statement)
+        try:
+            parsed = cst.parse_statement(statement)
+        except cst.ParserSyntaxError:  # its own text may fail to be made
+            raise ValueError(f"{statement!r} is no statement") from None
         small = parsed.body[0] if isinstance(parsed, cst.SimpleStatementLine) and len(parsed.body) == 1 else parsed
         if not isinstance(small, (cst.Import, cst.ImportFrom)) or isinstance(small.names, cst.ImportStar):
             raise ValueError(f"{statement!r} imports no name")
@@ -54,6 +57,10 @@ class Wanted:
             return 3
         head = self.module.partition(".")[0]
         return 0 if head == "__future__" else 1 if head in sys.stdlib_module_names else 2
+
+    def key(self, mixed: bool) -> tuple[bool, str, str]:
+        """Sorts the lines of a block: `import` before `from`, or, `mixed`, both by module."""
+        return (bool(self.name) and not mixed, self.module.lower(), self.alias)
 
     def __str__(self) -> str:
         alias = f" as {self.alias}" if self.alias else ""
@@ -124,10 +131,6 @@ class _Line:
     @property
     def section(self) -> int:
         return self.names[0].section if self.names else 2
-
-    def key(self, mixed: bool) -> tuple[bool, str]:
-        """Sorts the lines of a block: `import` before `from`, or both mixed by module when this file does so."""
-        return (isinstance(self.statement, cst.ImportFrom) and not mixed, self.names[0].module.lower() if self.names else "")
 
 
 def _imports_of(statement: cst.Import | cst.ImportFrom) -> list[Wanted]:
@@ -220,9 +223,8 @@ def _placement(parsed: Parsed, wanted: Wanted, first: int) -> tuple[int, str]:
 def _among(parsed: Parsed, lines: list[_Line], wanted: Wanted) -> tuple[int, str]:
     kinds = [isinstance(line.statement, cst.ImportFrom) for line in lines]
     mixed = kinds != sorted(kinds)
-    key = (bool(wanted.name) and not mixed, wanted.module.lower())
     for line in lines:
-        if line.key(mixed) > key:
+        if line.names and line.names[0].key(mixed) > wanted.key(mixed):
             return line.start, f"{wanted}\n"
     return _after(parsed, lines[-1].end, f"{wanted}\n")
 

@@ -60,7 +60,8 @@ class Parsed:
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:  # LibCST's native parser panics with a BaseException
-            raise Unparsable(f"{type(error).__name__}: {error}") from None
+            reason = error.message if isinstance(error, cst.ParserSyntaxError) else error
+            raise Unparsable(f"{type(error).__name__}: {reason}") from None
 
     @functools.cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:

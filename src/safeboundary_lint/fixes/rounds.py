@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import libcst as cst
-
 from safeboundary_lint.core.finding import Applicability, FileReport, Finding, Fix, Problem
 from safeboundary_lint.core.source import Source, Undecodable
 from safeboundary_lint.fixes import imports
@@ -132,7 +130,7 @@ class _Round:
         try:
             splices = Patch.of(Splice.of(edit, self.old.source) for edit in fix.edits).splices
             wanted = tuple(one for statement in fix.imports for one in imports.Wanted.each(statement))
-        except (ValueError, cst.ParserSyntaxError) as error:
+        except ValueError as error:
             self.fixing.refuse(findings, f"it is not a change that can be made ({error})")
             return None
         for one in wanted:
