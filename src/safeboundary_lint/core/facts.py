@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 
 import libcst as cst
@@ -28,8 +29,9 @@ _MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
 class Facts:
     """Lazy facts about one file. Rules get it as `self.facts`."""
 
-    def __init__(self, module: cst.Module, knowledge: Knowledge, path: str = "") -> None:
+    def __init__(self, module: cst.Module, knowledge: Knowledge, path: str = "", indented: Mapping[int, int] | None = None) -> None:
         self.path = path
+        self._indented = indented or {}  # characters that the parser did not see at the start of a line
         self.knowledge = knowledge
         self.tree = Tree(module)
         self._flows: dict[int, Flow] = {}
@@ -146,7 +148,9 @@ class Facts:
     def span(self, node: cst.CSTNode) -> Span:
         """Where a node stands in the file."""
         found = self._positions[node]
-        return Span(found.start.line, found.start.column + 1, found.end.line, found.end.column + 1)  # type: ignore[attr-defined]
+        start, end = found.start, found.end  # type: ignore[attr-defined]
+        before, after = self._indented.get(start.line, 0), self._indented.get(end.line, 0)
+        return Span(start.line, start.column + 1 + before, end.line, end.column + 1 + after)
 
     def line(self, node: cst.CSTNode) -> int:
         """The 1-based line a node starts at."""

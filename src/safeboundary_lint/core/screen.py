@@ -1,0 +1,111 @@
+"""Which rules a file could possibly concern, told from the words in its bytes before anything is parsed.
+
+Sound by construction: a rule needs a fact of some kind; a row of that kind can only be met where its last name occurs together
+with the top-level module by which its library, or whatever hands its type out, is imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.rule import Rule
+
+_WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
+_ANY = "*"  # in a set of modules: no import is needed
+
+
+def words_of(source: bytes) -> frozenset[str]:
+    """Every identifier-like word of a file, those in strings and comments included."""
+    return frozenset(word.decode("utf-8", "replace") for word in set(_WORD.findall(source)))
+
+
+class Screen:
+    """Answers for one set of knowledge."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._producers = _producers(knowledge)
+        self._modules: dict[str, frozenset[str]] = {}
+        self._table: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
+            for row in rows:
+                self._enter(row, name)
+
+    def _enter(self, row: Row, name: str) -> None:
+        head, _dot, last = name.rpartition(".")
+        if head == "*":
+            modules = frozenset(row.imports) or frozenset((_ANY,))
+        else:
+            modules = self._modules_of(head)
+        self._table[row.kind][last] |= modules
+        for alias in self._producers.get(("alias", name), ()):
+            self._table[row.kind][alias.rpartition(".")[2]] |= frozenset((_top(alias),))
+
+    def _modules_of(self, dotted: str) -> frozenset[str]:
+        """Top-level modules one of which must be imported for a value of this type, or this module, to be at hand."""
+        if dotted not in self._modules:
+            self._modules[dotted] = frozenset((_top(dotted),))  # a type that produces itself
+            found, seen, queue = set(), {dotted}, [dotted]
+            for name in queue:  # grows while it is walked
+                found.add(_top(name))
+                for producer in self._producers.get(("type", name), ()):
+                    owner = producer.rpartition(".")[0] if ("type", producer) not in self._producers else producer
+                    for following in (owner, producer):
+                        if following and following not in seen:
+                            seen.add(following)
+                            queue.append(following)
+            self._modules[dotted] = frozenset(found)
+        return self._modules[dotted]
+
+    def possible(self, rules: Iterable[type[Rule]], words: frozenset[str]) -> list[type[Rule]]:
+        """The rules that could fire in a file with these words: of each of their needs, some row can be met."""
+        known: dict[str, bool] = {}
+
+        def present(kind: str) -> bool:
+            if kind not in known:
+                known[kind] = bool(self.mentioned(kind, words))
+            return known[kind]
+
+        return [rule for rule in rules if all(any(map(present, several)) for several in rule.needs)]
+
+    def mentioned(self, kind: str, words: frozenset[str]) -> list[str]:
+        """The words of a file by which it may meet a row of a kind (`=word` is the word itself)."""
+        if kind.startswith("="):
+            return [kind[1:]] if kind[1:] in words else []
+        table: Mapping[str, set[str]] = self._table.get(kind, {})
+        return [last for last in table.keys() & words if _ANY in table[last] or not words.isdisjoint(table[last])]
+
+
+def _top(dotted: str) -> str:
+    top = dotted.partition(".")[0]
+    return _ANY if top in ("builtins", "*", "") else top
+
+
+def _producers(knowledge: Knowledge) -> dict[tuple[str, str], list[str]]:
+    """("type", T) -> names by which values of type T are had; ("alias", N) -> other names of N."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for mapping in (knowledge.returns, knowledge.enters, knowledge.items):
+        for producer, produced in mapping.items():
+            found["type", knowledge.canonical(produced)].append(knowledge.canonical(producer))
+    for subclass, bases in knowledge.bases.items():
+        for base in bases:
+            found["type", knowledge.canonical(base)].append(subclass)
+    for name, rows in knowledge.callbacks.items():
+        for row in rows:
+            for produced in row["gives"]:
+                found["type", knowledge.canonical(produced)].append(knowledge.canonical(name))
+    for alias in knowledge.aliases:
+        canonical = knowledge.canonical(alias)
+        found["alias", canonical].append(alias)
+        found["type", canonical].append(alias)
+    return found
+
+
+@functools.cache
+def screen_of(knowledge: Knowledge) -> Screen:
+    """The screen of a set of knowledge, made once."""
+    return Screen(knowledge)
