@@ -1,7 +1,7 @@
 """Writes what can be told from the code: `python docs/generate.py`.
 
-docs/rules/*.md from the docstrings of the rules, docs/kinds.md from the kinds of knowledge, and in the README what the
-command prints that stands there.
+docs/rules/*.md from the docstrings of the rules, docs/kinds.md from the kinds of knowledge, in the README what the
+command prints that stands there, and in the changelog a line for each rule that has none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ else:
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "rules"
 README = ROOT / "README.md"
+CHANGELOG = ROOT / "CHANGELOG.md"
 KINDS = ROOT / "src" / "safeboundary_lint" / "knowledge" / "kinds.toml"
 
 FAMILIES = {
@@ -50,7 +51,11 @@ def pages() -> dict[Path, str]:
     """The text of each page by the file it belongs into."""
     rules = load().rules
     about_rules = {FOLDER / "index.md": index(rules)} | {FOLDER / f"{rule.name}.md": page(rule) for rule in rules}
-    return about_rules | {ROOT / "docs" / "kinds.md": kinds(), README: with_output(README.read_text(encoding="utf-8"))}
+    return about_rules | {
+        ROOT / "docs" / "kinds.md": kinds(),
+        README: with_output(README.read_text(encoding="utf-8")),
+        CHANGELOG: with_new_rules(CHANGELOG.read_text(encoding="utf-8"), rules),
+    }
 
 
 def page(rule: type[Rule]) -> str:
@@ -97,10 +102,18 @@ def with_output(text: str) -> str:
     def run(block: re.Match[str]) -> str:
         command = [sys.executable, "-m", "safeboundary_lint", *block["arguments"].split()]
         environment = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1"}
-        printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
-        return f"```console\n$ safeboundary-lint {block['arguments']}\n{printed.rstrip()}\n```"
+        ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if ran.returncode not in (0, 1):
+            raise SystemExit(f"README.md: `safeboundary-lint {block['arguments']}` fails:\n{ran.stderr}")
+        return f"```console\n$ safeboundary-lint {block['arguments']}\n{ran.stdout.rstrip()}\n```"
 
     return re.sub(r"```console\n\$ safeboundary-lint (?P<arguments>.*)\n(?s:.*?)```", run, text)
+
+
+def with_new_rules(text: str, rules: tuple[type[Rule], ...]) -> str:
+    """The changelog with the rules that it does not mention yet at the end of the newest list of new rules."""
+    lines = [f"- {rule.code} `{rule.name}`\n" for rule in rules if f"{rule.code} `{rule.name}`" not in text]
+    return re.sub(r"(### New rule\n\n(?:- .*\n(?:  .*\n)*)*)", lambda found: found[1] + "".join(lines), text, count=1)
 
 
 def peer(overlap: str) -> str:

@@ -71,4 +71,4 @@ def test_rules_spoken_of_exist(path: Path) -> None:
 def test_every_rule_is_in_the_changelog() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     lacking = [f"{rule.code} {rule.name}" for rule in load().rules if f"{rule.code} `{rule.name}`" not in text]
-    assert not lacking, f"add to CHANGELOG.md under New rule: {lacking}"
+    assert not lacking, f"run `python docs/generate.py` to add under New rule: {lacking}"
