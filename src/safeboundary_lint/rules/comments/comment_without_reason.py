@@ -47,4 +47,5 @@ class CommentWithoutReason(Rule):
 
     code, name, since, severity = "SBL002", "comment-without-reason", "0.1", Severity.WARNING
     overlaps = ()
+    needs = ((),)  # the comments are judged by themselves: no tree is needed
     in_tests = True

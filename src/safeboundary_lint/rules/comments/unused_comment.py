@@ -57,4 +57,5 @@ class UnusedComment(Rule):
 
     code, name, since, severity = "SBL001", "unused-comment", "0.1", Severity.WARNING
     overlaps = ("ruff:RUF100",)
+    needs = ((),)  # the comments are judged by themselves: no tree is needed
     in_tests = True
