@@ -155,12 +155,14 @@ def read(file: str) -> tuple[Settings, tuple[Problem, ...]] | None:
     """
     settings = Settings(root=os.path.dirname(file))
     try:
-        tool = _toml(file).get("tool", {})
+        tool = _toml(file).get("tool")
     except ConfigError as error:
         line = re.search(r"at line (\d+)", str(error))
-        return settings, (Problem(file, f"{error}; its settings are not used", int(line[1]) if line else None),)
-    if not isinstance(tool, dict) or TABLE not in tool:
-        wrong = difflib.get_close_matches(TABLE, [key for key in tool if isinstance(tool, dict)], n=1, cutoff=0.9)
+        return settings, (Problem(file, str(error), int(line[1]) if line else None),)
+    if not isinstance(tool, dict):
+        return None
+    if TABLE not in tool:
+        wrong = difflib.get_close_matches(TABLE, list(tool), n=1, cutoff=0.9)
         return (settings, (Problem(file, f"[tool.{wrong[0]}] is read by nothing: call it [tool.{TABLE}]"),)) if wrong else None
     if not isinstance(tool[TABLE], dict):
         return settings, (Problem(file, f"tool.{TABLE} must be a table: write [tool.{TABLE}]"),)

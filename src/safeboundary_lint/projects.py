@@ -71,10 +71,16 @@ class Projects:
 
     def _nearest(self, folder: str) -> Settings | None:
         """The settings of the nearest configuration at or above `folder`."""
-        if folder not in self._nearest_at:
+        passed = []
+        while folder not in self._nearest_at:
+            passed.append(folder)
             above = os.path.dirname(folder)
             own = self._read(os.path.join(folder, "pyproject.toml"))
-            self._nearest_at[folder] = own or (self._nearest(above) if above != folder else None)
+            if own is not None or above == folder:
+                self._nearest_at[folder] = own
+            else:
+                folder = above
+        self._nearest_at.update(dict.fromkeys(passed, self._nearest_at[folder]))
         return self._nearest_at[folder]
 
     def _read(self, file: str) -> Settings | None:
@@ -83,7 +89,8 @@ class Projects:
         if found is None:
             return None
         settings, problems = found
-        self.problems += (dataclasses.replace(one, path=shown(file)) for one in problems)
+        unused = "" if settings.file else "; its settings are not used"
+        self.problems += (dataclasses.replace(one, path=shown(file), message=one.message + unused) for one in problems)
         return settings.overridden(self._overrides) if settings.file else None
 
     def _bare(self, folder: str, base: str) -> Settings:

@@ -101,28 +101,26 @@ def _here(files: Sequence[SourceFile]) -> Iterator[tuple[int, Checked]]:
 
 
 def _in_pool(files: Sequence[SourceFile], jobs: int) -> Iterator[tuple[int, Checked]]:
-    """Like `_here`, in processes. A process that dies is survived: what it had in hand is checked again, each file alone."""
+    """Like `_here`, in processes. A process that dies is survived: what was in hand is checked again, each file alone."""
     waiting = deque(_tasks(files))
     while waiting:
         flying: dict[Future[list[Checked]], list[int]] = {}
         try:
             with _pool(jobs) as pool:
-                try:
-                    while waiting or flying:
-                        while waiting and len(flying) < 2 * jobs:
-                            task = waiting[0]
-                            flying[pool.submit(_work, [files[index] for index in task])] = task
-                            waiting.popleft()
-                        for done in wait(flying, return_when=FIRST_COMPLETED).done:
-                            checked = done.result()
-                            yield from zip(flying.pop(done), checked)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+                while waiting or flying:
+                    while waiting and len(flying) < 2 * jobs:
+                        flying[pool.submit(_work, [files[index] for index in waiting[0]])] = waiting[0]
+                        waiting.popleft()
+                    for done in wait(flying, return_when=FIRST_COMPLETED).done:
+                        checked = done.result()
+                        yield from zip(flying.pop(done), checked)
         except BrokenProcessPool:
-            for task in flying.values():
-                for index in task:
-                    yield index, _alone(files[index])
+            for index in (index for task in flying.values() for index in task):
+                yield index, _alone(files[index])
+        except (OSError, NotImplementedError, ImportError):  # no processes or semaphores to be had in this place
+            left = [index for task in (*flying.values(), *waiting) for index in task]
+            yield from zip(left, (checked for _, checked in _here([files[index] for index in left])))
+            return
 
 
 def _alone(file: SourceFile) -> Checked:
@@ -133,10 +131,16 @@ def _alone(file: SourceFile) -> Checked:
         return FileReport(file.path, problems=(Problem(file.path, "the process that checked it died: out of memory, or killed"),)), None
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that are gone at the end, without finishing what nobody waits for."""
     # Forked processes share the rules that are loaded already. Elsewhere than on Linux forking is not safe.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _settle() -> None:

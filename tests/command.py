@@ -1,0 +1,86 @@
+"""The command line as users run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEADLINE = """\
+import time
+
+
+def wait_for(ready):
+    deadline = time.time() + 5
+    while time.time() < deadline:
+        if ready():
+            return True
+    return False
+"""
+"""A file with one finding: SBL102 in line 6."""
+
+COLORS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "TTY_COMPATIBLE")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The JSON report on standard output."""
+        return json.loads(self.out)
+
+    @property
+    def found(self) -> list[tuple[str, int, str]]:
+        """Path, line and code of each finding of the JSON report."""
+        return [(one["path"], one["line"], one["code"]) for one in self.report["findings"]]
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """The messages of the JSON report's errors by path."""
+        return {one["path"]: one["message"] for one in self.report["errors"]}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without what changes colour and width."""
+    return {key: value for key, value in os.environ.items() if key not in COLORS} | more
+
+
+def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120) -> Ran:
+    """Run `safeboundary-lint` with `arguments` in the folder `cwd`; no traceback may ever come out of it."""
+    command = [sys.executable, "-m", "safeboundary_lint", *arguments]
+    done = subprocess.run(command, cwd=cwd, input=stdin, env=env or environment(), capture_output=True, timeout=timeout, check=False)
+    ran = Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    assert "Traceback" not in ran.out + ran.err, ran.err
+    return ran
+
+
+def check(*arguments: str, cwd: Path, stdin: bytes = b"") -> Ran:
+    """Run `check` with a JSON report, unmoved by configuration files above `cwd`."""
+    return run("check", "--output-format", "json", *arguments, cwd=cwd, stdin=stdin)
+
+
+def write(folder: Path, **files: str) -> None:
+    """Write files into a folder; `__` in a name stands for a slash, all are called `.py`."""
+    for name, text in files.items():
+        path = folder / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def configure(folder: Path, table: str) -> Path:
+    """Write a pyproject.toml with `table` below `[tool.safeboundary-lint]`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "pyproject.toml"
+    file.write_text(f"[tool.safeboundary-lint]\n{table}\n")
+    return file
