@@ -1,0 +1,148 @@
+"""Real flake8 says what `check` says, and no file, setting or defect of ours breaks its run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from safeboundary_lint import analyse
+from safeboundary_lint.flake8_plugin import Plugin
+
+ROOT = Path(__file__).parent.parent
+CLOCK = "import time\n\n\ndef elapsed(work):\n    start = time.time()\n    work()\n    return time.time() - start\n"
+FORMAT = "--format=%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s"
+Found = tuple[str, int, int, str, str]
+
+
+def flake8(folder: Path, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "flake8", FORMAT, *arguments]
+    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
+
+
+def findings(folder: Path, *arguments: str, stdin: bytes | None = None) -> list[Found]:
+    """What flake8 reports under our codes."""
+    run = flake8(folder, "--select=SBL", *arguments, stdin=stdin)
+    assert run.stderr == b"", run.stderr.decode()
+    found = []
+    for line in run.stdout.decode().splitlines():
+        path, row, column, code, text = line.split("\t", 4)
+        found.append((os.path.normpath(path), int(row), int(column), code, text))
+    return sorted(found)
+
+
+def checked(folder: Path, *arguments: str) -> list[Found]:
+    """What `check` reports."""
+    command = [sys.executable, "-m", "safeboundary_lint", "check", "--output-format=json", *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
+    report = json.loads(run.stdout)
+    assert report["errors"] == [], run.stderr.decode()
+    return sorted((os.path.normpath(one["path"]), one["line"], one["column"], one["code"], one["message"]) for one in report["findings"])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every fixture and example, in a folder that does not look like one of tests."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, source in (("rules", ROOT / "tests" / "fixtures"), ("examples", ROOT / "examples")):
+        shutil.copytree(source, folder / name)
+    (folder / "dress.py").write_bytes(b"\xef\xbb\xbf" + CLOCK.replace("start", "d\u00e9but").replace("\n", "\r\n").encode())
+    (folder / "latin.py").write_bytes(("# coding: latin-1\n" + CLOCK.replace("start = ", "s\u00e9 = '\u00e9'; start = ")).encode("latin-1"))
+    (folder / "feeds.py").write_text("\f\n" + CLOCK.replace("\n\n\ndef", "\n\f\n\fdef"))
+    (folder / "noqa.py").write_text(CLOCK.replace("- start", "- start  # noqa: SBL102") + CLOCK.replace("- start", "- start  # noqa"))
+    (folder / "own.py").write_text(CLOCK.replace("- start", "- start  # safeboundary: ignore[SBL102] -- shown to the operator only"))
+    return folder
+
+
+def test_flake8_and_check_agree_on_everything(corpus: Path) -> None:
+    ours = checked(corpus, "--isolated", "--select=ALL", "--min-confidence=low", ".")
+    theirs = findings(corpus, "--isolated", "--safeboundary-select=ALL", "--safeboundary-min-confidence=low", ".")
+    assert theirs == ours
+    assert {"dress.py", "latin.py", "feeds.py"} <= {path for path, *_ in ours}
+    assert not {"noqa.py", "own.py"} & {path for path, *_, code, _ in ours if code == "SBL102"}
+
+
+def test_they_agree_by_default_and_with_any_number_of_processes(corpus: Path) -> None:
+    ours = checked(corpus, "--isolated", ".")
+    assert ours == findings(corpus, "--isolated", "--jobs=2", ".") == findings(corpus, "--isolated", "--jobs=1", ".")
+
+
+def test_they_agree_on_the_settings_of_pyproject(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(corpus, folder)
+    (folder / "pyproject.toml").write_text(
+        '[tool.safeboundary-lint]\nselect = ["ALL"]\nmin-confidence = "low"\nextend-exclude = ["feeds.py"]\n'
+        '[tool.safeboundary-lint.per-file-ignores]\n"dress.py" = ["ordering"]\n'
+    )
+    ours = checked(folder, ".")
+    assert findings(folder, "--jobs=2", ".") == ours
+    assert {path for path, *_ in ours} >= {"latin.py"} and not {path for path, *_ in ours} & {"feeds.py", "dress.py"}
+    assert {path for path, *_ in findings(folder, "--isolated", ".")} >= {"feeds.py", "dress.py"}
+
+
+@pytest.mark.parametrize("file", ["setup.cfg", "tox.ini", ".flake8"])
+def test_options_stand_in_the_configuration_of_flake8(tmp_path: Path, file: str) -> None:
+    (tmp_path / "a.py").write_text(CLOCK)
+    (tmp_path / file).write_text("[flake8]\nsafeboundary-select = comments,\n    SBL1\nsafeboundary-preview = true\nsafeboundary-min-confidence = low\n")
+    assert [code for *_, code, _ in findings(tmp_path, "a.py")] == ["SBL102"]
+    (tmp_path / file).write_text("[flake8]\nsafeboundary-select = comments\n")
+    assert findings(tmp_path, "a.py") == []
+
+
+@pytest.mark.parametrize("option", ["--safeboundary-select=SBL9,nonsense", "--safeboundary-min-confidence=sure"])
+def test_an_option_that_means_nothing_is_told_in_one_line(tmp_path: Path, option: str) -> None:
+    (tmp_path / "a.py").write_text(CLOCK)
+    run = flake8(tmp_path, option, "a.py")
+    told = (run.stdout + run.stderr).decode()
+    assert run.returncode == 1 and option.partition("=")[0] in told and "Traceback" not in told
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    assert [one[:4] for one in findings(tmp_path, "-", stdin=CLOCK.encode())] == [("stdin", 7, 12, "SBL102")]
+    named = findings(tmp_path, "--stdin-display-name=app/a.py", "-", stdin=b"\xef\xbb\xbf" + CLOCK.replace("\n", "\r\n").encode())
+    assert [one[:4] for one in named] == [("app/a.py", 7, 12, "SBL102")]
+
+
+def test_noqa_is_for_flake8_to_apply(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(CLOCK.replace("- start", "- start  # noqa: SBL102"))
+    assert findings(tmp_path, "--isolated", "a.py") == []
+    assert [code for *_, code, _ in findings(tmp_path, "--isolated", "--disable-noqa", "a.py")] == ["SBL102"]
+
+
+def test_a_syntax_error_is_told_by_flake8_alone(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("def f(:\n")
+    (tmp_path / "good.py").write_text(CLOCK)
+    run = flake8(tmp_path, "--isolated", "--select=E9,SBL", "bad.py", "good.py")
+    assert [line.split("\t")[3] for line in run.stdout.decode().splitlines()] == ["E999", "SBL102"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"# only\n", b"\xef\xbb\xbf", b"x = '\x0c'\r\r", b"# coding: nonsense\n", b"\xff\xfe\n", b"x = 1\0\n"])
+def test_strange_files_break_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.py").write_bytes(content)
+    (tmp_path / "good.py").write_text(CLOCK)
+    run = flake8(tmp_path, "--isolated", "--select=SBL", "bad.py", "good.py")
+    assert run.stderr == b""
+    assert [line.split("\t")[0] for line in run.stdout.decode().splitlines() if "SBL102" in line] == ["good.py"]
+
+
+def test_broken_settings_are_told_and_everything_else_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.safeboundary-lint]\nselcet = ['SBL1']\n")
+    (tmp_path / "a.py").write_text(CLOCK)
+    told = findings(tmp_path, "a.py")
+    assert [code for *_, code, _ in told] == ["SBL000", "SBL102"]
+    assert "pyproject.toml" in told[0][-1] and "selcet" in told[0][-1]
+
+
+def test_a_defect_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(analyse, "analyse", fail)
+    lines = list(Plugin(ast.parse(CLOCK), CLOCK.splitlines(keepends=True), "a.py").run())
+    assert [line[:2] for line in lines] == [(1, 0)] and lines[0][2].startswith("SBL000 internal error: ZeroDivisionError: oh")
