@@ -1,11 +1,13 @@
 """Writes what can be told from the code: `python docs/generate.py`.
 
-docs/rules/*.md from the docstrings of the rules, docs/kinds.md from the kinds of knowledge, in the README what the
-command prints that stands there, and in the changelog a line for each rule that has none.
+docs/rules/*.md from the docstrings of the rules, docs/kinds.md from the kinds of knowledge, docs/modules.md from the
+docstrings of the modules, in the README what the command prints that stands there, and in the changelog a line for each
+rule that has none.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -26,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "rules"
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
-KINDS = ROOT / "src" / "safeboundary_lint" / "knowledge" / "kinds.toml"
+PACKAGE = ROOT / "src" / "safeboundary_lint"
 
 FAMILIES = {
     "comments": "Comments about boundaries",
@@ -53,6 +55,7 @@ def pages() -> dict[Path, str]:
     about_rules = {FOLDER / "index.md": index(rules)} | {FOLDER / f"{rule.name}.md": page(rule) for rule in rules}
     return about_rules | {
         ROOT / "docs" / "kinds.md": kinds(),
+        ROOT / "docs" / "modules.md": modules(),
         README: with_output(README.read_text(encoding="utf-8")),
         CHANGELOG: with_new_rules(CHANGELOG.read_text(encoding="utf-8"), rules),
     }
@@ -86,7 +89,7 @@ def index(rules: tuple[type[Rule], ...]) -> str:
 
 def kinds() -> str:
     """What a row of knowledge can be, and what it can state."""
-    declared = tomllib.loads(KINDS.read_text(encoding="utf-8"))
+    declared = tomllib.loads((PACKAGE / "knowledge" / "kinds.toml").read_text(encoding="utf-8"))
     rows = [f"| `{kind}` | {one['meaning']} | {_facts(one.get('facts', {}))} |" for kind, one in declared.items()]
     table = ["| Kind | A row says that its names | Facts |", "| --- | --- | --- |", *rows]
     return "\n\n".join(["# Kinds", "Generated from `kinds.toml`. What rows are: [Knowledge](knowledge.md).", "\n".join(table)]) + "\n"
@@ -96,6 +99,21 @@ def _facts(facts: Mapping[str, str]) -> str:
     return ", ".join(f"`{fact}` ({kind})" for fact, kind in facts.items())
 
 
+def modules() -> str:
+    """What each module answers: the first paragraph of its docstring. Rules are told of on pages of their own."""
+    parts = ["# Modules", "Generated from the docstrings of the modules. How they hang together: [Architecture](architecture.md)."]
+    for folder in [PACKAGE, *sorted(path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "rules")]:
+        rows = []
+        for path in sorted(folder.glob("*.py")):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+            if docstring:
+                first = " ".join(docstring.split("\n\n")[0].split())
+                rows.append(f"| `{path.relative_to(PACKAGE).as_posix()}` | {first.replace('|', '&#124;')} |")
+        if rows:
+            parts.append("\n".join([f"## {folder.relative_to(PACKAGE.parent).as_posix()}", "", "| Module | Answers |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
 def with_output(text: str) -> str:
     """The text with each console block holding what its command prints now."""
 
@@ -103,7 +121,7 @@ def with_output(text: str) -> str:
         command = [sys.executable, "-m", "safeboundary_lint", *block["arguments"].split()]
         environment = {**os.environ, "COLUMNS": "120", "NO_COLOR": "1"}
         ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if ran.returncode not in (0, 1):
+        if ran.returncode not in (0, 1) or not ran.stdout:
             raise SystemExit(f"README.md: `safeboundary-lint {block['arguments']}` fails:\n{ran.stderr}")
         return f"```console\n$ safeboundary-lint {block['arguments']}\n{ran.stdout.rstrip()}\n```"
 

@@ -87,6 +87,12 @@ def test_only_knowledge_names_libraries(path: Path) -> None:
 
 
 @each_source
+def test_modules_say_what_they_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)) or not text.strip(), "begin with a docstring that says what the module answers"
+
+
+@each_source
 def test_files_stay_under_400_lines(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
