@@ -19,7 +19,6 @@ from safeboundary_lint.core.names import Binding, Names, last_name, parameters
 from safeboundary_lint.core.tree import Tree, descendants
 
 _DEPTH = 8
-_PASS_THROUGH = {"asyncio.wait_for": 0, "asyncio.shield": 0, "contextlib.closing": 0, "contextlib.aclosing": 0, "typing.cast": 1, "copy.copy": 0}
 _WRAPPERS = ("Optional", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "Union", "AsyncContextManager", "ContextManager")
 _CONTAINERS = ("list", "List", "Sequence", "Iterable", "Iterator", "AsyncIterator", "AsyncGenerator", "Generator", "set", "Set", "tuple", "Tuple", "deque")
 
@@ -87,8 +86,9 @@ class Types(Classes):
             return next((Type(base) for base in self.foreign_bases(cls)), None)
         names, confidence, _known = self.candidates(call.func)
         for name in names:
-            if (position := _PASS_THROUGH.get(name)) is not None and len(call.args) > position:
-                return self.of(call.args[position].value, depth)
+            row = self.knowledge.of_kind(name, "pass-through")
+            if row and (passed := row.parameter("value")) and (value := argument(call, passed)) is not None:
+                return self.of(value, depth)
             if (returned := self.knowledge.returns.get(name)) is not None:
                 return Type(returned, None, confidence)
         if names and names[0].rpartition(".")[2][:1].isupper():
