@@ -9,6 +9,7 @@ from functools import cached_property
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from safeboundary_lint.core.acks import Acks
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.exceptions import Exceptions
@@ -19,9 +20,11 @@ from safeboundary_lint.core.matching import Match, Matcher
 from safeboundary_lint.core.names import Names, last_name
 from safeboundary_lint.core.origins import Origins
 from safeboundary_lint.core.paths import Dominators
+from safeboundary_lint.core.queues import Queues
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
+from safeboundary_lint.core.work import Work
 
 _MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
 
@@ -72,6 +75,21 @@ class Facts:
     def summaries(self) -> Summaries:
         """What functions do."""
         return Summaries(self)
+
+    @cached_property
+    def work(self) -> Work:
+        """What calls do that a crash must not lose."""
+        return Work(self)
+
+    @cached_property
+    def acks(self) -> Acks:
+        """Where messages are acknowledged."""
+        return Acks(self)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Which queues are meant to vanish."""
+        return Queues(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""
