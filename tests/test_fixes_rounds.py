@@ -57,6 +57,7 @@ def test_the_level_of_a_fix_decides_who_may_apply_it(level: Applicability, unsaf
         ("y = not a\n", Pattern("SBL102", r"a$", "x and z")),
         ("y = a.b\n", Pattern("SBL102", r"a(?=\.)", "x or z")),
         ("y = 0 < a\n", Pattern("SBL102", r"a$", "x < z")),
+        ("y = a < 0\n", Pattern("SBL102", r"a(?= )", "x < z")),
         ("y = lambda: a\n", Pattern("SBL102", r"a$", "x, z")),
         ("y = a * b * c\n", Pattern("SBL102", r"a \*", "x +")),
         ("y = await_it(a, b)\n", Pattern("SBL102", r"await_it\(", "await_it or (")),

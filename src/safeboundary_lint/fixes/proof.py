@@ -25,6 +25,7 @@ from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from safeboundary_lint.core.names import Names
 from safeboundary_lint.core.source import Source
+from safeboundary_lint.core.syntax import parse
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.fixes.splice import Kept, Patch, Splice
 
@@ -41,27 +42,17 @@ class Placed:
 
     @property
     def tag(self) -> str:
-        """What has to be equal of two nodes over the same characters: the type."""
-        return type(self.node).__name__
-
-
-class Unparsable(ValueError):
-    """Text that is not Python to LibCST."""
+        """What has to be equal of two nodes over the same characters: the type, and for `a < b < c` that it has two parts."""
+        parts = f" {len(self.node.comparisons)}" if isinstance(self.node, cst.Comparison) else ""
+        return type(self.node).__name__ + parts
 
 
 class Parsed:
-    """A source with its tree. Raises Unparsable."""
+    """A source with its tree. Raises core.syntax.Unparsable."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        text, self._less = source.for_parser
-        try:
-            self.module = cst.parse_module(text)
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException as error:  # LibCST's native parser panics with a BaseException
-            reason = error.message if isinstance(error, cst.ParserSyntaxError) else error
-            raise Unparsable(f"{type(error).__name__}: {reason}") from None
+        self.module = parse(source)
 
     @functools.cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:
@@ -77,7 +68,7 @@ class Parsed:
     def _offset(self, line: int, column: int) -> int:
         if line > len(self.source.starts):  # LibCST adds a last line end that is not there
             return len(self.source.text)
-        return self.source.starts[line - 1] + column + self._less.get(line, 0)
+        return self.source.starts[line - 1] + column + self.source.for_parser[1].get(line, 0)
 
     @functools.cached_property
     def names(self) -> Names:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from safeboundary_lint.core.finding import Applicability, FileReport, Finding, Fix, Problem
 from safeboundary_lint.core.source import Source, Undecodable
+from safeboundary_lint.core.syntax import Unparsable
 from safeboundary_lint.fixes import imports
-from safeboundary_lint.fixes.proof import Parsed, Unparsable, same_outside
+from safeboundary_lint.fixes.proof import Parsed, same_outside
 from safeboundary_lint.fixes.splice import Conflict, Kept, Patch, Splice
 
 ROUNDS = 10
@@ -221,6 +222,6 @@ def fix_file(path: str, source: bytes, analyse: Analyse, unsafe: bool = False) -
         return Outcome(source, (), report, (Problem(path, message),))
     try:
         fixing.run()
-    except Unparsable as error:
-        return Outcome(source, (), report, (Problem(path, f"no fix was applied: the file as a whole cannot be parsed ({error})"),))
+    except (Unparsable, RecursionError) as error:
+        return Outcome(source, (), report, (Problem(path, f"no fix was applied: the file as a whole cannot be taken apart ({error})"),))
     return Outcome(fixing.source.encode(fixing.source.text), tuple(fixing.applied), fixing.report, tuple(fixing.problems))
