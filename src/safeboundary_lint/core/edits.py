@@ -52,3 +52,15 @@ def argument_removed(facts: Facts, call: cst.Call, argument: cst.Arg) -> Edit:
         return Edit(Span(before.end_line, before.end_column, span.end_line, span.end_column), "")
     end = facts.span(call)
     return Edit(Span(span.line, span.column, end.end_line, end.end_column - 1), "")  # a trailing comma goes too
+
+
+def indent_of(facts: Facts, node: cst.CSTNode) -> str:
+    """The white space in front of a statement, in the file's own kind of indentation."""
+    return facts.tree.module.default_indent[:1] * (facts.span(node).column - 1)
+
+
+def removed_statement(facts: Facts, line: cst.SimpleStatementLine) -> Edit:
+    """A statement that has its line for itself, gone with the line; comments above it stay."""
+    span = facts.span(line.body[0])
+    end = facts.span(line.body[-1]).end_line
+    return Edit(Span(span.line, 1, end + 1, 1), "")

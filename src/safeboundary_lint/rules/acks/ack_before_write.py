@@ -1,0 +1,211 @@
+"""SBL301: a message is acknowledged before the work it asks for is done."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core import paths
+from safeboundary_lint.core.acks import Ack
+from safeboundary_lint.core.edits import indent_of, inserted_after, removed_statement
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.work import WorkCall, new_round, starts_round
+
+
+class AckBeforeWrite(Rule):
+    """A message is acknowledged before what it asks for is done, so that a crash in between loses it.
+
+    What it does
+    ------------
+    Follows each acknowledgement (`basic_ack`, `message.ack()`, `delete_message`, `xack`, an offset commit, the end of
+    `with message.process()`) to what the function still does afterwards: a database write, a commit, a publish, an enqueue, or a call
+    that handles the message. Work that was only handed to a task, a thread or an in-memory queue before the ack counts as not done.
+
+    Why it matters
+    --------------
+    The broker forgets a message the moment it is acknowledged. When the process stops between the ack and the write, by a deploy,
+    an out-of-memory kill or an exception, the message is gone and the row was never written; nothing will deliver it again.
+
+    Example
+    -------
+
+        def on_message(channel, method, properties, body):
+            channel.basic_ack(delivery_tag=method.delivery_tag)
+            order = parse(body)
+            db.execute("INSERT INTO orders (id, total) VALUES (%s, %s)", (order.id, order.total))
+            db.commit()
+
+    Instead
+    -------
+
+        def on_message(channel, method, properties, body):
+            order = parse(body)
+            db.execute("INSERT INTO orders (id, total) VALUES (%s, %s)", (order.id, order.total))
+            db.commit()
+            channel.basic_ack(delivery_tag=method.delivery_tag)
+
+    Stays silent when
+    -----------------
+    Work was done on every path before the ack (what follows is then an afterthought); the queue is a reply queue, exclusive or
+    auto-delete, so that there is nobody to deliver to again; the message was put on a durable queue first.
+
+    Fix safety
+    ----------
+    Unsafe where ack and work stand in one straight line: the ack moves behind the work, and a message that fails is delivered
+    again, so the work must bear being done twice. Otherwise a suggestion.
+
+    Known limits
+    ------------
+    Work that is done by the caller after this function returns is not seen.
+    """
+
+    code, name, since, severity = "SBL301", "ack-before-write", "0.1", Severity.ERROR
+    needs = (("ack", "ack-context"),)
+    fixable = Applicability.UNSAFE
+
+    def finish(self) -> None:
+        for ack in self.facts.acks.all():
+            if self.facts.queues.ephemeral_around(ack.node):
+                continue
+            if isinstance(ack.node, cst.WithItem):
+                self._check_block(ack)
+            elif (points := self.facts.acks.points(ack)) and not self._done_before(ack, points):
+                self._check_after(ack, points)
+
+    def _check_block(self, ack: Ack) -> None:
+        """`with message.process(): yield message.body`: the block ends when the generator is resumed, not when the work is done."""
+        block = self.facts.tree.parent(ack.node)
+        assert isinstance(block, cst.With)
+        inside = list(descendants(block.body, into_definitions=False))
+        given = next((node for node in inside if isinstance(node, cst.Yield) and node.value is not None), None)
+        if given is not None:
+            self.report(
+                ack.node,
+                f"the message handed out on line {self.facts.line(given)} is acknowledged when the next one is asked for, "
+                "whether or not its work has been done: a crash loses it",
+                confidence=Confidence.weakest(ack.confidence, Confidence.MEDIUM),
+                trace=[(given, "handed out here"), (ack.node, "acknowledged when this block ends")],
+                fix=Fix(Applicability.SUGGESTION, "yield the message itself and let the one who does the work acknowledge it"),
+            )
+        elif (later := self._handed_over_in(inside)) is not None and not any(
+            isinstance(node, cst.Call) and self.facts.work.of_call(node) is not None for node in inside
+        ):
+            self._report(ack, later, "only handed over", Confidence.MEDIUM)
+
+    def _done_before(self, ack: Ack, points: list[Point]) -> bool:
+        flow = self.facts.flow(ack.function)
+        done = [flow.points[index] for index in self._work(ack)]
+        return bool(done) and all(paths.always_before(flow, done, point) for point in points)
+
+    def _work(self, ack: Ack) -> dict[int, WorkCall]:
+        return {index: work for index, work in self.facts.work.points(ack.function).items() if work.call is not ack.node}
+
+    def _check_after(self, ack: Ack, points: list[Point]) -> None:
+        flow = self.facts.flow(ack.function)
+        work = self._work(ack)
+        rounds = new_round(self.facts, ack.node)
+        lost = paths.find(
+            points,
+            lambda point: point.index in work or _hands_out(point),
+            avoiding=lambda point: starts_round(point, rounds) or self._takes_next(point),
+            raising=False,
+            leaving="normally",
+        )
+        if lost is not None:
+            self._report_lost(ack, lost[-1], work)
+        elif (handed := self._handed_over_before(ack, flow, points)) is not None:
+            self._report(ack, handed, "only handed over", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
+
+    def _report_lost(self, ack: Ack, point: Point, work: dict[int, WorkCall]) -> None:
+        found = work.get(point.index)
+        if found is None:
+            assert point.node is not None
+            self._report(ack, point.node, "handed out", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
+        elif not self._is_answer(found):
+            self._report(ack, found.call, "done", Confidence.weakest(ack.confidence, found.confidence))
+
+    def _report(self, ack: Ack, later: cst.CSTNode, what: str, confidence: Confidence) -> None:
+        line, here = self.facts.line(later), self.facts.line(ack.node)
+        told = self.facts.code(later)
+        if what == "only handed over":
+            message = f"a crash after line {here} loses the message acknowledged there: `{told}` on line {line} only hands it to this process"
+        else:
+            message = f"a crash between line {here} and line {line} loses the message acknowledged here: `{told}` was not {what} yet"
+        self.report(
+            ack.node,
+            message,
+            confidence=confidence,
+            trace=[(ack.node, "acknowledged here"), (later, f"{what} here")],
+            fix=self._fix(ack, later),
+        )
+
+    def _is_answer(self, work: WorkCall) -> bool:
+        """A reply to the sender or a notice to watchers is no work that redelivery would repeat."""
+        if work.match is None or work.match.row.kind != "publish":
+            return False
+        return any(self.facts.queues.is_reply(arg.value) for arg in work.call.args)
+
+    def _takes_next(self, point: Point) -> bool:
+        """True where another message is taken: what follows is about that one."""
+        if point.node is None or point.kind not in ("statement", "test"):
+            return False
+        return any(isinstance(node, cst.Call) and self.facts.match(node, "receive") is not None for node in descendants(point.node, into_definitions=False))
+
+    def _handed_over_before(self, ack: Ack, flow: Flow, points: list[Point]) -> cst.Call | None:
+        calls = [call for call in self.facts.summaries.calls_of(ack.function) if self.facts.match(call, "hand-over") is not None]
+        for call in calls:
+            handed = flow.points_of(call)
+            if self._hands_message(call) and handed and all(paths.always_before(flow, handed, point) for point in points):
+                return call
+        return None
+
+    def _handed_over_in(self, nodes: list[cst.CSTNode]) -> cst.Call | None:
+        return next((n for n in nodes if isinstance(n, cst.Call) and self.facts.match(n, "hand-over") is not None and self._hands_message(n)), None)
+
+    def _hands_message(self, call: cst.Call) -> bool:
+        """True when what is handed over is about the message: it mentions a local name."""
+        return any(
+            (found := self.facts.names.lookup(node)) is not None and isinstance(found[0].node, (cst.FunctionDef, cst.Lambda))
+            for arg in call.args
+            for node in descendants(arg.value, into_definitions=False)
+            if isinstance(node, cst.Name) and node.value not in ("self", "cls")
+        )
+
+    def _fix(self, ack: Ack, later: cst.CSTNode) -> Fix:
+        words = f"acknowledge behind line {self.facts.line(later)}, once `{self.facts.code(later)}` has succeeded"
+        tree = self.facts.tree
+        first, last = tree.parent(tree.statement_of(ack.node)), tree.parent(tree.statement_of(later))
+        if not (isinstance(first, cst.SimpleStatementLine) and isinstance(last, cst.SimpleStatementLine)) or len(first.body) != 1:
+            return Fix(Applicability.SUGGESTION, words)
+        block = tree.parent(first)
+        if not isinstance(block, cst.IndentedBlock) or tree.parent(last) is not block or not isinstance(first.body[0], cst.Expr):
+            return Fix(Applicability.SUGGESTION, words)
+        body = list(block.body)
+        between = body[body.index(first) + 1 :]
+        target = self._last_work(between, last)
+        if any(isinstance(n, (cst.Return, cst.Continue, cst.Break)) for s in between[: between.index(target)] for n in descendants(s, into_definitions=False)):
+            return Fix(Applicability.SUGGESTION, words)
+        text = self.facts.tree.module.code_for_node(first.body[0])
+        moved = inserted_after(self.facts, target.body[-1], f"\n{indent_of(self.facts, first.body[0])}{text}")
+        edits = (removed_statement(self.facts, first), moved)
+        return Fix(Applicability.UNSAFE, words, edits)
+
+    def _last_work(self, statements: list[cst.CSTNode], first: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
+        """The last simple statement of the block that does work: the ack belongs behind all of them."""
+        found = first
+        for statement in statements[statements.index(first) :]:
+            calls = (n for n in descendants(statement, into_definitions=False) if isinstance(n, cst.Call))
+            if not isinstance(statement, cst.SimpleStatementLine) or isinstance(statement.body[-1], (cst.Return, cst.Raise)):
+                break
+            if any(self.facts.work.of_call(call) is not None for call in calls):
+                found = statement
+        return found
+
+
+def _hands_out(point: Point) -> bool:
+    """`yield message` after the ack: the consumer may never get to it."""
+    if point.kind != "statement" or point.node is None or isinstance(point.node, (cst.FunctionDef, cst.ClassDef)):
+        return False
+    return any(isinstance(node, cst.Yield) and node.value is not None for node in descendants(point.node, into_definitions=False))
