@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from safeboundary_lint import config
+from safeboundary_lint import config, reports
+from safeboundary_lint.cli import cli
 from safeboundary_lint.rules import load
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,19 @@ def test_settings_shown_are_valid(path: Path, tmp_path: Path) -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set(config.KEYS)
+
+
+def test_every_format_is_documented() -> None:
+    text = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) == set(reports.FORMATS)
+
+
+@each_document
+def test_options_spoken_of_exist(path: Path) -> None:
+    ours = {option for command in (cli, *cli.commands.values()) for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    shown = re.findall(r"safeboundary-lint \w+ [^`\n#]*|`--[a-z-]+", path.read_text(encoding="utf-8"))
+    spoken = {option for text in shown for option in re.findall(r"(?<=[ `])--[a-z-]+", text)} - {"--write-golden", "--help", "--version"}
+    assert spoken <= ours, f"{path.name} speaks of {sorted(spoken - ours)}"
 
 
 @each_document
