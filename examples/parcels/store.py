@@ -20,11 +20,11 @@ class Store:
         """Make durable what was written since the last call."""
         self.connection.commit()
 
-    def add_scan(self, parcel: str, depot: str, at: str) -> None:
+    def save_scan(self, parcel: str, depot: str, at: str) -> None:
         """Add one scan; the same scan twice is one scan."""
         self.connection.execute("INSERT OR IGNORE INTO scans (parcel, depot, at) VALUES (?, ?, ?)", (parcel, depot, at))
 
-    def set_tracking(self, parcel: str, tracking: str) -> None:
+    def save_tracking(self, parcel: str, tracking: str) -> None:
         """Remember under which number the carrier knows the parcel."""
         self.connection.execute("UPDATE parcels SET tracking = ? WHERE id = ?", (tracking, parcel))
 
@@ -33,7 +33,7 @@ class Store:
         if not self.connection.execute("UPDATE parcels SET returned = 1 WHERE id = ?", (parcel,)).rowcount:
             raise LookupError(parcel)
 
-    def bill_distance(self, van: str, metres: int) -> None:
+    def save_distance(self, van: str, metres: int) -> None:
         """Add a line to the bill of a van."""
         self.connection.execute("INSERT INTO distances (van, metres) VALUES (?, ?)", (van, metres))
 

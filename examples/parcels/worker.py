@@ -38,7 +38,7 @@ class ScanWorker:
         """One scan: acknowledged at once, so that the depot's screen turns green without waiting for the database."""
         scan = json.loads(body)
         channel.basic_ack(method.delivery_tag)
-        self.store.add_scan(scan["parcel"], scan["depot"], scan["at"])
+        self.store.save_scan(scan["parcel"], scan["depot"], scan["at"])
         self.store.commit()
 
 
@@ -56,7 +56,7 @@ class BookingWorker:
         request = json.loads(body)
         try:
             tracking = self.carrier.book(request["parcel"], request["service"])
-            self.store.set_tracking(request["parcel"], tracking)
+            self.store.save_tracking(request["parcel"], tracking)
             self.store.commit()
         except CarrierError:
             log.exception("booking of %s failed", request["parcel"])
@@ -86,7 +86,7 @@ def follow_vans(channel: BlockingChannel, store: Store) -> None:
 
     def on_position(channel: BlockingChannel, method, properties, body: bytes) -> None:
         position = json.loads(body)
-        store.bill_distance(position["van"], position["metres"])
+        store.save_distance(position["van"], position["metres"])
         store.commit()
 
     channel.basic_consume(POSITIONS, on_message_callback=on_position, auto_ack=True)
@@ -101,7 +101,7 @@ def drain(channel: BlockingChannel, store: Store, seconds: float = 30.0) -> int:
         if method is None:
             break
         scan = json.loads(body)
-        store.add_scan(scan["parcel"], scan["depot"], scan["at"])
+        store.save_scan(scan["parcel"], scan["depot"], scan["at"])
         store.commit()
         channel.basic_ack(method.delivery_tag)
         stored += 1
