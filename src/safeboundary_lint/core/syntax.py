@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import symtable
 import warnings
 
@@ -9,6 +10,13 @@ import libcst as cst
 
 from safeboundary_lint.core.finding import Problem
 from safeboundary_lint.core.source import Source
+
+
+_OWN_PLACE = re.compile(r"^parser error: (error at \d+:\d+: )?")
+
+
+_BRACKETS = re.compile(r"[()\[\]{}]")
+_DEEPEST = 1000  # CPython stops at 200; LibCST's native parser ends the process on a stack overflow at some 3,000
 
 
 class Unparsable(ValueError):
@@ -21,15 +29,44 @@ class Unparsable(ValueError):
 
 def parse(source: Source) -> cst.Module:
     """The tree of a file. Raises Unparsable."""
+    if _nesting(source.text) > _DEEPEST:
+        raise Unparsable(f"brackets are nested more than {_DEEPEST} deep; no Python runs this. Exclude it", None)
     try:
         return cst.parse_module(source.for_parser[0])
     except cst.ParserSyntaxError as error:
-        reason = str(error.message).strip().splitlines()[0] if error.message else "invalid syntax"
-        raise Unparsable(f"syntax error: {reason}", error.raw_line) from None
+        raise _own_words(source) or Unparsable(f"syntax error: {_OWN_PLACE.sub('', str(error.message))}", error.editor_line) from None
     except BaseException as error:  # LibCST's native parser panics with a BaseException of its own
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
-        raise Unparsable(f"can't be parsed: {type(error).__name__}: {error}", None) from None
+        raise _own_words(source) or Unparsable(f"can't be parsed: {type(error).__name__}: {error}", None) from None
+
+
+def _nesting(text: str) -> int:
+    """The deepest nesting of brackets, those in strings counted too: nothing when there are too few to matter."""
+    if text.count("(") + text.count("[") + text.count("{") <= _DEEPEST:
+        return 0
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(text):
+        depth += 1 if bracket in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _own_words(source: Source) -> Unparsable | None:
+    """What the running Python says of the same text: people know its messages."""
+    try:
+        _compiled(source)
+    except SyntaxError as error:
+        return Unparsable(f"syntax error: {error.msg}", error.lineno)
+    except (ValueError, RecursionError, MemoryError):
+        pass
+    return None
+
+
+def _compiled(source: Source) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        symtable.symtable(source.text, "<file>", "exec")
 
 
 def syntax_problem(source: Source, path: str) -> Problem | None:
@@ -39,9 +76,7 @@ def syntax_problem(source: Source, path: str) -> Problem | None:
     syntax, goes to LibCST.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            symtable.symtable(source.text, path, "exec")
+        _compiled(source)
         return None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         pass
