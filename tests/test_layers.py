@@ -16,7 +16,6 @@ from safeboundary_lint.core import knowledge
 PACKAGE = Path(__file__).parent.parent / "src" / "safeboundary_lint"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LANGUAGE = {"abc", "builtins", "collections", "contextlib", "dataclasses", "enum", "functools", "sys", "typing"}  # what Python itself is made of
-CONTROL_FLOW = {"asyncio.CancelledError"}  # ends a coroutine as return and raise do
 
 each_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 
@@ -89,8 +88,6 @@ def test_only_knowledge_names_libraries(path: Path) -> None:
     libraries = libraries_known()
     third_party = libraries - sys.stdlib_module_names
     for line, literal in literals_of(path):
-        if literal in CONTROL_FLOW:
-            continue
         top, dot, _ = literal.partition(".")
         dotted = bool(dot) and re.fullmatch(r"\w+(\.\w+)+", literal)
         assert not (dotted and top in libraries or literal in third_party), (
