@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from safeboundary_lint.core.finding import Finding, Problem, RunReport, Severity
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # bytes of a path that can't be printed
 SHOWN = 10  # annotations of each kind that GitHub shows for a step; it drops the others without a word
 
 
@@ -56,6 +58,7 @@ def _command(kind: str, properties: dict[str, object], text: str) -> str:
 
 
 def _data(text: str) -> str:
+    text = _NO_TEXT.sub("\ufffd", text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import posixpath
 from typing import Any
 
 from safeboundary_lint.core.finding import Finding, Problem, RunReport, Severity
+from safeboundary_lint.reports.json import document
 
 SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.INFO: "info"}
 
@@ -22,7 +22,7 @@ def render(run: RunReport) -> str:
         seen[fingerprint] = seen.get(fingerprint, 0) + 1
         if seen[fingerprint] > 1:
             issue["fingerprint"] = _digest(fingerprint, str(seen[fingerprint]))
-    return json.dumps(issues, indent=2) + "\n"
+    return document(issues)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from safeboundary_lint import __version__
 from safeboundary_lint.core.finding import Edit, Finding, Fix, RunReport
 
 VERSION = 1
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 
 
 def render(run: RunReport) -> str:
@@ -26,7 +28,13 @@ def render(run: RunReport) -> str:
             "hidden": run.hidden,
         },
     }
-    return json.dumps(report, indent=2) + "\n"
+    return document(report)
+
+
+def document(value: object) -> str:
+    """JSON in ASCII. Bytes of a path that are no text become U+FFFD: readers refuse the half of a surrogate pair."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return _NOT_ASCII.sub(lambda found: "\\ufffd" if "\ud800" <= found[0] <= "\udfff" else json.dumps(found[0])[1:-1], text)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

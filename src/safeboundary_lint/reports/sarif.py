@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from safeboundary_lint import __version__, rules
 from safeboundary_lint.core.finding import Confidence, Edit, Finding, Fix, Problem, RunReport, Severity, Span, Step
 from safeboundary_lint.core.rule import Status
+from safeboundary_lint.reports.json import document
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.rule import Rule
@@ -59,7 +59,7 @@ def render(run: RunReport) -> str:
             }
         ],
     }
-    return json.dumps(log, indent=2) + "\n"
+    return document(log)
 
 
 def _rule(rule: type[Rule]) -> Json:
