@@ -15,12 +15,16 @@ from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
+from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
 from safeboundary_lint.core.names import Names, last_name
 from safeboundary_lint.core.origins import Origins
+from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.queues import Queues
+from safeboundary_lint.core.retries import Retries
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
@@ -90,6 +94,26 @@ class Facts:
     def queues(self) -> Queues:
         """Which queues are meant to vanish."""
         return Queues(self)
+
+    @cached_property
+    def loops(self) -> Loops:
+        """Loops that repeat until it works."""
+        return Loops(self)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        """What is known after a failure."""
+        return Outcomes(self)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """What HTTP requests send."""
+        return Requests(self)
+
+    @cached_property
+    def retries(self) -> Retries:
+        """What is repeated after a failure."""
+        return Retries(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""

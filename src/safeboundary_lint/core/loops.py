@@ -1,0 +1,264 @@
+"""Which loops repeat an operation until it succeeds, on which failures they repeat it, what bounds them, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.paths import find
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+ATTEMPT = ("*attempt*", "*retr*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
+_BOUND = (*ATTEMPT, "*deadline*", "*timeout*", "*timed_out*", "*elapsed*", "*expire*", "*remaining*", "*max*", "*limit*", "*budget*", "*give*up*")
+_STOP = ("*stop*", "*shutdown*", "*shutting*", "*cancel*", "*clos*", "*abort*", "*exit*", "*quit*", "*terminat*", "*running*", "*alive*", "*finished*", "*is_set")
+_FLAG = ("*connected*", "*ready*", "*success*", "*done*", "*ok", "*established*", "*available*", "*sent*")
+_SEQUENCE = ("builtins.range", "builtins.xrange", "itertools.count", "itertools.repeat")
+# Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
+_DATA_ERRORS = (
+    "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
+    "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError", "builtins.FileExistsError",
+    "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError", "builtins.ArithmeticError",
+    "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError", "builtins.MemoryError",
+    "builtins.SyntaxError", "builtins.RecursionError", "asyncio.CancelledError", "queue.Empty", "queue.Full", "redis.exceptions.WatchError",
+)  # fmt: skip
+_DATA_NAMES = ("*empty*", "*full*", "*parse*", "*syntax*", "*valid*", "*notfound*", "*not_found*", "*exist*", "*integrity*", "*conflict*", "*cancel*", "*decode*", "*wouldblock*", "*watch*")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RetryLoop:
+    """A loop that repeats what it does after a failure.
+
+    handlers   the `except` clauses after which the loop goes round again
+    exits      `return` and `break` that leave it when the work succeeded
+    counted    it ends by itself after a number of rounds
+    """
+
+    node: cst.For | cst.While
+    flow: Flow
+    inside: frozenset[int]
+    heads: tuple[Point, ...]
+    handlers: tuple[cst.ExceptHandler, ...]
+    exits: tuple[cst.Return | cst.Break, ...]
+    sleeps: tuple[cst.Call, ...]
+    counted: bool
+    telling: bool  # its own names say that it counts attempts
+
+    def leads_back(self, start: Point, *, avoiding: frozenset[int] = frozenset(), raising: bool = True, leaving: str = "any") -> list[Point] | None:
+        """A path from a point in the loop to its next round that doesn't leave it; None when there is none."""
+        heads = {head.index for head in self.heads}
+
+        def outside(point: Point) -> bool:
+            if point.index in avoiding:
+                return True
+            return point.index not in heads and point.node is not None and id(point.node) not in self.inside
+
+        return find([start], lambda point: point.index in heads, avoiding=outside, raising=raising, leaving=leaving)
+
+
+class Loops:
+    """The retry loops of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._found: list[RetryLoop] | None = None
+
+    def retries(self) -> list[RetryLoop]:
+        """Every loop that goes round again after a failure, in source order."""
+        if self._found is None:
+            tree = self.facts.tree
+            loops = sorted((*tree.all(cst.For), *tree.all(cst.While)), key=lambda loop: tree.order[id(loop)])
+            self._found = [found for loop in loops if (found := self._read(loop)) is not None]
+        return self._found
+
+    # -- what the loop is --------------------------------------------------------------------------------------------
+
+    def _read(self, loop: cst.For | cst.While) -> RetryLoop | None:
+        if isinstance(loop, cst.For) and not self._counts_attempts(loop):
+            return None
+        below = list(descendants(loop.body, into_definitions=False))
+        tries = [node for node in below if isinstance(node, cst.Try) and self.around(node) is loop]
+        sleeps = tuple(node for node in below if isinstance(node, cst.Call) and self.facts.match(node, "sleep") is not None)
+        if not tries and not sleeps or any(isinstance(node, (cst.Yield, cst.From)) for node in below):
+            return None
+        flow = self.facts.flow_around(loop)
+        inside = frozenset(id(node) for node in below) | ({id(loop.test)} if isinstance(loop, cst.While) else {id(loop)})
+        heads = tuple(p for p in flow.by_node.get(id(loop.test if isinstance(loop, cst.While) else loop), ()) if p.kind in ("test", "next"))
+        telling = self._is_telling(loop)
+        bare = RetryLoop(loop, flow, inside, heads, (), (), sleeps, self._is_counted(loop), telling)
+        handlers = tuple(
+            handler
+            for one in tries
+            for handler in one.handlers
+            if self.is_failure(handler) and any(bare.leads_back(point) for point in flow.points_of(handler))
+        )
+        exits = tuple(
+            node
+            for node in below
+            if isinstance(node, (cst.Return, cst.Break))
+            and (isinstance(node, cst.Return) or self.around(node) is loop)
+            and not any(self.facts.tree.within(node, handler) for one in tries for handler in one.handlers)
+        )
+        if not handlers and not (sleeps and (telling or isinstance(loop, cst.For))):
+            return None
+        return RetryLoop(loop, flow, inside, heads, handlers, exits, sleeps, bare.counted, telling)
+
+    def around(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The nearest loop around a node in its function."""
+        found = self.facts.tree.enclosing(node, cst.For, cst.While, cst.FunctionDef, cst.Lambda)
+        return found if isinstance(found, (cst.For, cst.While)) else None
+
+    def _counts_attempts(self, loop: cst.For) -> bool:
+        """A `for` over a count, and what it counts is not the work's input."""
+        iterable = loop.iter
+        if isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) == "builtins.enumerate" and iterable.args:
+            iterable = iterable.args[0].value
+        counting = isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) in _SEQUENCE
+        if not counting and not named_like(last_name(iterable), *ATTEMPT, "*delay*", "*wait*") and not _of_numbers(iterable):
+            return False
+        targets = {name.value for name in descendants(loop.target) if isinstance(name, cst.Name)}
+        return all(named_like(name, *ATTEMPT, "*delay*", "*wait*") for name in targets) or not self._feeds_work(loop, targets)
+
+    def _feeds_work(self, loop: cst.For, targets: set[str]) -> bool:
+        for node in descendants(loop.body, into_definitions=False):
+            if isinstance(node, cst.Subscript) and any(isinstance(n, cst.Name) and n.value in targets for e in node.slice for n in descendants(e)):
+                return True
+            if isinstance(node, cst.Call) and not self._only_tells(node):
+                used = (n for arg in node.args for n in descendants(arg.value))
+                if any(isinstance(n, cst.Name) and n.value in targets for n in used):
+                    return True
+        return False
+
+    def _only_tells(self, call: cst.Call) -> bool:
+        """Logs, prints and sleeps may mention the attempt."""
+        quiet = ("builtins.print", "builtins.min", "builtins.max", "builtins.pow", "builtins.str", "builtins.range")
+        return (
+            not self.facts.exceptions.can_raise(call)
+            or self.facts.match(call, "sleep") is not None
+            or self.facts.names.qualified(call.func) in quiet
+            or named_like(last_name(call.func), "*sleep*", "*wait*", "*backoff*", "*delay*", "format", "*log*", "*error", "*exception", "uniform")
+        )
+
+    def _is_counted(self, loop: cst.For | cst.While) -> bool:
+        if isinstance(loop, cst.For):
+            return not (isinstance(loop.iter, cst.Call) and self.facts.names.qualified(loop.iter.func) in ("itertools.count", "itertools.repeat"))
+        return any(isinstance(node, cst.Comparison) for node in descendants(loop.test)) and any(True for _ in self._progress(loop, loop.test))
+
+    def _is_telling(self, loop: cst.For | cst.While) -> bool:
+        told = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
+        return any(isinstance(name, cst.Name) and named_like(name.value, *ATTEMPT) for one in told for name in descendants(one))
+
+    def is_failure(self, handler: cst.ExceptHandler) -> bool:
+        """True when a handler catches failures of the boundary and not only those of data, collisions and empty queues."""
+        classes = self.facts.exceptions.classes(handler.type)
+        return not classes or any(not self._is_data_error(name) for name in classes)
+
+    def _is_data_error(self, name: str) -> bool:
+        lineage = self.facts.exceptions.lineage(name)
+        return any(base in lineage for base in _DATA_ERRORS) or named_like(name.rpartition(".")[2], *_DATA_NAMES)
+
+    # -- what bounds it ----------------------------------------------------------------------------------------------
+
+    def is_bounded(self, loop: RetryLoop) -> bool:
+        """True when the number of rounds, the time, or something outside ends the repetition, as far as can be seen."""
+        if loop.counted or isinstance(loop.node, cst.While) and not self._runs_until_success(loop):
+            return True
+        tree = self.facts.tree
+        for node in descendants(loop.node.body, into_definitions=False):
+            if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test) and _leaves(node):
+                return True
+            if isinstance(node, cst.Call) and (self._counts(loop, node) or self._is_counting_helper(loop, node)):
+                return True
+            if isinstance(node, (cst.Return, cst.Break, cst.Raise)) and node not in loop.exits:
+                if any(self._tells_limit(loop.node, a.test) for a in tree.ancestors(node) if isinstance(a, cst.If) and id(a) in loop.inside):
+                    return True
+        around = (a for a in tree.ancestors(loop.node) if isinstance(a, cst.With))
+        return any(named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*") for one in around for item in one.items)
+
+    def _runs_until_success(self, loop: RetryLoop) -> bool:
+        """`while True`, or a test of a flag or result that only success in the loop sets."""
+        test = loop.node.test if isinstance(loop.node, cst.While) else None
+        if test is None or isinstance(test, (cst.Name, cst.Integer)) and last_name(test) == "True" or isinstance(test, cst.Integer):
+            return True
+        tested = _single_tested(test)
+        if tested is None:
+            return False
+        stores = [
+            node.target
+            for node in descendants(loop.node.body, into_definitions=False)
+            if isinstance(node, cst.AssignTarget) and node.target.deep_equals(tested)
+        ]
+        in_handlers = any(self.facts.tree.within(store, handler) for store in stores for handler in loop.handlers)
+        if not stores or in_handlers:
+            return False
+        return isinstance(tested, cst.Name) and not named_like(tested.value, *_STOP) or named_like(last_name(tested), *_FLAG)
+
+    def _tells_limit(self, loop: cst.CSTNode, test: cst.CSTNode) -> bool:
+        """The test compares something that makes progress in the loop, or asks for a limit or a stop by name."""
+        if any(isinstance(node, (cst.Name, cst.Attribute)) and named_like(last_name(node), *_BOUND, *_STOP) for node in descendants(test)):
+            return True
+        return any(isinstance(node, cst.Comparison) for node in descendants(test)) and any(True for _ in self._progress(loop, test))
+
+    def _progress(self, loop: cst.CSTNode, test: cst.CSTNode) -> Iterator[cst.CSTNode]:
+        """Places in a test that the loop counts up or down, and clock readings."""
+        body = getattr(loop, "body", loop)
+        counted = [node.target for node in descendants(body, into_definitions=False) if isinstance(node, cst.AugAssign)]
+        counted += [
+            node.targets[0].target
+            for node in descendants(body, into_definitions=False)
+            if isinstance(node, cst.Assign) and isinstance(node.value, cst.BinaryOperation)
+        ]
+        if isinstance(loop, cst.For):
+            counted += [node for node in descendants(loop.target) if isinstance(node, cst.Name)]
+        for node in descendants(test):
+            if any(node.deep_equals(one) for one in counted if type(one) is type(node)):
+                yield node
+            elif isinstance(node, cst.Call) and self.facts.match(node, "wall-clock", "monotonic-clock") is not None:
+                yield node
+
+    def _counts(self, loop: RetryLoop, call: cst.Call) -> bool:
+        """Something that counts for the loop: `next(delays)`, `retries.increment()`, `deadline.check()`, `hosts.pop()`."""
+        if self.facts.names.qualified(call.func) == "builtins.next":
+            return True
+        receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
+        named = named_like(receiver, *ATTEMPT, "*deadline*", "*timeout*", "*timer*", "*backoff*", "*waiter*", "*limit*")
+        return named or named_like(last_name(call.func), "pop", "popleft", "pop_front", "*increment*", "*check_timeout*", "*check_deadline*")
+
+    def _is_counting_helper(self, loop: RetryLoop, call: cst.Call) -> bool:
+        """A helper of this file that can refuse to go on and is handed what the loop counts."""
+        helper = self.facts.types.callee(call)
+        if not isinstance(helper, cst.FunctionDef) or not any(isinstance(n, cst.Raise) for n in descendants(helper.body, into_definitions=False)):
+            return False
+        counted = any(True for arg in call.args for _ in self._progress(loop.node, arg.value))
+        limits = (n for n in descendants(helper.body, into_definitions=False) if isinstance(n, cst.If))
+        return counted or any(self._tells_limit(helper, one.test) and _leaves(one) for one in limits)
+
+
+def _single_tested(test: cst.CSTNode) -> cst.Name | cst.Attribute | None:
+    """The flag or result that is all a test asks about: `x`, `not x`, `x is None`, `x == CONSTANT`."""
+    if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
+        test = test.expression
+    elif isinstance(test, cst.Comparison) and len(test.comparisons) == 1 and isinstance(test.comparisons[0].operator, (cst.Is, cst.Equal, cst.NotEqual)):
+        test = test.left
+    return test if isinstance(test, (cst.Name, cst.Attribute)) else None
+
+
+def _leaves(branch: cst.If) -> bool:
+    """Some way of an `if` leaves the loop or the function."""
+    return any(isinstance(node, (cst.Raise, cst.Return, cst.Break)) for node in descendants(branch, into_definitions=False))
+
+
+def _of_numbers(iterable: cst.CSTNode) -> bool:
+    elements = iterable.elements if isinstance(iterable, (cst.Tuple, cst.List)) else ()
+    numbers = sum(isinstance(element.value, (cst.Integer, cst.Float)) for element in elements)
+    return numbers > 0 and all(
+        isinstance(e.value, (cst.Integer, cst.Float)) or isinstance(e, cst.StarredElement) or last_name(e.value) == "None" for e in elements
+    )
