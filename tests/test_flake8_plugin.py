@@ -91,7 +91,7 @@ def test_they_agree_on_the_settings_of_pyproject(corpus: Path, tmp_path: Path) -
     ours = checked(folder, ".")
     assert findings(folder, "--jobs=2", ".") == ours
     assert {path for path, *_ in ours} >= {"latin.py"} and not {path for path, *_ in ours} & {"feeds.py", "dress.py"}
-    assert {path for path, *_ in findings(folder, "--isolated", ".")} >= {"feeds.py", "dress.py"}
+    assert findings(folder, "--isolated", ".") == ours  # that is about flake8's own configuration
 
 
 @pytest.mark.parametrize("file", ["setup.cfg", "tox.ini", ".flake8"])

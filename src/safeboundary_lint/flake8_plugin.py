@@ -1,7 +1,8 @@
 """The same analysis inside flake8. Adaptation, nothing else: what is checked and what it means is decided elsewhere.
 
 flake8 has its own `noqa`, `--extend-ignore` and `--per-file-ignores`, and they work on our codes as on all others; this
-plugin only honours the comments that are ours.
+plugin only honours the comments that are ours. `--isolated` is about flake8's own configuration and flake8 tells it to no
+plugin: the settings in pyproject.toml hold with it too.
 """
 
 from __future__ import annotations
@@ -30,20 +31,12 @@ if TYPE_CHECKING:
 Line = tuple[int, int, str, type]  # 1-based line, 0-based column, "CODE message", and the plugin, as flake8 wants them
 
 
-@dataclasses.dataclass(frozen=True)
-class Choices:
-    """What flake8's command line and configuration say."""
-
-    overrides: Overrides = Overrides()
-    isolated: bool = False
-
-
 class Plugin:
     """flake8's view of the linter. One is made for every file."""
 
     name = "safeboundary-lint"
     version = __version__
-    choices: ClassVar[Choices] = Choices()  # a class attribute, because flake8 gives options to the class
+    overrides: ClassVar[Overrides] = Overrides()  # a class attribute, because flake8 gives options to the class
 
     def __init__(self, tree: ast.AST, lines: Sequence[str], filename: str) -> None:
         # `tree` is unused, and asked for because it tells flake8 to call this once a file, after a successful parse.
@@ -80,12 +73,11 @@ class Plugin:
             raise ExecutionError(f"--safeboundary-select: {error}") from None
         if level is not None and level not in {one.value for one in Confidence}:
             raise ExecutionError(f"--safeboundary-min-confidence: {level!r} is none of high, medium, low")
-        overrides = Overrides(
+        cls.overrides = Overrides(
             Selection(select, origin=COMMAND_LINE),
             preview=options.safeboundary_preview or None,
             min_confidence=None if level is None else Confidence(level),
         )
-        cls.choices = Choices(overrides, bool(getattr(options, "isolated", False)))
 
     def run(self) -> Iterator[Line]:
         """The findings of this file. A defect of ours is one SBL000 line and never the end of flake8's run."""
@@ -97,7 +89,7 @@ class Plugin:
     def _lines(self) -> Iterator[Line]:
         from safeboundary_lint.analyse import analyse
 
-        options, problems = _options(self.choices, os.path.abspath(self.filename), os.getcwd())
+        options, problems = _options(self.overrides, os.path.abspath(self.filename), os.getcwd())
         for problem in problems:
             yield self._line(1, 1, f"SBL000 {problem.path}: {problem.message}")
         if options is None:
@@ -112,18 +104,18 @@ class Plugin:
         return line, column - 1, text, type(self)
 
 
-def _options(choices: Choices, path: str, here: str) -> tuple[Options | None, tuple[Problem, ...]]:
+def _options(overrides: Overrides, path: str, here: str) -> tuple[Options | None, tuple[Problem, ...]]:
     """What to look for in the file at the absolute `path`, None when it is excluded, and what is wrong with its settings."""
-    projects, problems = _governing(choices, os.path.dirname(path), here)
+    projects, problems = _governing(overrides, os.path.dirname(path), here)
     if projects.excluded(path, here):
         return None, problems
     return dataclasses.replace(projects.settings_for(os.path.dirname(path), here).options_for(path), honour_noqa=False), problems
 
 
 @functools.lru_cache(maxsize=1024)
-def _governing(choices: Choices, folder: str, here: str) -> tuple[Projects, tuple[Problem, ...]]:
+def _governing(overrides: Overrides, folder: str, here: str) -> tuple[Projects, tuple[Problem, ...]]:
     """One reading of the settings for each folder, so that what is wrong with them is told for all files or for none."""
-    projects = Projects(choices.overrides, isolated=choices.isolated)
+    projects = Projects(overrides)
     projects.excluded(os.path.join(folder, ""), here)
     projects.settings_for(folder, here)
     return projects, tuple(projects.problems)
