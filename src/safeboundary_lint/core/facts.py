@@ -12,6 +12,8 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from safeboundary_lint.core.acks import Acks
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.clocks import Clocks
+from safeboundary_lint.core.consent import Consent
+from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
@@ -25,6 +27,7 @@ from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.queues import Queues
 from safeboundary_lint.core.retries import Retries
+from safeboundary_lint.core.security import Security
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
@@ -114,6 +117,21 @@ class Facts:
     def retries(self) -> Retries:
         """What is repeated after a failure."""
         return Retries(self)
+
+    @cached_property
+    def downgrades(self) -> Downgrades:
+        """Weaker second attempts."""
+        return Downgrades(self)
+
+    @cached_property
+    def consent(self) -> Consent:
+        """Whether an option asks for the weaker way."""
+        return Consent(self)
+
+    @cached_property
+    def security(self) -> Security:
+        """Security settings that are turned off."""
+        return Security(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""

@@ -1,0 +1,119 @@
+"""Did somebody ask for the weaker way: is a place reached only where an option that means "insecure" is set?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.paths import implied
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+# Parts of names: set, an option with one of the first weakens; with one of the second, it weakens when it is not set.
+_WEAKENS = tuple(
+    "insecure skip ignore allow permit trust unsafe disable noverify no_verify nossl notls no_tls no_ssl selfsigned self_signed unverified "
+    "plaintext plain_text no_check danger debug localhost loopback is_local unencrypted without warn_only best_effort optional lenient "
+    "accept_any accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
+)
+_STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
+_SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
+_TRANSPORT = frozenset("secure ssl tls https".split())
+_OBJECTS = tuple("context ctx file path bundle ca certs cert key params options config sock socket error exc exception version".split())
+
+
+class Consent:
+    """Answers about the code of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def given(self, node: cst.CSTNode) -> bool:
+        """True when an explicit option has to be set for this node to be evaluated, or the function is named for doing it."""
+        return self.named_for_it(node) or any(consents(test, outcome) for test, outcome in self.conditions(node))
+
+    def named_for_it(self, node: cst.CSTNode) -> bool:
+        """True in `def insecure_context()`, `def connect_without_verification()`: whoever calls it has decided."""
+        functions = (a for a in (node, *self.facts.tree.ancestors(node)) if isinstance(a, cst.FunctionDef))
+        return any(_has(function.name.value, _WEAKENS[:20]) for function in functions)
+
+    def conditions(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, bool]]:
+        """Tests with known outcome where `node` is evaluated: of statements around and before it, and of conditional expressions."""
+        below = node
+        for ancestor in self.facts.tree.ancestors(node):
+            if isinstance(ancestor, cst.IfExp) and below is not ancestor.test:
+                yield from implied(ancestor.test, below is ancestor.body)
+            elif isinstance(ancestor, cst.BooleanOperation) and below is ancestor.right:
+                yield from implied(ancestor.left, isinstance(ancestor.operator, cst.And))
+            elif isinstance(ancestor, (cst.BaseSmallStatement, cst.FunctionDef, cst.Module)):
+                break
+            below = ancestor
+        flow = self.facts.flow_around(node)
+        dominators = self.facts.dominators(flow)
+        for point in flow.points_of(node)[:1]:
+            for test, outcome in dominators.guards(point):
+                yield from implied(test, outcome)
+
+
+def consents(test: cst.CSTNode, outcome: bool) -> bool:
+    """True when this test, gone this way, means that an option asks for the weaker way."""
+    if isinstance(test, cst.NamedExpr):
+        test = test.value
+    if isinstance(test, cst.Comparison):
+        return _compared(test, outcome)
+    if isinstance(test, cst.MatchCase):
+        return any(string(node) is not None for node in descendants(test.pattern)) and outcome
+    words = list(_words(test))
+    if any(_has(word, _WEAKENS) for word in words):
+        return outcome
+    return not outcome and any(_strengthens(word) for word in words)
+
+
+def _compared(test: cst.Comparison, outcome: bool) -> bool:
+    if len(test.comparisons) != 1:
+        return False
+    operator, right = test.comparisons[0].operator, test.comparisons[0].comparator
+    same = isinstance(operator, (cst.Equal, cst.Is, cst.In))
+    if not same and not isinstance(operator, (cst.NotEqual, cst.IsNot, cst.NotIn)):
+        return False
+    words = list(_words(test.left))
+    if isinstance(right, cst.Name) and right.value in ("True", "False", "None"):
+        truth = outcome if same else not outcome
+        if right.value == "None":
+            return any(_has(word, _WEAKENS) for word in words) and not truth
+        return consents(test.left, truth if right.value == "True" else not truth)
+    chosen = outcome is same
+    texts = [text for node in descendants(right) if (text := string(node)) is not None]
+    if texts and any(_has(word, _SETTINGS) or _has(word, _WEAKENS) for word in words):
+        return chosen or len(texts) == 1  # one mode of several was chosen, or all but one
+    return chosen and any(_has(word, _WEAKENS) for word in (*words, *_words(right)))
+
+
+def _words(expression: cst.CSTNode) -> Iterator[str]:
+    """What an expression is called: names, attributes, keys, names of called functions."""
+    for node in descendants(expression):
+        if isinstance(node, cst.Name):
+            yield node.value
+        elif isinstance(node, cst.Attribute):
+            yield node.attr.value
+        elif isinstance(node, cst.SimpleString) and (text := string(node)):
+            yield text
+        elif isinstance(node, cst.Call) and (name := last_name(node.func)):
+            yield name
+
+
+def _strengthens(word: str) -> bool:
+    """`verify_certs` and `use_ssl` are options; `ssl_context` and `tls_ca_file` are things."""
+    lowered = word.lower()
+    found = {part for part in _STRENGTHENS if part in lowered}
+    return bool(found) and (not found <= _TRANSPORT or not lowered.endswith(_OBJECTS))
+
+
+def _has(word: str, parts: tuple[str, ...]) -> bool:
+    lowered = word.lower()
+    return any(part in lowered for part in parts)

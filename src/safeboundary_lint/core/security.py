@@ -1,0 +1,378 @@
+"""Which security settings a file turns off, and where: keywords, attributes, defaults, dict entries, constants, contexts, option texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import NotConstant, argument, keyword_names, literal, string, string_parts, unpacks
+from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.knowledge import Row
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+CERTIFICATE, HOSTNAME, PLAINTEXT, HOST_KEY = "certificate", "hostname", "plaintext", "host-key"
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
+_OWN_CHECK = ("fingerprint", "getpeercert", "thumbprint", "pinned", "spki")
+_SERVER_NAMES = ("*server*", "*listen*", "*serve*", "*accept*")
+_TELLERS = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "echo", "log", "startswith", "endswith", "add_argument", "option", "_")
+_READERS = ("get", "getattr", "isinstance", "getenv", "print", "append", "index", "debug", "info", "warning", "setdefault", "pop")
+
+
+@dataclass(eq=False)
+class Weakening:
+    """One place that turns a protection off."""
+
+    node: cst.CSTNode  # what to point at
+    checks: str  # the protection that is lost: CERTIFICATE, HOSTNAME, PLAINTEXT, HOST_KEY
+    text: str  # the setting as the code writes it
+    form: str  # `argument`, `attribute`, `default`, `entry`, `variable`, `constant`, `context`, `missing`, `option`
+    confidence: Confidence = Confidence.HIGH
+    value: cst.CSTNode | None = None  # the expression that switches it off
+    safe: str | None = None  # what to write in the place of the value
+    call: cst.Call | None = None
+    owner: str | None = None  # the place of the object it is set on
+    row: Row | None = None
+    others: list[Weakening] = field(default_factory=list)  # on the same object in the same function
+
+
+class Security:
+    """The settings of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        wild = facts.knowledge.wild
+        self._switches = {
+            kind: {name: row for name, rows in wild.items() for row in rows if row.kind == kind and row.accepts(None, facts.names.imported)}
+            for kind in ("verify-switch", "secure-switch", "host-key-switch")
+        }
+
+    # -- verification of the peer --------------------------------------------------------------------------------------
+
+    @cached_property
+    def unverified(self) -> list[Weakening]:
+        """Places after which a peer's certificate or host name goes unchecked; one for each object, the others behind it."""
+        found = [
+            *self._switched("verify-switch"),
+            *self._options("verify-option"),
+            *self._constants(),
+            *self._contexts(),
+            *self._without_context(),
+        ]
+        distinct = {id(one.node): one for one in reversed(found)}
+        order = self.facts.tree.order
+        grouped = list(_grouped(sorted(distinct.values(), key=lambda one: order.get(id(one.node), 0)), self))
+        return [one for one in grouped if not self._answered(one)]
+
+    def _answered(self, one: Weakening) -> bool:
+        """Checked in another way: set back, done by the server's side, by a fingerprint, or for this very machine."""
+        at = one.value or one.node
+        if one.owner is not None and (self._server_side(one) or self._set_back(one)):
+            return True
+        return self._own_check(at) or self._loopback(one)
+
+    def _set_back(self, one: Weakening) -> bool:
+        """`verify_mode = CERT_REQUIRED` on the same object, in the same function."""
+        function = self.facts.tree.function_of(one.node)
+        for store in self.facts.names.stores:
+            target = store.target
+            if not isinstance(target, cst.Attribute) or target.attr.value != "verify_mode" or self.facts.origins.place(target.value) != one.owner:
+                continue
+            if self.facts.tree.function_of(target) is function and not self._is_verify_off(store.source):
+                return not (one.checks == HOSTNAME and not one.others) or self._private_authority(one)
+        return False
+
+    def _private_authority(self, one: Weakening) -> bool:
+        function = self.facts.tree.function_of(one.node) or self.facts.tree.module
+        calls = self.facts.summaries.calls_of(function)
+        return any(last_name(call.func) == "load_verify_locations" or keyword_names(call) & {"cafile", "cadata", "capath"} for call in calls)
+
+    def _server_side(self, one: Weakening) -> bool:
+        """The context accepts connections, so that it is the client who would be checked."""
+        if any(named_like(f.name.value, *_SERVER_NAMES) for f in (one.node, *self.facts.tree.ancestors(one.node)) if isinstance(f, cst.FunctionDef)):
+            return True
+        value = one.node.value if isinstance(one.node, cst.Attribute) else one.call
+        for origin in self.facts.origins.trail(value) if value is not None else ():
+            if isinstance(origin.node, cst.Call) and (match := self.facts.match(origin.node, "tls-context")) is not None:
+                named = {self.facts.names.qualified(arg.value) for arg in origin.node.args}
+                if named & set(match.row.get("server", ())):
+                    return True
+        return False
+
+    def _own_check(self, node: cst.CSTNode) -> bool:
+        around = [self.facts.tree.function_of(node), self.facts.tree.class_of(node)]
+        return any(id(one) in self._own_checks for one in around if one is not None)
+
+    @cached_property
+    def _own_checks(self) -> set[int]:
+        found: set[int] = set()
+        tree = self.facts.tree
+        for node in (*tree.all(cst.Name), *tree.all(cst.Attribute), *tree.all(cst.Arg)):
+            name = node.keyword.value if isinstance(node, cst.Arg) and node.keyword else last_name(node) if not isinstance(node, cst.Arg) else None
+            if name is not None and any(part in name.lower() for part in _OWN_CHECK):
+                found |= {id(around) for around in (tree.function_of(node), tree.class_of(node)) if around is not None}
+        return found
+
+    def _loopback(self, one: Weakening) -> bool:
+        texts = [text for arg in one.call.args if (text := self._text(arg.value))] if one.call is not None else []
+        return any(host in text for text in texts for host in _LOOPBACK)
+
+    def _text(self, node: cst.CSTNode) -> str:
+        for origin in self.facts.origins.trail(node)[:6]:
+            for part in descendants(origin.node):
+                if isinstance(part, cst.FormattedStringText):
+                    return part.value
+                if (text := string(part)) is not None:
+                    return text
+        return ""
+
+    # -- finding the places --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def unprotected(self) -> list[Weakening]:
+        """Places that switch the protection of the transport off, or connect without it."""
+        found = list(self._switched("secure-switch"))
+        for scope in self.facts.names.scopes():
+            for name in scope.bindings.keys() & self._switches["secure-switch"].keys() if isinstance(scope.node, cst.FunctionDef) else ():
+                row = self._switches["secure-switch"][name]
+                for binding in scope.bindings[name]:
+                    if binding.how == "value" and self.is_off(binding.source, row):
+                        found.append(self._weakening(binding.target, row, f"{name} = {self.facts.code(binding.source)}", "variable", binding.source))
+        for match in self.facts.calls("plaintext-connect"):
+            found.append(self._weakening(match.call, match.row, self.facts.code(match.call), "connect", None, call=match.call))
+        for one in found:
+            one.checks = PLAINTEXT
+        return [one for one in found if not self._loopback(one)]
+
+    def is_switch(self, kind: str, name: str) -> bool:
+        """True when knowledge knows the name as a switch of this kind, in a file with these imports."""
+        return name in self._switches[kind]
+
+    def _switched(self, kind: str) -> Iterator[Weakening]:
+        """A name that knowledge knows as a switch, given an off value."""
+        switches, tree = self._switches[kind], self.facts.tree
+        for arg in tree.all(cst.Arg):
+            if arg.keyword is not None and (row := switches.get(arg.keyword.value)) and self.is_off(arg.value, row):
+                call = tree.parent(arg)
+                if isinstance(call, cst.Call):
+                    yield self._weakening(arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call)
+        for store in self.facts.names.stores:
+            target = store.target
+            name = target.attr.value if isinstance(target, cst.Attribute) else self._key(target)
+            if name is not None and (row := switches.get(name)) and store.how == "value" and self.is_off(store.source, row):
+                if not self._set_otherwise(target, row):
+                    text = f"{self.facts.code(target)} = {self.facts.code(store.source)}"
+                    owner = self.facts.origins.place(target.value)
+                    yield self._weakening(target, row, text, "attribute", store.source, owner=owner)
+        for parameter in tree.all(cst.Param):
+            if (row := switches.get(parameter.name.value)) and self.is_off(parameter.default, row) and self._named_enough(parameter, row):
+                yield self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
+        for element in tree.all(cst.DictElement):
+            key = string(element.key)
+            if key is not None and (row := switches.get(key)) and self.is_off(element.value, row):
+                yield self._weakening(element, row, f'"{key}": {self.facts.code(element.value)}', "entry", element.value)
+        yield from self._variables(switches)
+
+    def _variables(self, switches: dict[str, Row]) -> Iterator[Weakening]:
+        for scope in self.facts.names.scopes():
+            if isinstance(scope.node, (cst.FunctionDef, cst.Lambda)):
+                continue
+            for name in scope.bindings.keys() & switches.keys():
+                row, bindings = switches[name], [b for b in scope.bindings[name] if b.how == "value"]
+                if not row.imports and bindings and all(self.is_off(b.source, row) for b in bindings):
+                    text = f"{name} = {self.facts.code(bindings[0].source)}"
+                    yield self._weakening(bindings[0].target, row, text, "variable", bindings[0].source)
+
+    def _weakening(self, node: cst.CSTNode, row: Row, text: str, form: str, value: cst.CSTNode | None, **more: object) -> Weakening:
+        return Weakening(node, row.get("checks", CERTIFICATE), text, form, row.confidence, value, row.get("safe"), row=row, **more)  # type: ignore[arg-type]
+
+    def _named_enough(self, parameter: cst.Param, row: Row) -> bool:
+        """A name that needs an import to be telling counts as a default only when it is handed on under that name."""
+        function = self.facts.tree.enclosing(parameter, cst.FunctionDef, cst.Lambda)
+        if not row.imports or function is None:
+            return function is not None
+        name = parameter.name.value
+        args = (node for node in descendants(function.body) if isinstance(node, cst.Arg) and node.keyword is not None)
+        return any(arg.keyword.value == name and isinstance(arg.value, cst.Name) and arg.value.value == name for arg in args if arg.keyword)
+
+    def _key(self, target: cst.CSTNode) -> str | None:
+        if isinstance(target, cst.Subscript) and len(target.slice) == 1 and isinstance(target.slice[0].slice, cst.Index):
+            return string(target.slice[0].slice.value)
+        return None
+
+    def _set_otherwise(self, target: cst.CSTNode, row: Row) -> bool:
+        """`self.verify_ssl = False` beside `self.verify_ssl = config.verify`: the first is only a start."""
+        if not isinstance(target, cst.Attribute) or not isinstance(target.value, cst.Name) or target.value.value not in ("self", "cls"):
+            return False
+        return any(b.how == "value" and not self.is_off(b.source, row) for b in self.facts.origins.attribute_bindings(target))
+
+    def is_off(self, value: cst.CSTNode | None, row: Row) -> bool:
+        """True when the value is one that a row calls off: a literal, a constant of that name, or one of several possible ones."""
+        wanted = row.get("off", ())
+        if value is None:
+            return False
+        if isinstance(value, (cst.Name, cst.Attribute)) and last_name(value) in wanted and last_name(value) != "None":
+            return True
+        try:
+            found = literal(value)
+        except NotConstant:
+            return False
+        return any((None if one == "None" else one) == found and (found is None or type(one) is type(found)) for one in wanted)
+
+    def _options(self, kind: str) -> Iterator[Weakening]:
+        """A known callable whose parameter is given an off value, or left out where that is off."""
+        for match in self.facts.calls(kind):
+            option = match.row.parameter("option")
+            assert option is not None
+            value = argument(match.call, option)
+            if value is not None and self.is_off(value, match.row):
+                arg = next(arg for arg in match.call.args if arg.value is value)
+                text = f"{option.name}={self.facts.code(value)}"
+                yield self._weakening(arg, match.row, text, "argument", value, call=match.call)
+            elif value is None and match.row.get("missing") and not unpacks(match.call):
+                text = f"{self.facts.code(match.call.func)}() without {option.name}"
+                yield self._weakening(match.call, match.row, text, "missing", None, call=match.call)
+
+    def _is_verify_off(self, node: cst.CSTNode | None) -> bool:
+        return isinstance(node, (cst.Name, cst.Attribute)) and self.facts.match(node, "verify-off") is not None
+
+    def _constants(self) -> Iterator[Weakening]:
+        """Constants such as `CERT_NONE` where they are passed, assigned, or a default."""
+        tree, wanted = self.facts.tree, self._last_names("verify-off", "verify-setting")
+        for node in (*tree.all(cst.Name), *tree.all(cst.Attribute)):
+            if last_name(node) not in wanted or (match := self.facts.match(node, "verify-off", "verify-setting")) is None:
+                continue
+            used = self._used(node)
+            if used is None:
+                continue
+            place, call, owner = used
+            if match.row.kind == "verify-setting":
+                index = next((i for i, arg in enumerate(call.args) if arg.value is node), None) if call is not None else None
+                if call is None or index is None or index + 1 >= len(call.args) or not self.is_off(call.args[index + 1].value, match.row):
+                    continue
+                text = f"{self.facts.code(node)}, {self.facts.code(call.args[index + 1].value)}"
+                yield self._weakening(call, match.row, text, "constant", None, call=call)
+                continue
+            text = f"{self.facts.code(place)} = {self.facts.code(node)}" if isinstance(place, (cst.Attribute, cst.Name)) else self.facts.code(place)
+            yield self._weakening(place, match.row, text, "constant", node, call=call, owner=owner)
+
+    def _used(self, node: cst.CSTNode) -> tuple[cst.CSTNode, cst.Call | None, str | None] | None:
+        """What a constant is given to: an argument of a call, an attribute, a default; None for comparisons, tables and the like."""
+        below, above = node, self.facts.tree.parent(node)
+        while isinstance(above, (cst.IfExp, cst.BooleanOperation)) and not (isinstance(above, cst.IfExp) and below is above.test):
+            below, above = above, self.facts.tree.parent(above)
+        if isinstance(above, cst.Arg):
+            call = self.facts.tree.parent(above)
+            if isinstance(call, cst.Call) and last_name(call.func) not in _READERS:
+                owner = self.facts.origins.place(call.func.value) if isinstance(call.func, cst.Attribute) else None
+                return (above if above.keyword is not None else call), call, owner
+        elif isinstance(above, cst.Assign):
+            target = above.targets[0].target
+            if isinstance(target, cst.Attribute):
+                return target, None, self.facts.origins.place(target.value)
+            if isinstance(target, cst.Name) and named_like(target.value, "*req*", "*verify*", "*mode*"):
+                return target, None, None
+        elif isinstance(above, cst.Param):
+            return above, None, None
+        elif isinstance(above, cst.DictElement) and named_like(string(above.key), "*cert_reqs", "*verify*"):
+            return above, None, None
+        return None
+
+    def _contexts(self) -> Iterator[Weakening]:
+        """Unverified contexts made, or put in the place of the verified default."""
+        tree, wanted = self.facts.tree, self._last_names("unverified-context")
+        for node in (*tree.all(cst.Name), *tree.all(cst.Attribute)):
+            if last_name(node) not in wanted or (match := self.facts.match(node, "unverified-context")) is None:
+                continue
+            above = tree.parent(node)
+            call = above if isinstance(above, cst.Call) and above.func is node else None
+            if call is None and not (isinstance(above, cst.Assign) and above.value is node and isinstance(above.targets[0].target, cst.Attribute)):
+                continue
+            statement = tree.parent(call) if call is not None else None
+            owner = self.facts.origins.place(statement.targets[0].target) if isinstance(statement, cst.Assign) else None
+            yield self._weakening(call or above, match.row, self.facts.code(call or above), "context", node, call=call, owner=owner)
+
+    def _without_context(self) -> Iterator[Weakening]:
+        """STARTTLS and implicit TLS of clients that check nothing unless a context is given."""
+        for match in self.facts.calls("starttls", "implicit-tls"):
+            context = match.row.parameter("context")
+            if context is None or unpacks(match.call):
+                continue
+            value = argument(match.call, context)
+            if value is None or self.facts.is_constant(value, None):
+                text = f"{self.facts.code(match.call.func)}() without {context.name}"
+                one = self._weakening(match.call, match.row, text, "missing", value, call=match.call)
+                one.confidence = match.confidence
+                yield one
+
+    def option_texts(self, kind: str) -> Iterator[Weakening]:
+        """Command-line options and environment settings in strings: whole words of a command, or elements of its argument list."""
+        rows = {row for rows in self.facts.knowledge.wild.values() for row in rows if row.kind == kind}
+        tree = self.facts.tree
+        for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)):
+            text = (string_parts(node) or "").lower()
+            for row in rows if len(text) < 4000 else ():
+                if (found := _option_in(text, row, self._command(node) if row.get("program") else "")) and not self._only_told(node):
+                    yield self._weakening(node, row, found, "option", node)
+                    break
+
+    def _command(self, node: cst.CSTNode) -> str:
+        """The command line an argument belongs to: the list it stands in, or its own text."""
+        element = self.facts.tree.parent(node)
+        whole = self.facts.tree.parent(element) if isinstance(element, cst.Element) else None
+        if isinstance(whole, (cst.List, cst.Tuple)):
+            return " ".join(text for one in whole.elements if (text := string_parts(one.value)) is not None).lower()
+        return (string_parts(node) or "").lower()
+
+    def _only_told(self, node: cst.CSTNode) -> bool:
+        """A docstring, a help text, a message, a comparison: it names the option and does not use it."""
+        for ancestor in self.facts.tree.ancestors(node):
+            if isinstance(ancestor, (cst.Comparison, cst.Raise, cst.Expr, cst.Assert)) and not isinstance(ancestor, cst.BaseExpression):
+                return not isinstance(ancestor, cst.Expr) or not isinstance(ancestor.value, (cst.Call, cst.Await))
+            if isinstance(ancestor, cst.Comparison):
+                return True
+            if isinstance(ancestor, cst.Arg) and ancestor.keyword is not None and ancestor.keyword.value in ("help", "description", "metavar", "msg"):
+                return True
+            if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _TELLERS:
+                return True
+            if isinstance(ancestor, cst.BaseSmallStatement):
+                return False
+        return False
+
+    def _last_names(self, *kinds: str) -> frozenset[str]:
+        """Names by which this file may mention rows of these kinds, its own aliases included."""
+        words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in kinds))
+        scope = self.facts.names.module_scope
+        aliases = {n for n, several in scope.bindings.items() for b in several if b.how == "import" and b.dotted.rpartition(".")[2] in words}
+        return words | aliases
+
+
+def _option_in(text: str, row: Row, command: str) -> str | None:
+    """The option of a row that a text uses, as whole words."""
+    program = row.get("program")
+    if program is not None and program not in command.split():
+        return None
+    return next((option for option in row.get("text", ()) if f" {option} " in f" {text.replace(',', ' ')} "), None)
+
+
+def _grouped(found: list[Weakening], security: Security) -> Iterator[Weakening]:
+    """Settings of one object in one function are one cause: the first stands for all."""
+    groups: dict[tuple[int, str], Weakening] = {}
+    for one in found:
+        if one.owner is None:
+            yield one
+            continue
+        key = (id(security.facts.tree.function_of(one.node)), one.owner)
+        if key not in groups:
+            groups[key] = one
+            yield one
+        else:
+            groups[key].others.append(one)

@@ -1,0 +1,131 @@
+"""SBL502: a TLS peer's certificate or host name is not checked."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.edits import argument_added, argument_removed, replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.security import HOSTNAME, Weakening
+
+
+class VerificationDisabled(Rule):
+    """The certificate or the host name of a TLS peer is not checked, so that whoever sits on the network can be the peer.
+
+    What it does
+    ------------
+    Finds verification switched off: `verify=False`, `CERT_NONE`, `check_hostname = False`, unverified contexts, as arguments,
+    attributes, defaults and dict entries; mail clients whose `starttls()` or `SMTP_SSL` checks nothing without a context;
+    options of LDAP and curl bindings; command-line options such as `--tls-verify=false`.
+
+    Why it matters
+    --------------
+    TLS without verification protects against listening only when nobody does more than listen. Anyone on the path answers with a
+    certificate of his own and reads and changes everything: passwords, tokens, payloads.
+
+    Example
+    -------
+
+        import smtplib
+
+        def send(message, user, password):
+            with smtplib.SMTP("mail.example.org", 587) as server:
+                server.starttls()
+                server.login(user, password)
+                server.send_message(message)
+
+    Instead
+    -------
+
+        import smtplib
+        import ssl
+
+        def send(message, user, password):
+            with smtplib.SMTP("mail.example.org", 587) as server:
+                server.starttls(context=ssl.create_default_context())
+                server.login(user, password)
+                server.send_message(message)
+
+    Stays silent when
+    -----------------
+    An explicit option, off by default, asks for it; the context is set back to `CERT_REQUIRED` (with a private authority the host
+    name may stay unchecked); the code compares a fingerprint or reads the peer's certificate itself; the context belongs to a
+    server; the peer is this machine.
+
+    Fix safety
+    ----------
+    Unsafe: peers with self-signed certificates are refused afterwards, which is the point. The argument is removed, the value set
+    to the checking one, the context added. A suggestion where the value comes from a default, a dict or a command line.
+
+    Known limits
+    ------------
+    A value that is read from a configuration is the operator's decision and is not reported, whatever its default elsewhere.
+    """
+
+    code, name, since, severity = "SBL502", "verification-disabled", "0.1", Severity.ERROR
+    overlaps = ("ruff:S501", "ruff:S323", "bandit:B501", "bandit:B323")
+    needs = (("verify-option", "verify-switch", "verify-off", "verify-setting", "unverified-context", "starttls", "implicit-tls", "insecure-option"),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for one in (*self.facts.security.unverified, *self.facts.security.option_texts("insecure-option")):
+            if not self.facts.consent.given(one.value or one.node) and not self.facts.downgrades.holds(one.node):
+                self._tell(one)
+
+    def _tell(self, one: Weakening) -> None:
+        what = "the peer's host name" if one.checks == HOSTNAME else "the peer's certificate"
+        default = " by default" if one.form in ("default", "variable", "entry") else ""
+        self.report(
+            one.node,
+            f"`{one.text}` leaves {what} unchecked{default}: anyone on the network path can pose as the peer and read and change what is sent",
+            confidence=self._confidence(one),
+            severity=Severity.WARNING if one.form in ("default", "variable", "entry", "option") or one.checks == HOSTNAME else Severity.ERROR,
+            trace=[(other.node, f"and `{other.text}` here") for other in one.others],
+            fix=self._fix(one),
+        )
+
+    def _confidence(self, one: Weakening) -> Confidence:
+        if one.form in ("default", "variable", "entry", "option"):
+            return Confidence.weakest(one.confidence, Confidence.MEDIUM)
+        return one.confidence
+
+    def _fix(self, one: Weakening) -> Fix:
+        edits: list[Edit] = []
+        for part in (one, *one.others):
+            if (edit := self._edit(part)) is None:
+                return Fix(Applicability.SUGGESTION, self._advice(one))
+            edits.append(edit)
+        imports = ("import ssl",) if one.form == "missing" else ()
+        return Fix(Applicability.UNSAFE, self._advice(one), tuple(edits), imports)
+
+    def _edit(self, one: Weakening) -> Edit | None:
+        if one.form == "argument" and one.call is not None and isinstance(one.node, cst.Arg):
+            return argument_removed(self.facts, one.call, one.node)
+        if one.form == "attribute" and one.safe and one.value is not None:
+            return replaced(self.facts, one.value, one.safe)
+        if isinstance(one.value, cst.Attribute) and one.safe and one.form in ("constant", "context"):
+            last = one.safe.rpartition(".")[2]
+            return replaced(self.facts, one.value.attr, last)
+        if one.form == "missing" and one.call is not None and one.row is not None and one.value is None and self._ssl_is_free(one.call):
+            context = one.row.parameter("context")
+            return argument_added(self.facts, one.call, f"{context.name}=ssl.create_default_context()") if context is not None else None
+        return None
+
+    def _ssl_is_free(self, call: cst.Call) -> bool:
+        """`ssl` means the module, or nothing yet, where the call stands."""
+        found = self.facts.names.lookup_in(self.facts.names.scope_of(call), "ssl")
+        return found is None or all(binding.how == "import" and binding.dotted == "ssl" for binding in found[1])
+
+    def _advice(self, one: Weakening) -> str:
+        if one.form == "missing" and one.row is not None and (context := one.row.parameter("context")) is not None:
+            return f"pass `{context.name}=ssl.create_default_context()`"
+        if one.form == "missing":
+            return f"pass a value for it that checks the certificate, such as `ssl.CERT_REQUIRED`, instead of `{one.text}`"
+        if one.form == "option":
+            return f"leave `{one.text}` out and give the tool the certificate authority to trust"
+        if one.form == "context":
+            return f"make the context with `{one.safe}` and load your own authority into it where the peer has a private one"
+        if one.safe:
+            return f"use `{one.safe}` in `{one.text}`, and trust a private authority by its certificate file"
+        return f"remove `{one.text}`, and trust a private authority by its certificate file"
