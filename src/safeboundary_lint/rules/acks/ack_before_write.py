@@ -62,6 +62,7 @@ class AckBeforeWrite(Rule):
     """
 
     code, name, since, severity = "SBL301", "ack-before-write", "0.1", Severity.ERROR
+    overlaps = ()
     needs = (("ack", "ack-context"),)
     fixable = Applicability.UNSAFE
 
@@ -113,10 +114,33 @@ class AckBeforeWrite(Rule):
             raising=False,
             leaving="normally",
         )
-        if lost is not None:
+        if lost is not None and (lost[-1].index in work or self._hands_out_acked(lost)):
             self._report_lost(ack, lost[-1], work)
         elif (handed := self._handed_over_before(ack, flow, points)) is not None:
             self._report(ack, handed, "only handed over", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
+
+    def _hands_out_acked(self, path: list[Point]) -> bool:
+        """True when what is yielded at the end of the path was taken before its start, and the generator goes on: no end marker."""
+        given = path[-1]
+        if any(isinstance(following.node, cst.Return) for following in given.succs):
+            return False
+        bound = {id(binding) for point in path for binding in self._bindings_at(point)}
+        names = [node for node in descendants(given.node, into_definitions=False) if isinstance(node, cst.Name)] if given.node is not None else []
+        origins = self.facts.origins
+        return any(
+            (reaching := origins.reaching(name)) and not any(id(one.target) in bound for one in reaching) and name.value not in ("self", "cls")
+            for name in names
+            if (found := self.facts.names.lookup(name)) is not None and isinstance(found[0].node, (cst.FunctionDef, cst.Lambda))
+        )
+
+    @staticmethod
+    def _bindings_at(point: Point) -> list[cst.CSTNode]:
+        if point.kind == "branch" and isinstance(point.node, cst.For):
+            return [node for node in descendants(point.node.target)]
+        if isinstance(point.node, (cst.Assign, cst.AnnAssign, cst.AugAssign)):
+            targets = [one.target for one in point.node.targets] if isinstance(point.node, cst.Assign) else [point.node.target]
+            return [node for target in targets for node in descendants(target)]
+        return []
 
     def _report_lost(self, ack: Ack, point: Point, work: dict[int, WorkCall]) -> None:
         found = work.get(point.index)
