@@ -10,6 +10,7 @@ import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from safeboundary_lint.core.acks import Acks
+from safeboundary_lint.core.boundary import Boundary
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.consent import Consent
@@ -17,6 +18,7 @@ from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
+from safeboundary_lint.core.guards import Guards
 from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.loops import Loops
@@ -31,6 +33,7 @@ from safeboundary_lint.core.security import Security
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
+from safeboundary_lint.core.wire import Wire
 from safeboundary_lint.core.work import Work
 
 _MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
@@ -132,6 +135,21 @@ class Facts:
     def security(self) -> Security:
         """Security settings that are turned off."""
         return Security(self)
+
+    @cached_property
+    def boundary(self) -> Boundary:
+        """Who wrote a value."""
+        return Boundary(self)
+
+    @cached_property
+    def guards(self) -> Guards:
+        """What is bounded by checks."""
+        return Guards(self)
+
+    @cached_property
+    def wire(self) -> Wire:
+        """Numbers that the peer wrote."""
+        return Wire(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""
