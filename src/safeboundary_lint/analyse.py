@@ -66,7 +66,7 @@ def _run(wanted: Iterable[type[Rule]], facts: Facts) -> tuple[list[Finding], lis
         instance = rule(facts)
         running.append(instance)
         for node_type, method in rule.visitors():
-            handlers[getattr(cst, node_type)].append((instance, getattr(instance, method)))
+            handlers[node_type].append((instance, getattr(instance, method)))
     failed: set[int] = set()
     visits = [(rule, visit, node) for node_type, several in handlers.items() for rule, visit in several for node in facts.tree.all(node_type)]
     for rule, visit, node in [*visits, *((rule, lambda _, rule=rule: rule.finish(), facts.tree.module) for rule in running)]:

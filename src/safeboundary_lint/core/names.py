@@ -12,7 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.tree import Tree, descendants
 
 _COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
-_SCOPES = (cst.Module, cst.FunctionDef, cst.ClassDef, cst.Lambda, *_COMPREHENSIONS)
+_SCOPE_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda, *_COMPREHENSIONS))
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -58,6 +58,7 @@ class Names:
         self.tree = tree
         self.module_scope = Scope(tree.module, None)
         self._scopes: dict[int, Scope] = {id(tree.module): self.module_scope}
+        self._scope_at: dict[int, Scope] = {}
         self.star_imports: list[str] = []
         self.stores: list[Binding] = []  # bindings of attributes and subscripts: `self.x = ...`, `d["k"] = ...`
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
@@ -80,12 +81,20 @@ class Names:
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
         """The scope in which a name used at `node` is looked up first. Decorators, bases and defaults belong outside."""
-        below, current = node, node
+        known, way = self._scope_at, []
+        below, current = node, self.tree.parent(node)
+        scope = self.module_scope
         while current is not None:
-            if isinstance(current, _SCOPES) and self._is_inside(current, below):
-                return self._scope_for(current)
+            if (found := known.get(id(below))) is not None:
+                scope = found
+                break
+            way.append(id(below))
+            if type(current) in _SCOPE_TYPES and self._is_inside(current, below):
+                scope = self._scope_for(current)
+                break
             below, current = current, self.tree.parent(current)
-        return self.module_scope
+        known.update(dict.fromkeys(way, scope))
+        return scope
 
     @staticmethod
     def _is_inside(scope_node: cst.CSTNode, child: cst.CSTNode) -> bool:

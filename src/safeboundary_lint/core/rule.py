@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import enum
+import functools
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -99,13 +100,15 @@ class Rule(cst.CSTVisitor):
         return {key: "\n".join(value).strip("\n") for key, value in page.items()}
 
     @classmethod
-    def visitors(cls) -> Iterator[tuple[str, str]]:
-        """Pairs of node type name and method name, e.g. ("Call", "visit_Call")."""
-        for name in dir(cls):
-            if name.startswith("visit_") and getattr(cst.CSTVisitor, name, None) is not getattr(cls, name):
-                node_type = name.removeprefix("visit_")
-                if hasattr(cst, node_type):
-                    yield node_type, name
+    def visitors(cls) -> tuple[tuple[type[cst.CSTNode], str], ...]:
+        """Pairs of node type and method name, e.g. (Call, "visit_Call")."""
+        return _visitors(cls)
+
+
+@functools.cache
+def _visitors(rule: type[Rule]) -> tuple[tuple[type[cst.CSTNode], str], ...]:
+    own = (name for base in rule.__mro__[: rule.__mro__.index(Rule)] for name in vars(base) if name.startswith("visit_"))
+    return tuple((getattr(cst, name.removeprefix("visit_")), name) for name in sorted(set(own)))
 
 
 class UnknownRule(ValueError):

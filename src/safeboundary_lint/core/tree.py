@@ -51,6 +51,17 @@ _EVALUATION_ORDER = {
 }
 
 
+def _concrete(node_type: type[cst.CSTNode]) -> Iterator[type[cst.CSTNode]]:
+    yield node_type
+    for subtype in node_type.__subclasses__():
+        yield from _concrete(subtype)
+
+
+# LibCST's classes are abstract base classes: `isinstance` against them costs ten times a look into a set of types.
+_NODE_TYPES = frozenset(_concrete(cst.CSTNode))
+_SEQUENCES = frozenset((tuple, list))
+
+
 @functools.cache
 def semantic_fields(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
     """Names of the fields that hold what a node means, in evaluation order."""
@@ -63,14 +74,16 @@ def semantic_fields(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
     )
 
 
-def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     """The semantic children of a node, in evaluation order."""
+    found: list[cst.CSTNode] = []
     for name in semantic_fields(type(node)):
         value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            yield from value
+        if type(value) in _SEQUENCES:
+            found += value
+        elif type(value) in _NODE_TYPES:
+            found.append(value)
+    return found
 
 
 def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator[cst.CSTNode]:
@@ -86,7 +99,7 @@ def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator
             elif isinstance(node, cst.ClassDef):
                 stack.extend(reversed([*node.decorators, *node.bases]))
             continue
-        stack.extend(reversed(list(children(node))))
+        stack += children(node)[::-1]
 
 
 class Tree:
@@ -108,11 +121,11 @@ class Tree:
             by_type[type(node)].append(node)
             for name in reversed(fields_of(type(node))):
                 value = getattr(node, name)
-                if isinstance(value, (tuple, list)):
+                if (kind := type(value)) in _SEQUENCES:
                     for child in reversed(value):
                         parents[id(child)] = node
                         stack.append(child)
-                elif isinstance(value, cst.CSTNode):
+                elif kind in _NODE_TYPES:
                     parents[id(value)] = node
                     stack.append(value)
 
