@@ -16,6 +16,7 @@ from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.consent import Consent
 from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
+from safeboundary_lint.core.files import Files
 from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
 from safeboundary_lint.core.guards import Guards
@@ -150,6 +151,11 @@ class Facts:
     def wire(self) -> Wire:
         """Numbers that the peer wrote."""
         return Wire(self)
+
+    @cached_property
+    def files(self) -> Files:
+        """Which files are written, read and renamed."""
+        return Files(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""

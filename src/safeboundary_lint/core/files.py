@@ -1,0 +1,207 @@
+"""Which files a module writes, reads, renames and syncs, and when two path expressions mean the same file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import NotConstant, argument, string_parts
+from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_TEMPORARY = re.compile(r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|part|new|bak|backup|old|orig|swap|staging|scratch|getpid|uuid\w*|pid)(?:$|[\W_\d])", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_GENERIC = frozenset("path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split())
+_STEPS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileWrite:
+    """A place at which a file's old content goes and new content comes."""
+
+    node: cst.BaseExpression  # the call; or `path.write_text` where that is handed over to be called
+    path: cst.BaseExpression
+    confidence: Confidence
+    mode: str = "w"
+    opened: bool = False  # an open file, written in steps
+    item: cst.WithItem | None = None  # the `with` item that closes it
+    handle: str | None = None  # the name it is bound to
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rename:
+    """A file put in the place of another."""
+
+    call: cst.Call
+    source: cst.BaseExpression
+    target: cst.BaseExpression
+    confidence: Confidence
+
+
+class Files:
+    """Files as one module uses them."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    @cached_property
+    def writes(self) -> list[FileWrite]:
+        """Every place that replaces the content of a file, in source order by kind."""
+        found = [write for match in self.facts.calls("open-file") if (write := self._opened(match, "wW")) is not None]
+        found += [write for match in self.facts.calls("write-file") if (write := self._written(match)) is not None]
+        found += self._handed_over()
+        for match in self.facts.calls("copy-file"):
+            target = match.row.parameter("target")
+            if target is not None and (path := argument(match.call, target)) is not None:
+                found.append(FileWrite(match.call, path, match.confidence))
+        return found
+
+    @cached_property
+    def reads(self) -> list[tuple[cst.Call, cst.BaseExpression]]:
+        """Calls that read a file or ask for its existence, with the path."""
+        found = []
+        for match in self.facts.calls("open-file"):
+            mode = self._mode(match)
+            if mode is not None and not set(mode) & set("wax") and (path := self._path(match)) is not None:
+                found.append((match.call, path))
+        for match in self.facts.calls("read-file", "load"):
+            if match.row.kind == "read-file" and (path := self._path(match)) is not None:
+                found.append((match.call, path))
+        return found
+
+    @cached_property
+    def renames(self) -> list[Rename]:
+        """Every rename, replace and move."""
+        found = []
+        for match in self.facts.calls("rename"):
+            source_at, target_at = match.row.parameter("source"), match.row.parameter("target")
+            target = argument(match.call, target_at) if target_at is not None else None
+            source: cst.BaseExpression | None = None
+            if source_at is not None:
+                source = argument(match.call, source_at)
+            elif isinstance(match.call.func, cst.Attribute) and len(match.call.args) == 1:
+                source = match.call.func.value
+            if source is not None and target is not None:
+                found.append(Rename(match.call, source, target, match.confidence))
+        return found
+
+    # -- what a path expression means ---------------------------------------------------------------------------------
+
+    def same(self, one: cst.CSTNode, other: cst.CSTNode) -> bool:
+        """True when two expressions surely name one file: the same variable, attribute or constant, also through `str()` and `Path()`."""
+        one, other = self.plain(one), self.plain(other)
+        first, second = self.facts.origins.place(one), self.facts.origins.place(other)
+        if first is not None and first == second:
+            return True
+        same_text = self.facts.code(one, 200) == self.facts.code(other, 200)
+        if isinstance(one, (cst.Call, cst.BinaryOperation, cst.FormattedString, cst.Subscript)):
+            return same_text and self._function(one) is self._function(other)
+        return same_text and string_parts(one) is not None
+
+    def plain(self, path: cst.CSTNode) -> cst.CSTNode:
+        """A path without `str(...)`, `Path(...)`, `os.fspath(...)` around it."""
+        while isinstance(path, cst.Call) and len(path.args) == 1 and last_name(path.func) in ("str", "Path", "fspath", "fsdecode", "fsencode"):
+            path = path.args[0].value
+        return path
+
+    def words(self, path: cst.CSTNode) -> str:
+        """Everything that is said about a path, in lower case with words parted by underscores: names, texts, the functions that made it."""
+        said: list[str] = []
+        for origin in self.facts.origins.trail(path)[:_STEPS]:
+            for node in list(descendants(origin.node, into_definitions=False))[:40]:
+                if isinstance(node, cst.Name):
+                    said.append(node.value)
+                elif isinstance(node, cst.Attribute):
+                    said.append(node.attr.value)
+                elif (text := string_parts(node)) is not None:
+                    said.append(text)
+                elif isinstance(node, cst.Param):
+                    said.append(node.name.value)
+        return " ".join(_CAMEL.sub("_", one) for one in said).lower()
+
+    def is_temporary(self, path: cst.CSTNode) -> bool:
+        """True for a name that nobody else knows yet: made by `tempfile`, called temporary, or renamed later in the same class or file."""
+        trail = [origin.node for origin in self.facts.origins.trail(path)[:_STEPS]]
+        for node in trail:
+            for below in list(descendants(node, into_definitions=False))[:40]:
+                if isinstance(below, cst.Call) and self.facts.match(below, "temporary-file") is not None:
+                    return True
+        if _TEMPORARY.search(self.words(path)):
+            return True
+        return any(self.same(path, rename.source) for rename in self.renames)
+
+    def read_back(self, write: FileWrite) -> cst.Call | None:
+        """Where the same file is read: the same variable, attribute or constant, or a telling parameter of the same name."""
+        plain = self.plain(write.path)
+        text = dotted_text(plain)
+        for call, path in self.reads:
+            if call is write.node:
+                continue
+            if self.same(plain, path):
+                return call
+            if text is not None and text == dotted_text(self.plain(path)) and text not in _GENERIC and self._same_class(call, write.node):
+                return call
+        return None
+
+    def _same_class(self, one: cst.CSTNode, other: cst.CSTNode) -> bool:
+        return self.facts.tree.class_of(one) is self.facts.tree.class_of(other)
+
+    def _function(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        return self.facts.tree.function_of(node)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def _path(self, match: Match) -> cst.BaseExpression | None:
+        parameter = match.row.parameter("path")
+        if parameter is not None:
+            return argument(match.call, parameter) or (match.call.args[0].value if match.call.args and not match.call.args[0].star else None)
+        return match.call.func.value if isinstance(match.call.func, cst.Attribute) else None
+
+    def _mode(self, match: Match) -> str | None:
+        parameter = match.row.parameter("mode")
+        value = argument(match.call, parameter) if parameter is not None else None
+        if value is None:
+            return "r"
+        try:
+            mode = self.facts.constant(value)
+        except NotConstant:
+            return None
+        return mode if isinstance(mode, str) else None
+
+    def _opened(self, match: Match, modes: str) -> FileWrite | None:
+        mode = self._mode(match)
+        path = self._path(match)
+        if mode is None or path is None or not set(mode) & set(modes):
+            return None
+        tree = self.facts.tree
+        holder = tree.parent(match.call)
+        if isinstance(holder, cst.Await):
+            holder = tree.parent(holder)
+        item = holder if isinstance(holder, cst.WithItem) else None
+        handle = None
+        if item is not None and item.asname is not None and isinstance(item.asname.name, cst.Name):
+            handle = item.asname.name.value
+        elif isinstance(holder, cst.Assign):
+            handle = dotted_text(holder.targets[0].target)
+        return FileWrite(match.call, path, match.confidence, mode, True, item, handle)
+
+    def _written(self, match: Match) -> FileWrite | None:
+        path = self._path(match)
+        return FileWrite(match.call, path, match.confidence) if path is not None else None
+
+    def _handed_over(self) -> list[FileWrite]:
+        """`run_in_executor(None, path.write_text, content)`: the method is passed, somebody else calls it."""
+        found = []
+        for arg in self.facts.tree.all(cst.Arg):
+            if isinstance(arg.value, cst.Attribute) and (match := self.facts.match(arg.value, "write-file")) is not None:
+                found.append(FileWrite(arg.value, arg.value.value, match.confidence))
+        return found

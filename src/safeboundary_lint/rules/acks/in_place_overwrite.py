@@ -1,0 +1,200 @@
+"""SBL306: a file that must survive is emptied first and written afterwards."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core.edits import indent_of, inserted_after, replaced
+from safeboundary_lint.core.files import FileWrite
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_KEPT = (
+    r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|credentials|token|tokens|secret|secrets|"
+    r"keyring|keystore|auth|session|sessions|cursor|cursors|offset|offsets|progress|registry|database|db|ledger|wallet|journal|pending|inventory|account|accounts|"
+    r"password|passwords|passwd|shadow|hosts|crontab|fstab|users|profile|profiles|history|bookmarks|known_hosts|authorized_keys|watermark|persist|persistent|storage|"
+    r"\w*\.conf|\w*\.cfg|\w*\.ini|\w*\.toml|props|properties|metadata|memory|stats|store|last_run|last_seen|subscriptions|schedule|jobs|quota|whitelist|blacklist"
+)
+_TELLING = re.compile(rf"(?:^|[\W_])(?:{_KEPT})(?:$|[\W_\d])")
+_REMADE = re.compile(
+    r"(?:^|[\W_])(?:cache|cached|caches|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
+    r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|sample|example|examples|test|tests|testdata|"
+    r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|artifacts|summary|benchmark|render|rendered|"
+    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
+)
+_ONE_OFF = re.compile(r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)")
+_ATOMIC = re.compile(r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|dump_to|debug|report|plot|download|test)\w*")
+
+
+class InPlaceOverwrite(Rule):
+    """State, configuration or credentials are rewritten in place: a crash in between leaves the file empty or half written.
+
+    What it does
+    ------------
+    Finds `open(path, "w")`, `write_text`, `write_bytes` and copies onto a path whose name tells that it is state, a checkpoint,
+    configuration or credentials, or that the same code reads back. It is surer when both are so.
+
+    Why it matters
+    --------------
+    `open(path, "w")` empties the file at once; the new content reaches the disk some time later. A crash, a full disk or an exception
+    while the content is made leaves an empty or cut file, and the next start finds neither the old state nor the new one.
+
+    Example
+    -------
+
+        import json
+
+        class Progress:
+            def __init__(self, state_path):
+                self.state_path = state_path
+
+            def load(self):
+                with open(self.state_path) as file:
+                    return json.load(file)
+
+            def save(self, state):
+                with open(self.state_path, "w") as file:
+                    json.dump(state, file)
+
+    Instead
+    -------
+
+        import json
+        import os
+
+        class Progress:
+            def __init__(self, state_path):
+                self.state_path = state_path
+
+            def load(self):
+                with open(self.state_path) as file:
+                    return json.load(file)
+
+            def save(self, state):
+                with open(f"{self.state_path}.tmp", "w") as file:
+                    json.dump(state, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(f"{self.state_path}.tmp", self.state_path)
+
+    Stays silent when
+    -----------------
+    The path is temporary, or renamed later; the file is a cache, an export, a report, a log or generated, so that it can be made again;
+    the write stands behind a test that the file does not exist yet; the function is itself an atomic writer.
+
+    Fix safety
+    ----------
+    Unsafe, where the file is opened by `with`: the content goes to a temporary file beside it, which is flushed, synced and put in
+    place by `os.replace`. The new file has default permissions, and a symbolic link at the path is replaced by the file.
+
+    Known limits
+    ------------
+    A path whose name tells nothing, and which another file reads, is not reported.
+    """
+
+    code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("open-file", "write-file", "copy-file"),)
+    fixable = Applicability.UNSAFE
+
+    def finish(self) -> None:
+        if _ONE_OFF.search(self.facts.path.replace("\\", "/")):
+            return
+        for write in self.facts.files.writes:
+            if "+" in write.mode and "w" not in write.mode:
+                continue
+            if (confidence := self._kept(write)) is not None:
+                self._report(write, confidence)
+
+    def _kept(self, write: FileWrite) -> Confidence | None:
+        files, tree = self.facts.files, self.facts.tree
+        words = files.words(write.path)
+        own = files.plain(write.path)
+        if _REMADE.search(words) or files.is_temporary(write.path) or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_")):
+            return None
+        telling = _TELLING.search(words) is not None
+        read = files.read_back(write)
+        if self._is_new(write) or not (telling or read is not None):
+            return None
+        if isinstance(own, cst.Name) and own.value in ("self", "cls"):
+            return None
+        if telling and read is not None:
+            sure = Confidence.HIGH
+        elif read is not None:
+            sure = Confidence.MEDIUM if self._is_document(write) or self._changes_it(write, read) else Confidence.LOW
+        else:
+            sure = Confidence.MEDIUM if self._is_document(write) or self._names_it(write) else Confidence.LOW
+        return Confidence.weakest(sure, Confidence.MEDIUM if write.confidence is Confidence.LOW else sure)
+
+    def _names_it(self, write: FileWrite) -> bool:
+        """True when the path's own last name, or the constant, tells it: `self.state_path`, "/etc/app.conf"."""
+        own = self.facts.files.plain(write.path)
+        text = (last_name(own) or "") if not isinstance(own, (cst.SimpleString, cst.FormattedString)) else self.facts.code(own, 200)
+        function = self.facts.tree.function_of(write.node)
+        around = function.name.value if isinstance(function, cst.FunctionDef) else ""
+        return any(_TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
+
+    def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
+        """True when one function reads the content and writes the file: what it does not change must survive too."""
+        tree = self.facts.tree
+        return tree.function_of(read) is tree.function_of(write.node) is not None and self.facts.match(read, "open-file", "read-file") is not None and (
+            last_name(read.func) not in ("exists", "isfile", "getsize")
+        )
+
+    def _is_document(self, write: FileWrite) -> bool:
+        """True when what is written is a whole serialised document."""
+        tree = self.facts.tree
+        function = tree.function_of(write.node) or tree.module
+        return any(self.facts.match(call, "dump") is not None for call in self.facts.summaries.calls_of(function))
+
+    def _is_new(self, write: FileWrite) -> bool:
+        """True behind `if not os.path.exists(path)`: nothing is lost that was there."""
+        flow = self.facts.flow_around(write.node)
+        for point in flow.points_of(write.node)[:1]:
+            for test, outcome in self.facts.dominators(flow).guards(point):
+                negated = isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not)
+                inner = test.expression if isinstance(test, cst.UnaryOperation) else test
+                asks = isinstance(inner, cst.Call) and last_name(inner.func) in ("exists", "isfile", "is_file", "lexists")
+                if asks and negated is outcome:
+                    return True
+        return False
+
+    def _report(self, write: FileWrite, confidence: Confidence) -> None:
+        path = self.facts.code(write.path, 40)
+        trace = [(write.node, "the old content is gone from here on")]
+        if (read := self.facts.files.read_back(write)) is not None:
+            trace.append((read, "read back here"))
+        self.report(
+            write.node,
+            f"`{path}` is emptied before the new content is written: a crash or a full disk in between leaves neither the old file nor the new one",
+            confidence=confidence,
+            trace=trace,
+            fix=self._fix(write, path),
+        )
+
+    def _fix(self, write: FileWrite, path: str) -> Fix:
+        words = f"write to a temporary file beside `{path}`, flush and fsync it, then `os.replace` it over `{path}`"
+        tree = self.facts.tree
+        block = tree.parent(write.item) if write.item is not None else None
+        simple = isinstance(block, cst.With) and len(block.items) == 1 and block.asynchronous is None and isinstance(block.body, cst.IndentedBlock)
+        straight = isinstance(write.path, (cst.Name, cst.Attribute)) and write.handle is not None and "." not in write.handle
+        if not (simple and straight and isinstance(block, cst.With) and isinstance(write.node, cst.Call) and self.facts.names.qualified(write.node.func) == "builtins.open"):
+            return Fix(Applicability.SUGGESTION, words)
+        last = block.body.body[-1]
+        leaves = any(isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield)) for n in descendants(block.body, into_definitions=False))
+        if leaves or not isinstance(last, cst.SimpleStatementLine) or self._closes(block, write.handle):
+            return Fix(Applicability.SUGGESTION, words)
+        inner, outer = indent_of(self.facts, last.body[0]), indent_of(self.facts, block)
+        full = self.facts.tree.module.code_for_node(write.path)
+        behind = f"\n{inner}{write.handle}.flush()\n{inner}os.fsync({write.handle}.fileno())\n{outer}os.replace(f\"{{{full}}}.tmp\", {full})"
+        edits: tuple[Edit, ...] = (replaced(self.facts, write.path, f'f"{{{full}}}.tmp"'), inserted_after(self.facts, last.body[-1], behind))
+        return Fix(Applicability.UNSAFE, words, edits, ("import os",))
+
+    @staticmethod
+    def _closes(block: cst.With, handle: str | None) -> bool:
+        calls = (n for n in descendants(block.body, into_definitions=False) if isinstance(n, cst.Call))
+        return any(isinstance(c.func, cst.Attribute) and c.func.attr.value == "close" and last_name(c.func.value) == handle for c in calls)
