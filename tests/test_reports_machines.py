@@ -46,7 +46,9 @@ REFUSED = finding(
     7, code="SBL001", name="unused-comment", severity=Severity.INFO, symbol="", fix=Fix(Applicability.SUGGESTION, "remove it")
 )
 PROBLEMS = (Problem("broken.py", "can't be parsed: 100%,\nreally", 3), Problem("gone.py", "does not exist"))
-RUN = RunReport((STORY, REFUSED), PROBLEMS, files=12, suppressed=2, hidden=5, baselined=1, sources={"app/timer.py": "import time\n"})
+RUN = RunReport(
+    (STORY, REFUSED), PROBLEMS, files=12, suppressed=2, hidden=5, baselined=1, sources={"app/timer.py": "import time\n"}
+)
 HOSTILE = finding(
     message="a\x00b\x1b[1m]]>&<\"' 100%\r\n::error::x\ud800\uffff",
     path="dir with space/ä#?%:,\udcff<&>.py",
@@ -132,7 +134,9 @@ def test_sarif_is_read_by_others(run: RunReport, tmp_path: Path) -> None:
     assert read.get_distinct_tool_names() == ["safeboundary-lint"]
     records = read.get_records()
     assert [(record["Code"], record["Line"]) for record in records] == [(one.code, one.span.line) for one in run.findings]
-    assert sum(read.get_report().get_issue_count_for_severity(level) for level in ("error", "warning", "note")) == len(run.findings)
+    assert sum(read.get_report().get_issue_count_for_severity(level) for level in ("error", "warning", "note")) == len(
+        run.findings
+    )
 
 
 def test_sarif_results() -> None:
@@ -145,7 +149,10 @@ def test_sarif_results() -> None:
     assert refused["level"] == "note"
     assert story["message"] == {"text": "a clock step makes this wrong"}
     assert story["locations"] == [
-        {"physicalLocation": {**place, "region": region}, "logicalLocations": [{"fullyQualifiedName": "Timer.age", "name": "age"}]}
+        {
+            "physicalLocation": {**place, "region": region},
+            "logicalLocations": [{"fullyQualifiedName": "Timer.age", "name": "age"}],
+        }
     ]
     assert story["partialFingerprints"] == {"safeboundaryLint/v1": f"{2:032x}"}
     assert story["properties"] == {"confidence": "high"}
@@ -179,7 +186,9 @@ def test_sarif_problems() -> None:
     assert (first["level"], first["message"]["text"]) == ("error", "can't be parsed: 100%,\nreally")
     assert first["locations"][0]["physicalLocation"]["region"] == {"startLine": 3}
     assert "region" not in second["locations"][0]["physicalLocation"]
-    assert report("sarif", RUNS["clean"])["runs"][0]["invocations"] == [{"executionSuccessful": True, "toolExecutionNotifications": []}]
+    assert report("sarif", RUNS["clean"])["runs"][0]["invocations"] == [
+        {"executionSuccessful": True, "toolExecutionNotifications": []}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +228,7 @@ def commands(run: RunReport) -> list[tuple[str, dict[str, str], str]]:
         properties = dict(one.split("=", 1) for one in matched[2].split(","))
         unescaped = {key: value.replace("%2C", ",").replace("%3A", ":") for key, value in properties.items()}
         texts = [text.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%") for text in (*unescaped.values(), matched[3])]
-        read.append((matched[1], dict(zip(unescaped, texts)), texts[-1]))
+        read.append((matched[1], dict(zip(unescaped, texts[:-1], strict=True)), texts[-1]))
     return read
 
 
@@ -231,12 +240,27 @@ def test_github_annotations_come_worst_first() -> None:
         ("error", {"file": "gone.py", "title": "safeboundary-lint"}, "does not exist"),
         (
             "error",
-            {"file": "app/timer.py", "line": "2", "endLine": "2", "col": "5", "endColumn": "16", "title": "SBL102 wall-clock-elapsed"},
-            "a clock step makes this wrong\napp/timer.py:1: read here\napp/other.py:9: compared there\nhelp: read the monotonic clock",
+            {
+                "file": "app/timer.py",
+                "line": "2",
+                "endLine": "2",
+                "col": "5",
+                "endColumn": "16",
+                "title": "SBL102 wall-clock-elapsed",
+            },
+            "a clock step makes this wrong\napp/timer.py:1: read here\napp/other.py:9: compared there\n"
+            "help: read the monotonic clock",
         ),
         (
             "error",
-            {"file": "app/timer.py", "line": "3", "endLine": "3", "col": "5", "endColumn": "16", "title": "SBL102 wall-clock-elapsed"},
+            {
+                "file": "app/timer.py",
+                "line": "3",
+                "endLine": "3",
+                "col": "5",
+                "endColumn": "16",
+                "title": "SBL102 wall-clock-elapsed",
+            },
             "a clock step makes this wrong",
         ),
         (
@@ -246,7 +270,14 @@ def test_github_annotations_come_worst_first() -> None:
         ),
         (
             "notice",
-            {"file": "app/timer.py", "line": "7", "endLine": "7", "col": "5", "endColumn": "16", "title": "SBL001 unused-comment"},
+            {
+                "file": "app/timer.py",
+                "line": "7",
+                "endLine": "7",
+                "col": "5",
+                "endColumn": "16",
+                "title": "SBL001 unused-comment",
+            },
             "a clock step makes this wrong\nhelp: remove it",
         ),
     ]
@@ -294,7 +325,9 @@ def test_gitlab_issues() -> None:
     assert issues[2]["location"] == {"path": "app/a.py", "lines": {"begin": 2, "end": 2}}
     assert issues[2]["fingerprint"] == f"{2:032x}"
     assert len({issue["fingerprint"] for issue in issues}) == 6
-    assert issues[4]["content"]["body"].startswith("app/timer.py:1: read here\napp/other.py:9: compared there\nread the monotonic clock\nhttps:")
+    assert issues[4]["content"]["body"].startswith(
+        "app/timer.py:1: read here\napp/other.py:9: compared there\nread the monotonic clock\nhttps:"
+    )
     assert report("gitlab", RUNS["clean"]) == []
 
 
@@ -316,7 +349,12 @@ def test_junit_suites() -> None:
     root = ElementTree.fromstring(reports.render("junit", RUN))
     assert [suite.get("name") for suite in root] == ["app/timer.py", "broken.py", "gone.py"]
     case = root[0][0]
-    assert case.attrib == {"name": "SBL102 wall-clock-elapsed at 2:5", "classname": "app/timer.py", "file": "app/timer.py", "line": "2"}
+    assert case.attrib == {
+        "name": "SBL102 wall-clock-elapsed at 2:5",
+        "classname": "app/timer.py",
+        "file": "app/timer.py",
+        "line": "2",
+    }
     assert case[0].get("message") == "a clock step makes this wrong" and case[0].get("type") == "error"
     assert case[0].text == (
         "app/timer.py:2:5: error: a clock step makes this wrong\napp/timer.py:1:1: read here\napp/other.py:9:3: compared there\n"

@@ -136,7 +136,11 @@ def test_the_underline_lies_under_its_source(line: str, part: str, width: int) -
     column = line.index(part) + 1
     text = shown(finding(Span(1, column, 1, column + len(part))), source=line + "\n", width=width)
     above, below = text.splitlines()[3:5]
-    cells = "".join(char * {"W": 2}.get(unicodedata.east_asian_width(char), 1) for char in above if unicodedata.category(char) not in ("Mn", "Cf"))
+    cells = "".join(
+        char * {"W": 2}.get(unicodedata.east_asian_width(char), 1)
+        for char in above
+        if unicodedata.category(char) not in ("Mn", "Cf")
+    )
     wide_part = "".join(char * (2 if unicodedata.east_asian_width(char) == "W" else 1) for char in part)
     start = below.index("^")
     assert cells[start : below.rindex("^") + 1] == wide_part
@@ -157,9 +161,15 @@ def test_a_place_behind_the_end_of_the_source_is_still_told() -> None:
 
 def test_nothing_reaches_the_terminal_that_moves_its_cursor() -> None:
     hostile = finding(
-        Span(1, 1, 1, 2), message="a\x1b[2Jb\u202ec", path="app/\udcff\n.py", symbol="f\r", trace=(Step(Span(1, 1, 1, 2), "x\x9b"),)
+        Span(1, 1, 1, 2),
+        message="a\x1b[2Jb\u202ec",
+        path="app/\udcff\n.py",
+        symbol="f\r",
+        trace=(Step(Span(1, 1, 1, 2), "x\x9b"),),
     )
-    run = RunReport((hostile,), (Problem("bad\x07.py", "why\n::error::x"),), sources={"app/\udcff\n.py": "\x1b]0;title\x07 = 1\u2028\n"})
+    run = RunReport(
+        (hostile,), (Problem("bad\x07.py", "why\n::error::x"),), sources={"app/\udcff\n.py": "\x1b]0;title\x07 = 1\u2028\n"}
+    )
     for fmt in ("text", "concise"):
         text = reports.render(fmt, run)
         text.encode("utf-8")
@@ -179,7 +189,7 @@ def test_the_summary_counts_everything() -> None:
     lines = reports.render("text", run).splitlines()
     assert lines[-3:-1] == ["error: d.py: no", "error: d.py:3: no"]
     assert lines[-1] == (
-        "Found 4 problems (1 error, 2 warnings and 1 note) in 3 of 12 files; --fix mends 1; --fix --unsafe-fixes mends 1 more; "
+        "Found 4 problems (1 error, 2 warnings and 1 info) in 3 of 12 files; --fix mends 1; --fix --unsafe-fixes mends 1 more; "
         "2 silenced by comments; 1 known to the baseline; 5 of lower confidence hidden (--min-confidence low shows all); "
         "1 file could not be checked."
     )
@@ -198,7 +208,9 @@ def test_concise_is_one_line_each() -> None:
 
 
 def test_colour_changes_nothing_but_colour() -> None:
-    told = finding(Span(2, 5, 2, 43), trace=(Step(Span(6, 5, 6, 21), "written here"),), fix=Fix(Applicability.SUGGESTION, "later"))
+    told = finding(
+        Span(2, 5, 2, 43), trace=(Step(Span(6, 5, 6, 21), "written here"),), fix=Fix(Applicability.SUGGESTION, "later")
+    )
     for fmt in ("text", "concise"):
         run = RunReport((told,), (Problem("b.py", "no"),), sources={"app/worker.py": WORKER})
         plain, colored = reports.render(fmt, run), reports.render(fmt, run, color=True)

@@ -98,7 +98,9 @@ class Comments:
             return ()
         return tuple(directive.contract for directive in self._reading().directives if directive.contract)
 
-    def judge(self, findings: Sequence[Finding], *, path: str, ran: frozenset[str], honour_noqa: bool) -> tuple[list[Finding], int]:
+    def judge(
+        self, findings: Sequence[Finding], *, path: str, ran: frozenset[str], honour_noqa: bool
+    ) -> tuple[list[Finding], int]:
         """Findings that no comment answers, with those about the comments themselves, and the number answered.
 
         `ran` are the codes of the rules that looked at the file: only they are judged. Give findings of every confidence,
@@ -126,7 +128,9 @@ class Comments:
     def _reading(self) -> _Reading:
         if self._read is None:
             layout = Layout.of(self.text) if _MENTION.search(self.text) else None
-            self._read = _Reading(layout, [one for place in layout.comments for one in _directives(place, layout)] if layout else [])
+            self._read = _Reading(
+                layout, [one for place in layout.comments for one in _directives(place, layout)] if layout else []
+            )
         return self._read
 
 
@@ -188,11 +192,10 @@ def _codes(selector: str) -> frozenset[str]:
 def _directives(place: PlacedComment, layout: Layout) -> Iterator[_Directive]:
     """The instructions in one comment token. What stands between them is for other tools and for people."""
     starts = list(_START.finditer(place.text))
-    for start, following in zip(starts, [*starts[1:], None]):
-        end = following.start() if following else len(place.text)
-        body = place.text[start.end() : end]
-        said = len(place.text[:end].rstrip())
-        span = Span(place.line, place.column + start.start(), place.line, place.column + said)
+    ends = [*(start.start() for start in starts[1:]), len(place.text)]
+    for start, end in zip(starts, ends):
+        body = place.text[start.end() : end].rstrip()
+        span = Span(place.line, place.column + start.start(), place.line, place.column + start.end() + len(body))
         if start["own"]:
             yield _own(_Directive(place, span, place.extent), body)
         elif start["noqa"] or place.own_line:
@@ -251,7 +254,9 @@ def _unused(directives: Iterable[_Directive], used: set[_Directive], path: str, 
             continue
         if fault := directive.fault or _unknown_rule(directive):
             fix = Fix(Applicability.SUGGESTION, "correct the comment or remove it")
-            yield _complaint(directive, path, UNUSED, "unused-comment", f"this comment silences nothing: {fault}", Severity.WARNING, fix)
+            yield _complaint(
+                directive, path, UNUSED, "unused-comment", f"this comment silences nothing: {fault}", Severity.WARNING, fix
+            )
         elif (answerable := _answerable(directive)) and answerable <= ran:
             message = f"this comment answers nothing: {_why_unused(directive)}"
             fix = Fix(Applicability.SUGGESTION, "remove the comment, before it hides a defect that comes later")

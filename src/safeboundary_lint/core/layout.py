@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_FSTRING_STARTS = frozenset(getattr(token_types, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(token_types, name))
+_FSTRING_STARTS = frozenset(
+    getattr(token_types, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(token_types, name)
+)
 _FSTRING_ENDS = frozenset(getattr(token_types, name) for name in ("FSTRING_END", "TSTRING_END") if hasattr(token_types, name))
 _NO_CODE = frozenset({tokenize.NL, tokenize.ENDMARKER})
 # The tokenizer of Python 3.12.0 to 3.12.3 takes quadratic time on a line (gh-119118): seconds for one of 20,000 characters.
@@ -120,7 +122,9 @@ class _Reader:
                 self.opening.append(token)
 
     def _comment(self, token: tokenize.TokenInfo) -> None:
-        comment = PlacedComment(token.string, token.start[0], token.start[1] + 1, own_line=not self.opening, outer=self.scopes[-1])
+        comment = PlacedComment(
+            token.string, token.start[0], token.start[1] + 1, own_line=not self.opening, outer=self.scopes[-1]
+        )
         if self._in_first_block(comment):
             comment.extent = self.layout.file
         elif self.opening:
@@ -171,7 +175,7 @@ class _Reader:
         self.decorators = []
 
     def place_waiting(self, extent: Extent | None, indent: int = 0) -> None:
-        """Give the own-line comments the code that follows, unless they are indented deeper and so belong to a block that ended."""
+        """Give the own-line comments the code that follows; those indented deeper belong to a block that ended and get none."""
         for comment, own_indent in self.waiting:
             if extent is not None and own_indent <= indent:
                 comment.extent, comment.outer = extent, self.scopes[-1]

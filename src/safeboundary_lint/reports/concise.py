@@ -12,5 +12,7 @@ def render(run: RunReport, *, color: bool, width: int) -> str:
     lines = [problem_line(problem, paint) for problem in run.problems]
     for finding in run.findings:
         place = f"{printable(finding.path)}:{finding.span.line}:{finding.span.column}:"
-        lines.append(f"{paint(place, 'bold')} {paint(finding.code, finding.severity.value)} {finding.name} {printable(finding.message)}")
+        lines.append(
+            f"{paint(place, 'bold')} {paint(finding.code, finding.severity.value)} {finding.name} {printable(finding.message)}"
+        )
     return "".join(line + "\n" for line in lines)

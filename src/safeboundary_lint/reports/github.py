@@ -15,12 +15,14 @@ SHOWN = 10  # annotations of each kind that GitHub shows for a step; it drops th
 def render(run: RunReport) -> str:
     """Problems first, then findings, the worst first, as many as GitHub shows, and a notice of how many there are besides."""
     annotations = [_problem(problem) for problem in run.problems]
-    annotations += [_finding(finding) for finding in sorted(run.findings, key=lambda one: (one.severity.rank, one.confidence.rank, one.order))]
+    annotations += [
+        _finding(finding) for finding in sorted(run.findings, key=lambda one: (one.severity.rank, one.confidence.rank, one.order))
+    ]
     shown, left = _capped(annotations, SHOWN)
     if left:  # the closing notice takes one of the places
         shown, left = _capped(annotations, SHOWN - 1)
         kinds = ", ".join(f"{number} {kind}{'s' if number > 1 else ''}" for kind, number in sorted(left.items()))
-        text = f"{kinds} more are not annotated: GitHub shows {SHOWN} of a kind for each step. The whole list is in the other reports."
+        text = f"{kinds} more are not annotated: GitHub shows {SHOWN} of a kind for each step. Other reports list them all."
         shown.append(("notice", f"::notice title=safeboundary-lint::{_data(text)}"))
     return "".join(line + "\n" for _, line in shown)
 
@@ -45,7 +47,9 @@ def _finding(finding: Finding) -> tuple[str, str]:
         place |= {"col": span.column, "endColumn": span.end_column}
     story = [f"{step.path or finding.path}:{step.span.line}: {step.message}" for step in finding.trace]
     advice = [f"help: {finding.fix.message}"] if finding.fix else []
-    return kind, _command(kind, place | {"title": f"{finding.code} {finding.name}"}, "\n".join([finding.message, *story, *advice]))
+    return kind, _command(
+        kind, place | {"title": f"{finding.code} {finding.name}"}, "\n".join([finding.message, *story, *advice])
+    )
 
 
 def _problem(problem: Problem) -> tuple[str, str]:

@@ -14,7 +14,7 @@ SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.IN
 
 
 def render(run: RunReport) -> str:
-    """Problems as blockers, then all findings. GitLab drops all but one of several issues with equal fingerprints, so none are equal."""
+    """Problems as blockers, then all findings. No fingerprint comes twice: GitLab would show one issue of them."""
     issues = [*map(_problem, run.problems), *map(_finding, run.findings)]
     seen: dict[str, int] = {}
     for issue in issues:

@@ -14,7 +14,9 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 def render(run: RunReport) -> str:
     """One document. A clean run has one passing case, because readers take a report without cases for a broken one."""
     root = ElementTree.Element("testsuites", name="safeboundary-lint")
-    cases = sorted([*((one.path, 0, one) for one in run.problems), *((one.path, 1, one) for one in run.findings)], key=lambda case: case[:2])
+    cases = sorted(
+        [*((one.path, 0, one) for one in run.problems), *((one.path, 1, one) for one in run.findings)], key=lambda case: case[:2]
+    )
     for path, several in groupby(cases, key=lambda case: case[0]):
         suite = ElementTree.SubElement(root, "testsuite", name=_text(path))
         for _, _, one in several:
@@ -35,7 +37,9 @@ def render(run: RunReport) -> str:
 def _failure(suite: ElementTree.Element, finding: Finding) -> None:
     span = finding.span
     name = f"{finding.code} {finding.name} at {span.line}:{span.column}"
-    case = ElementTree.SubElement(suite, "testcase", name=name, classname=_text(finding.path), file=_text(finding.path), line=str(span.line))
+    case = ElementTree.SubElement(
+        suite, "testcase", name=name, classname=_text(finding.path), file=_text(finding.path), line=str(span.line)
+    )
     story = [f"{step.path or finding.path}:{step.span.line}:{step.span.column}: {step.message}" for step in finding.trace]
     advice = [f"help: {finding.fix.message}"] if finding.fix else []
     place = f"{finding.path}:{span.line}:{span.column}: {finding.severity.value}: {finding.message}"
@@ -46,8 +50,12 @@ def _failure(suite: ElementTree.Element, finding: Finding) -> None:
 def _error(suite: ElementTree.Element, problem: Problem) -> None:
     place = {"line": str(problem.line)} if problem.line else {}
     name = f"not checked: {problem.message}"
-    case = ElementTree.SubElement(suite, "testcase", name=_text(name), classname=_text(problem.path), file=_text(problem.path), **place)
-    ElementTree.SubElement(case, "error", type="error", message=_text(problem.message)).text = _text(f"{problem.path}: {problem.message}")
+    case = ElementTree.SubElement(
+        suite, "testcase", name=_text(name), classname=_text(problem.path), file=_text(problem.path), **place
+    )
+    ElementTree.SubElement(case, "error", type="error", message=_text(problem.message)).text = _text(
+        f"{problem.path}: {problem.message}"
+    )
 
 
 def _count(element: ElementTree.Element, suites: list[ElementTree.Element]) -> None:

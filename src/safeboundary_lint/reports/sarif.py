@@ -72,7 +72,9 @@ def _rule(rule: type[Rule]) -> Json:
         "fullDescription": {"text": "\n\n".join(filter(None, (page.get("What it does"), page.get("Why it matters"))))},
         "help": {
             "text": "\n\n".join(f"{heading}\n{text}" for heading, text in sections.items()),
-            "markdown": "\n\n".join([f"# {rule.name} ({rule.code})", page[""], *(f"## {heading}\n\n{text}" for heading, text in sections.items())]),
+            "markdown": "\n\n".join(
+                [f"# {rule.name} ({rule.code})", page[""], *(f"## {heading}\n\n{text}" for heading, text in sections.items())]
+            ),
         },
         "helpUri": f"{HOME}rules/{rule.name}/",
         "defaultConfiguration": {"level": LEVELS[rule.severity]},

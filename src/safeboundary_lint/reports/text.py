@@ -33,62 +33,58 @@ class _Page:
             yield problem_line(problem, self.paint)
 
     def finding(self, finding: Finding) -> Iterator[str]:
+        paint, severity = self.paint, finding.severity.value
         shown = [finding.span.line, *(step.span.line for step in finding.trace)]
-        gutter = " " * (len(str(max(shown))) + 1)
-        paint, bar = self.paint, gutter + self.paint("|", "frame")
-        severity = finding.severity.value
-        title = f"{paint(f'{severity}[{finding.code}]', severity)} {finding.name}: {paint(printable(finding.message), 'bold')}"
+        margin = _Margin(len(str(max(shown))) + 1, paint)
+        title = paint(f"{severity}[{finding.code}]", severity)
         inside = paint(f" in {printable(finding.symbol)}", "faint") if finding.symbol else ""
-        yield title
-        yield f"{gutter[:-1]}{paint('-->', 'frame')} {printable(finding.path)}:{finding.span.line}:{finding.span.column}{inside}"
-        yield bar
-        steps = list(enumerate(finding.trace, start=1))
-        own = next((number for number, step in steps if step.span == finding.span and step.path in ("", finding.path)), None)
-        label = finding.trace[own - 1].message if own else ""
-        yield from self.marked(finding.path, finding.span, gutter, "^", severity, self.numbered(finding, own, label))
-        for number, step in steps:
-            if number == own:
+        yield f"{title} {finding.name}: {paint(printable(finding.message), 'bold')}"
+        yield margin.arrow("-->", finding.path, finding.span) + inside
+        yield margin.bar
+        labels = [printable(step.message) for step in finding.trace]
+        if len(labels) > 1:
+            labels = [f"{number}. {label}" for number, label in enumerate(labels, start=1)]
+        steps = list(zip(finding.trace, labels, strict=True))
+        own = next((one for one in steps if one[0].span == finding.span and one[0].path in ("", finding.path)), None)
+        yield from self.marked(finding.path, finding.span, margin, "^", severity, own[1] if own else "")
+        for step, label in steps:
+            if own and step is own[0]:
                 continue
-            if step.path not in ("", finding.path):
-                yield f"{gutter[:-1]}{paint(':::', 'frame')} {printable(step.path)}:{step.span.line}:{step.span.column}"
-            else:
-                yield bar
-            yield from self.marked(step.path or finding.path, step.span, gutter, "-", "step", self.numbered(finding, number, step.message))
-        yield bar
+            elsewhere = step.path not in ("", finding.path)
+            yield margin.arrow(":::", step.path, step.span) if elsewhere else margin.bar
+            yield from self.marked(step.path or finding.path, step.span, margin, "-", "step", label)
+        yield margin.bar
         if finding.fix:
-            yield from self.fix(finding, finding.fix, gutter)
+            yield from self.fix(finding, finding.fix, margin)
         else:
-            yield f"{gutter}{paint('=', 'frame')} {paint('help', 'help')}: {finding.help}"
+            yield margin.help(finding.help)
 
-    def numbered(self, finding: Finding, number: int | None, message: str) -> str:
-        """The sentence of a step, with its number when there are several."""
-        return f"{number}. {printable(message)}" if number and len(finding.trace) > 1 else printable(message)
-
-    def marked(self, path: str, span: Span, gutter: str, mark: str, style: str, label: str) -> Iterator[str]:
+    def marked(self, path: str, span: Span, margin: _Margin, mark: str, style: str, label: str) -> Iterator[str]:
         """A source line, and below it the underline with what is said about it."""
-        bar = gutter + self.paint("|", "frame")
         lines = self.source(path)
         if span.line > len(lines):
-            yield f"{self.paint(str(span.line).rjust(len(gutter) - 1), 'frame')} {self.paint('|', 'frame')} {self.paint(label, style)}".rstrip()
+            yield margin.line(span.line, self.paint(label, style))
             return
         line = lines[span.line - 1]
         end = span.end_column - 1 if span.end_line == span.line else len(line.rstrip())
-        text, start, length = excerpt(line, span.column - 1, end, max(NARROWEST, self.width - len(gutter) - 2))
-        yield f"{self.paint(str(span.line).rjust(len(gutter) - 1), 'frame')} {self.paint('|', 'frame')} {text}"
+        text, start, length = excerpt(line, span.column - 1, end, self.room(margin))
+        yield margin.line(span.line, text)
         more = "" if span.end_line == span.line else f"... to line {span.end_line} "
-        yield f"{bar} {' ' * start}{self.paint(f'{mark * length} {more}{label}'.rstrip(), style)}"
+        yield f"{margin.bar} {' ' * start}{self.paint(f'{mark * length} {more}{label}'.rstrip(), style)}"
 
-    def fix(self, finding: Finding, fix: Fix, gutter: str) -> Iterator[str]:
+    def room(self, margin: _Margin) -> int:
+        """Cells there are for a source line."""
+        return max(NARROWEST, self.width - margin.width - 2)
+
+    def fix(self, finding: Finding, fix: Fix, margin: _Margin) -> Iterator[str]:
         """What to do, with which option, and for a suggestion the code."""
         command = COMMANDS.get(fix.applicability) if fix.edits else None
-        how = f" ({command})" if command else ""
-        yield f"{gutter}{self.paint('=', 'frame')} {self.paint('help', 'help')}: {printable(fix.message)}{how}"
+        yield margin.help(f"{printable(fix.message)} ({command})" if command else printable(fix.message))
         if fix.edits and not command and finding.path in self.run.sources:
-            bar = gutter + self.paint("|", "frame")
-            width = max(NARROWEST, self.width - len(gutter) - 4)
             for line in [*(f"+{statement}" for statement in fix.imports), *self.proposed(finding.path, fix.edits)]:
                 style = {"+": "added", "-": "removed"}.get(line[0], "faint")
-                yield f"{bar} {self.paint(f'{line[0]} {excerpt(line[1:], 0, 0, width)[0]}'.rstrip(), style)}"
+                text = excerpt(line[1:], 0, 0, self.room(margin) - 2)[0]
+                yield f"{margin.bar} {self.paint(f'{line[0]} {text}'.rstrip(), style)}"
 
     def proposed(self, path: str, edits: Sequence[Edit]) -> list[str]:
         """The changed lines of a suggestion as a difference without its headers."""
@@ -111,9 +107,14 @@ class _Page:
         run, paint = self.run, self.paint
         if run.findings:
             several = Counter(finding.severity for finding in run.findings)
-            kinds = joined(counted(several[one], "note" if one is Severity.INFO else one.value) for one in Severity if several[one])
+            kinds = joined(
+                f"{several[one]} info" if one is Severity.INFO else counted(several[one], one.value)
+                for one in Severity
+                if several[one]
+            )
             places = len({finding.path for finding in run.findings})
-            said = f"Found {paint(counted(len(run.findings), 'problem'), 'bold')} ({kinds}) in {places} of {counted(run.files, 'file')}"
+            number = paint(counted(len(run.findings), "problem"), "bold")
+            said = f"Found {number} ({kinds}) in {places} of {counted(run.files, 'file')}"
         else:
             said = f"{paint('No problems found', 'bold')} in {counted(run.files, 'file')}"
         return "; ".join([said, *self.notes()]) + "."
@@ -133,3 +134,23 @@ class _Page:
             yield f"{run.hidden} of lower confidence hidden (--min-confidence low shows all)"
         if run.problems:
             yield f"{counted(len({problem.path for problem in run.problems}), 'file')} could not be checked"
+
+
+class _Margin:
+    """What stands left of the source: line numbers and the bar."""
+
+    def __init__(self, width: int, paint: Paint) -> None:
+        self.width, self._paint = width, paint
+        self.bar = " " * width + paint("|", "frame")
+
+    def line(self, number: int, text: str) -> str:
+        """A line with its number."""
+        return f"{self._paint(str(number).rjust(self.width - 1), 'frame')} {self._paint('|', 'frame')} {text}".rstrip()
+
+    def arrow(self, arrow: str, path: str, span: Span) -> str:
+        """Where the following lines are."""
+        return f"{' ' * (self.width - 1)}{self._paint(arrow, 'frame')} {printable(path)}:{span.line}:{span.column}"
+
+    def help(self, text: str) -> str:
+        """What to do."""
+        return f"{' ' * self.width}{self._paint('=', 'frame')} {self._paint('help', 'help')}: {text}"
