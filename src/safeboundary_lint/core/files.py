@@ -18,7 +18,8 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_TEMPORARY = re.compile(r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|part|new|bak|backup|old|orig|swap|staging|scratch|getpid|uuid\w*|pid)(?:$|[\W_\d])", re.IGNORECASE)
+_TEMPORARY = re.compile(r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|swap|staging|scratch|getpid|uuid\w*)(?:$|[\W_\d])", re.IGNORECASE)
+_BESIDE = re.compile(r"(?:^|[\W_])(?:new|bak|backup|old|orig|part|pid)(?:$|[\W_\d])", re.IGNORECASE)  # said of the path itself
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GENERIC = frozenset("path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split())
 _STEPS = 8
@@ -135,7 +136,7 @@ class Files:
             for below in list(descendants(node, into_definitions=False))[:40]:
                 if isinstance(below, cst.Call) and self.facts.match(below, "temporary-file") is not None:
                     return True
-        if _TEMPORARY.search(self.words(path)):
+        if _TEMPORARY.search(self.words(path)) or _BESIDE.search(self.facts.code(path, 200)):
             return True
         return any(self.same(path, rename.source) for rename in self.renames)
 
