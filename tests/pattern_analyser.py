@@ -26,6 +26,11 @@ def span_of(source: Source, start: int, end: int) -> Span:
     return Span(*source.place(start), *source.place(end))
 
 
+def found(code: str, span: Span, fix: Fix | None) -> Finding:
+    """A finding of the file x.py."""
+    return Finding(code, code.lower(), "found", "x.py", span, "", Severity.WARNING, Confidence.HIGH, fix=fix)
+
+
 def analyser(*patterns: Pattern) -> Callable[[bytes], FileReport]:
     """What `fix_file` calls to see the findings of a version of the file."""
 
@@ -39,9 +44,7 @@ def analyser(*patterns: Pattern) -> Callable[[bytes], FileReport]:
                     group = "edit" if "edit" in match.re.groupindex else 0
                     edit = Edit(span_of(source, *match.span(group)), match.expand(one.replacement))
                     fix = Fix(one.applicability, "as the test says", (edit,), one.imports)
-                findings.append(
-                    Finding(one.code, one.code.lower(), "found", "x.py", span_of(source, *match.span()), "", Severity.WARNING, Confidence.HIGH, fix=fix)
-                )
+                findings.append(found(one.code, span_of(source, *match.span()), fix))
         return FileReport("x.py", tuple(sorted(findings, key=lambda finding: finding.order)))
 
     return analyse

@@ -36,7 +36,10 @@ def test_git_applies_it(tmp_path: Path, old: bytes, new: bytes) -> None:
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(st.sampled_from(["a\n", "b\r\n", "\n", "c\r", "\u2028d\n", "e"])), st.lists(st.sampled_from(["a\n", "b\r\n", "\n", "x"])))
+@given(
+    st.lists(st.sampled_from(["a\n", "b\r\n", "\n", "c\r", "\u2028d\n", "e"])),
+    st.lists(st.sampled_from(["a\n", "b\r\n", "\n", "x"])),
+)
 def test_git_applies_any(tmp_path: Path, old: list[str], new: list[str]) -> None:
     before, after = "".join(["start\n", *old]).encode(), "".join(["start\n", *new]).encode()
     if before != after:

@@ -46,17 +46,32 @@ def test_names_of_a_from_import_count() -> None:
         ("# Copyright us\n\n# about x\nbad\n", "# Copyright us\n\nimport time\n\n# about x\ngood\n"),
         ("@d\ndef f():\n    bad\n", "import time\n\n\n@d\ndef f():\n    good\n"),
         ("from __future__ import annotations\nx = 1\nbad\n", "from __future__ import annotations\n\nimport time\nx = 1\ngood\n"),
-        ("from __future__ import annotations\n\nx = 1\nbad\n", "from __future__ import annotations\n\nimport time\n\nx = 1\ngood\n"),
-        ("from __future__ import annotations\n\nimport os\n\nbad\n", "from __future__ import annotations\n\nimport os\nimport time\n\ngood\n"),
+        (
+            "from __future__ import annotations\n\nx = 1\nbad\n",
+            "from __future__ import annotations\n\nimport time\n\nx = 1\ngood\n",
+        ),
+        (
+            "from __future__ import annotations\n\nimport os\n\nbad\n",
+            "from __future__ import annotations\n\nimport os\nimport time\n\ngood\n",
+        ),
         ("import os\nimport zlib\n\nbad\n", "import os\nimport time\nimport zlib\n\ngood\n"),
         ("import os\nfrom abc import ABC\n\nbad\n", "import os\nimport time\nfrom abc import ABC\n\ngood\n"),
         ("from abc import ABC\nimport zlib\n\nbad\n", "from abc import ABC\nimport time\nimport zlib\n\ngood\n"),
-        ("import os\n\nimport requests\n\nfrom .x import y\n\nbad\n", "import os\nimport time\n\nimport requests\n\nfrom .x import y\n\ngood\n"),
+        (
+            "import os\n\nimport requests\n\nfrom .x import y\n\nbad\n",
+            "import os\nimport time\n\nimport requests\n\nfrom .x import y\n\ngood\n",
+        ),
         ("import requests\n\nbad\n", "import time\n\nimport requests\n\ngood\n"),
         ("# why\nimport zlib  # c\nbad\n", "import time\n# why\nimport zlib  # c\ngood\n"),
-        ("import os\nsys.path.insert(0, x)\nimport requests\nbad\n", "import os\nimport time\nsys.path.insert(0, x)\nimport requests\ngood\n"),
+        (
+            "import os\nsys.path.insert(0, x)\nimport requests\nbad\n",
+            "import os\nimport time\nsys.path.insert(0, x)\nimport requests\ngood\n",
+        ),
         ("if TYPE_CHECKING:\n    import time\n\nbad\n", "import time\n\nif TYPE_CHECKING:\n    import time\n\ngood\n"),
-        ("import os\nif typing.TYPE_CHECKING:\n    import time\nbad\n", "import os\nimport time\nif typing.TYPE_CHECKING:\n    import time\ngood\n"),
+        (
+            "import os\nif typing.TYPE_CHECKING:\n    import time\nbad\n",
+            "import os\nimport time\nif typing.TYPE_CHECKING:\n    import time\ngood\n",
+        ),
         ("def f():\n    import time\n    bad\n", "import time\n\n\ndef f():\n    import time\n    good\n"),
         ("import time as t\nbad\n", "import time\nimport time as t\ngood\n"),
         ("import os\nbad\nimport time\n", "import os\nimport time\ngood\nimport time\n"),
@@ -75,7 +90,10 @@ def test_a_new_import_stands_where_the_author_would_put_it(text: str, result: st
         ("from functools import wraps\nbad\n", "from functools import partial, wraps\ngood\n"),
         ("from functools import cache\nbad\n", "from functools import cache, partial\ngood\n"),
         ("from functools import cache, wraps  # c\nbad\n", "from functools import cache, partial, wraps  # c\ngood\n"),
-        ("from functools import (\n    cache,\n    wraps,\n)\nbad\n", "from functools import (\n    cache,\n    partial,\n    wraps,\n)\ngood\n"),
+        (
+            "from functools import (\n    cache,\n    wraps,\n)\nbad\n",
+            "from functools import (\n    cache,\n    partial,\n    wraps,\n)\ngood\n",
+        ),
         ("from functools import (\n    cache,\n)\nbad\n", "from functools import (\n    cache, partial,\n)\ngood\n"),
         ("import functools\nbad\n", "import functools\nfrom functools import partial\ngood\n"),
     ],
@@ -87,7 +105,8 @@ def test_a_name_joins_the_statement_that_imports_its_neighbours(text: str, resul
 def test_an_import_of_an_installed_package_stands_with_its_like() -> None:
     wanted = "from django.db import transaction"
     assert fixed("import os\n\nbad\n", wanted) == f"import os\n\n{wanted}\n\ngood\n"
-    assert fixed("import os\n\nfrom django.apps import apps\n\nbad\n", wanted) == f"import os\n\nfrom django.apps import apps\n{wanted}\n\ngood\n"
+    beside = "import os\n\nfrom django.apps import apps\n"
+    assert fixed(f"{beside}\nbad\n", wanted) == f"{beside}{wanted}\n\ngood\n"
     assert fixed("import os\n\nfrom .a import b\n\nbad\n", wanted) == f"import os\n\n{wanted}\n\nfrom .a import b\n\ngood\n"
 
 
@@ -120,10 +139,10 @@ def test_a_fix_whose_import_means_something_else_there_is_left_out(text: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["def g(time): pass\nbad\n", "x.time = 1\nbad\n", "f(time=1)\nbad\n", "def g():\n    import time\nbad\n", "class C:\n    time = 1\nbad\n"]
+    "head", ["def g(time): pass", "x.time = 1", "f(time=1)", "def g():\n    import time", "class C:\n    time = 1"]
 )
-def test_a_name_of_another_scope_is_in_nobodys_way(text: str) -> None:
-    assert "good" in fixed(text, "import time")
+def test_a_name_of_another_scope_is_in_nobodys_way(head: str) -> None:
+    assert "good" in fixed(f"{head}\nbad\n", "import time")
 
 
 @pytest.mark.parametrize("statement", ["x = 1", "from a import *", "import", "", "if x: pass"])

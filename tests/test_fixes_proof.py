@@ -19,9 +19,9 @@ from safeboundary_lint.fixes.splice import Patch, Splice
 
 CODE = sorted((Path(__file__).parent.parent / "examples").rglob("*.py"))
 TEXTS = [
-    "x", "x.y", "f(x)", "x[0]", "'s'", "(x)", "[x, y]", "{**x}", "x + y", "x ** 2", "-x", "x | y", "not x", "x or y", "x and y", "x < y",
-    "x in y", "x == y == z", "x if y else z", "lambda: 0", "x := 1", "await x", "x for x in y", "x); (y", "x # c\n", "x\n", "x;y", "x = y",
-    "'", '"""', "", " x ", "x, *y",
+    "x", "x.y", "f(x)", "x[0]", "'s'", "(x)", "[x, y]", "{**x}", "x + y", "x ** 2", "-x", "x | y", "not x", "x or y", "x and y",
+    "x < y", "x in y", "x == y == z", "x if y else z", "lambda: 0", "x := 1", "await x", "x for x in y", "x); (y", "x # c\n",
+    "x\n", "x;y", "x = y", "'", '"""', "", " x ", "x, *y",
 ]  # fmt: skip
 _SEQUENCES = ("x, *y", "")  # one item more or less is a change inside the splice, and allowed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pattern_analyser import Pattern, analyser, span_of
+from pattern_analyser import Pattern, analyser, found, span_of
 
-from safeboundary_lint.core.finding import Applicability, Confidence, Edit, FileReport, Finding, Fix, Problem, Severity, Span
+from safeboundary_lint.core.finding import Applicability, Edit, FileReport, Fix, Problem, Span
 from safeboundary_lint.core.source import Source
 from safeboundary_lint.fixes import Outcome, fix_file
 
@@ -123,7 +123,7 @@ def _wrapping(data: bytes) -> FileReport:
     start, end = source.text.rindex("(", 0, at) + 1, source.text.index(")", at)
     edits = ((start, start, "compare("), (at, at + 4, ", "), (end, end, ")"))
     fix = Fix(Applicability.SAFE, "", tuple(Edit(span_of(source, first, last), text) for first, last, text in edits))
-    return FileReport("x.py", (Finding("SBL512", "s", "m", "x.py", span_of(source, start, end), "", Severity.ERROR, Confidence.HIGH, fix=fix),))
+    return FileReport("x.py", (found("SBL512", span_of(source, start, end), fix),))
 
 
 def test_two_edits_may_wrap_what_stands_between_them() -> None:
@@ -139,7 +139,7 @@ def _quoting(data: bytes) -> FileReport:
         return FileReport("x.py")
     edits = tuple(Edit(span_of(source, place, place), '"') for place in (at, at + 4))
     fix = Fix(Applicability.SAFE, "", edits)
-    return FileReport("x.py", (Finding("SBL512", "s", "m", "x.py", span_of(source, at, at + 4), "", Severity.ERROR, Confidence.HIGH, fix=fix),))
+    return FileReport("x.py", (found("SBL512", span_of(source, at, at + 4), fix),))
 
 
 def test_two_edits_may_not_swallow_what_stands_between_them() -> None:
@@ -190,7 +190,7 @@ def test_findings_with_one_common_fix_are_all_applied() -> None:
             return FileReport("x.py")
         fix = Fix(Applicability.SAFE, "", (Edit(Span(1, 1, 1, 4), "one"), Edit(Span(2, 1, 2, 4), "one")))
         spans = (Span(1, 1, 1, 4), Span(2, 1, 2, 4))
-        return FileReport("x.py", tuple(Finding("SBL102", "", "", "x.py", span, "", Severity.INFO, Confidence.HIGH, fix=fix) for span in spans))
+        return FileReport("x.py", tuple(found("SBL102", span, fix) for span in spans))
 
     outcome = fix_file("x.py", b"bad\nbad\n", analyse)
     assert outcome.new_source == b"one\none\n" and len(outcome.applied) == 2
@@ -203,7 +203,7 @@ def _peeling(data: bytes) -> FileReport:
     span = span_of(source, at, at + data.count(b"-") + 1)
     edit = Edit(span, "-" * (data.count(b"-") - 1) + "x")
     fixes = [Fix(Applicability.SAFE, str(number), (edit,)) for number in range(data.count(b"-"))]
-    return FileReport("x.py", tuple(Finding("SBL102", "", "", "x.py", span, "", Severity.INFO, Confidence.HIGH, fix=fix) for fix in fixes))
+    return FileReport("x.py", tuple(found("SBL102", span, fix) for fix in fixes))
 
 
 def test_at_most_ten_rounds() -> None:
@@ -224,7 +224,7 @@ def test_at_most_ten_rounds() -> None:
     ],
 )
 def test_an_impossible_edit_is_refused_in_words(edits: tuple[Edit, ...]) -> None:
-    finding = Finding("SBL102", "", "", "x.py", Span(1, 1, 1, 2), "", Severity.INFO, Confidence.HIGH, fix=Fix(Applicability.SAFE, "", edits))
+    finding = found("SBL102", Span(1, 1, 1, 2), Fix(Applicability.SAFE, "", edits))
     outcome = fix_file("x.py", b"x = 1\n", lambda data: FileReport("x.py", (finding,)))
     assert outcome.new_source == b"x = 1\n" and "SBL102" in outcome.problems[0].message
 
@@ -253,7 +253,8 @@ def test_undecodable_bytes_are_left_alone() -> None:
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 LINES = st.sampled_from(
     [
-        "x = bad()", "", "# c\u00e9 \u4e2d bad", "\f", "\fy = 1", "if bad(): pass", "s = 'a\\x0cb'", "  \t", "z = [bad(),", "   bad()]", "# \x1c \u2028",
+        "x = bad()", "", "# c\u00e9 \u4e2d bad", "\f", "\fy = 1", "if bad(): pass", "s = 'a\\x0cb'", "  \t", "z = [bad(),",
+        "   bad()]", "# \x1c \u2028",
         "t = '''", "q'''", "def f():", "    return bad()  # \u00fc", "\f    w = 1",
     ]
 )  # fmt: skip
@@ -264,7 +265,7 @@ LINES = st.sampled_from(
     last=st.booleans(),
     dress=st.sampled_from([("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("latin-1", b""), ("gb18030", b"")]),
 )
-def test_everything_outside_the_edits_stays_byte_for_byte(lines: list[tuple[str, str]], last: bool, dress: tuple[str, bytes]) -> None:
+def test_all_outside_the_edits_stays_byte_for_byte(lines: list[tuple[str, str]], last: bool, dress: tuple[str, bytes]) -> None:
     encoding, mark = dress
     text = "".join(line + end for line, end in lines)
     text = text if last else text.rstrip("\r\n")

@@ -23,8 +23,8 @@ Found = tuple[str, int, int, str, str]
 
 
 def flake8(folder: Path, *arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "flake8", FORMAT, *arguments]
-    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
+    command, environment = [sys.executable, "-m", "flake8", FORMAT, *arguments], {**os.environ, "PYTHONUTF8": "1"}
+    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, check=False, env=environment)
 
 
 def findings(folder: Path, *arguments: str, stdin: bytes | None = None) -> list[Found]:
@@ -44,7 +44,8 @@ def checked(folder: Path, *arguments: str) -> list[Found]:
     run = subprocess.run(command, cwd=folder, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})
     report = json.loads(run.stdout)
     assert report["errors"] == [], run.stderr.decode()
-    found = [(os.path.normpath(one["path"]), one["line"], one["column"], one["code"], one["message"]) for one in report["findings"]]
+    rest = ("line", "column", "code", "message")
+    found = [(os.path.normpath(one["path"]), *(one[key] for key in rest)) for one in report["findings"]]
     return sorted(one for one in found if not (one[3] == "SBL001" and text_at(folder, one).startswith("# noqa")))
 
 
@@ -61,10 +62,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, source in (("rules", ROOT / "tests" / "fixtures"), ("examples", ROOT / "examples")):
         shutil.copytree(source, folder / name)
     (folder / "dress.py").write_bytes(b"\xef\xbb\xbf" + CLOCK.replace("start", "d\u00e9but").replace("\n", "\r\n").encode())
-    (folder / "latin.py").write_bytes(("# coding: latin-1\n" + CLOCK.replace("start = ", "s\u00e9 = '\u00e9'; start = ")).encode("latin-1"))
+    accented = CLOCK.replace("start = ", "s\u00e9 = '\u00e9'; start = ")
+    (folder / "latin.py").write_bytes(f"# coding: latin-1\n{accented}".encode("latin-1"))
     (folder / "feeds.py").write_text("\f\n" + CLOCK.replace("\n\n\ndef", "\n\f\n\fdef"))
-    (folder / "noqa.py").write_text(CLOCK.replace("- start", "- start  # noqa: SBL102") + CLOCK.replace("- start", "- start  # noqa"))
-    (folder / "own.py").write_text(CLOCK.replace("- start", "- start  # safeboundary: ignore[SBL102] -- shown to the operator only"))
+    silenced = [CLOCK.replace("- start", f"- start  {noqa}") for noqa in ("# noqa: SBL102", "# noqa")]
+    (folder / "noqa.py").write_text("".join(silenced))
+    (folder / "own.py").write_text(CLOCK.replace("- start", "- start  # safeboundary: ignore[SBL102] -- shown to operators"))
     return folder
 
 
@@ -97,7 +100,9 @@ def test_they_agree_on_the_settings_of_pyproject(corpus: Path, tmp_path: Path) -
 @pytest.mark.parametrize("file", ["setup.cfg", "tox.ini", ".flake8"])
 def test_options_stand_in_the_configuration_of_flake8(tmp_path: Path, file: str) -> None:
     (tmp_path / "a.py").write_text(CLOCK)
-    (tmp_path / file).write_text("[flake8]\nsafeboundary-select = comments,\n    SBL1\nsafeboundary-preview = true\nsafeboundary-min-confidence = low\n")
+    (tmp_path / file).write_text(
+        "[flake8]\nsafeboundary-select = comments,\n    SBL1\nsafeboundary-preview = true\nsafeboundary-min-confidence = low\n"
+    )
     assert [code for *_, code, _ in findings(tmp_path, "a.py")] == ["SBL102"]
     (tmp_path / file).write_text("[flake8]\nsafeboundary-select = comments\n")
     assert findings(tmp_path, "a.py") == []
@@ -130,7 +135,9 @@ def test_a_syntax_error_is_told_by_flake8_alone(tmp_path: Path) -> None:
     assert [line.split("\t")[3] for line in run.stdout.decode().splitlines()] == ["E999", "SBL102"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"# only\n", b"\xef\xbb\xbf", b"x = '\x0c'\r\r", b"# coding: nonsense\n", b"\xff\xfe\n", b"x = 1\0\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"# only\n", b"\xef\xbb\xbf", b"x = '\x0c'\r\r", b"# coding: nonsense\n", b"\xff\xfe\n", b"x = 1\0\n"]
+)
 def test_strange_files_break_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.py").write_bytes(content)
     (tmp_path / "good.py").write_text(CLOCK)

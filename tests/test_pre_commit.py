@@ -50,7 +50,8 @@ def project(tmp_path: Path, hooks: Path) -> Path:
     (folder / "pyproject.toml").write_text('[tool.safeboundary-lint]\nextend-exclude = ["generated/"]\n')
     revision = git(hooks, "rev-parse", "HEAD")
     (folder / ".pre-commit-config.yaml").write_text(
-        f"repos:\n- repo: {hooks.as_uri()}\n  rev: {revision}\n  hooks:\n  - id: safeboundary-lint-fix\n  - id: safeboundary-lint\n"
+        f"repos:\n- repo: {hooks.as_uri()}\n  rev: {revision}\n  hooks:\n"
+        "  - id: safeboundary-lint-fix\n  - id: safeboundary-lint\n"
     )
     git(folder, "init", "--quiet")
     git(folder, "add", ".")

@@ -166,7 +166,7 @@ def _module_imports(parsed: Parsed) -> list[_Line]:
         if _top_level(parsed, statement) is None or not isinstance(line, cst.SimpleStatementLine):
             continue
         tests = [
-            last.value if isinstance(last := branch.test, cst.Name) else last.attr.value if isinstance(last, cst.Attribute) else ""
+            (dotted_text(branch.test) or "").rpartition(".")[2]
             for branch in tree.ancestors(statement)
             if isinstance(branch, cst.If) and tree.within(statement, branch.body)
         ]
@@ -180,7 +180,9 @@ def _extent(parsed: Parsed, statement: cst.CSTNode) -> tuple[int, int]:
     """From the start of the comments right above a statement to the start of the line after it."""
     source = parsed.source
     line, last = source.place(_first(parsed, statement))[0], source.place(parsed.placed[statement].end)[0]
-    while line > 1 and (above := _text_of(source, line - 1)).startswith("#") and not (line <= 3 and _COOKIE_OR_SHEBANG.match(above)):
+    while line > 1 and (above := _text_of(source, line - 1)).startswith("#"):
+        if line <= 3 and _COOKIE_OR_SHEBANG.match(above):
+            break
         line -= 1
     return source.starts[line - 1], source.starts[last] if last < len(source.starts) else len(source.text)
 

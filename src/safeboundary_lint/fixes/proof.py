@@ -57,7 +57,8 @@ class Parsed:
     @functools.cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:
         """Every node but white space with its place, children before parents."""
-        ranges: dict[cst.CSTNode, CodeRange] = MetadataWrapper(self.module, unsafe_skip_copy=True).resolve(PositionProvider)  # type: ignore[assignment]
+        wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
+        ranges: dict[cst.CSTNode, CodeRange] = wrapper.resolve(PositionProvider)  # type: ignore[assignment]
         offset = self._offset
         return {
             node: Placed(node, offset(place.start.line, place.start.column), offset(place.end.line, place.end.column))
@@ -143,7 +144,8 @@ def _common_comments(parsed: Parsed, kept: Kept) -> set[tuple[int, int]]:
 
 def _weights(old: Parsed, patch: Patch, before: Kept) -> list[int]:
     """For each number of kept characters how many of them are code, so that a block may end before or after a line end."""
-    code = bytearray(not character.isspace() for character in Patch.of(Splice(s.start, s.end, "") for s in patch.splices).apply(old.source.text))
+    common = Patch(tuple(Splice(splice.start, splice.end, "") for splice in patch.splices)).apply(old.source.text)
+    code = bytearray(not character.isspace() for character in common)
     for comment in old.comments:
         start, end = before(comment.start), before(comment.end)
         code[start:end] = bytes(end - start)

@@ -84,7 +84,7 @@ class _Fixing:
         return [
             finding
             for finding in self.report.findings
-            if finding.fix and finding.fix.edits and finding.fix.applicability in self.wanted and self._key(finding) not in self.refused
+            if (fix := finding.fix) and fix.edits and fix.applicability in self.wanted and self._key(finding) not in self.refused
         ]
 
     def _key(self, finding: Finding) -> tuple[str, int]:
@@ -223,5 +223,6 @@ def fix_file(path: str, source: bytes, analyse: Analyse, unsafe: bool = False) -
     try:
         fixing.run()
     except (Unparsable, RecursionError) as error:
-        return Outcome(source, (), report, (Problem(path, f"no fix was applied: the file as a whole cannot be taken apart ({error})"),))
+        message = f"no fix was applied: the file as a whole cannot be taken apart ({error}); fix it by hand"
+        return Outcome(source, (), report, (Problem(path, message),))
     return Outcome(fixing.source.encode(fixing.source.text), tuple(fixing.applied), fixing.report, tuple(fixing.problems))

@@ -24,7 +24,7 @@ class Splice:
 
     @classmethod
     def of(cls, edit: Edit, source: Source) -> Splice:
-        """The splice of an edit, its text with the line ends used around it. Raises ValueError for a place the source does not have."""
+        """The splice of an edit, with the line ends used around it. Raises ValueError for a place the source does not have."""
         start, end = source.extent(edit.span)
         return cls(start, end, LINE_END.sub(source.line_end_at(start), edit.text))
 
