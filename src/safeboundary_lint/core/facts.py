@@ -14,6 +14,7 @@ from safeboundary_lint.core.boundary import Boundary
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.consent import Consent
+from safeboundary_lint.core.counting import Counting
 from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.files import Files
@@ -34,6 +35,7 @@ from safeboundary_lint.core.security import Security
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
+from safeboundary_lint.core.urls import Urls
 from safeboundary_lint.core.wire import Wire
 from safeboundary_lint.core.work import Work
 
@@ -148,6 +150,11 @@ class Facts:
         return Guards(self)
 
     @cached_property
+    def counting(self) -> Counting:
+        """What is counted while it grows."""
+        return Counting(self)
+
+    @cached_property
     def wire(self) -> Wire:
         """Numbers that the peer wrote."""
         return Wire(self)
@@ -156,6 +163,11 @@ class Facts:
     def files(self) -> Files:
         """Which files are written, read and renamed."""
         return Files(self)
+
+    @cached_property
+    def urls(self) -> Urls:
+        """Who chose the host of a URL."""
+        return Urls(self)
 
     def flow(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> Flow:
         """The control-flow graph of a function, or of the module's own statements."""

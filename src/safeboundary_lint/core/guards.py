@@ -15,7 +15,7 @@ from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find, implied
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import children, descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -70,7 +70,7 @@ class Guards:
             if self.mentions(small, places) and not self.mentions(big, places) and self.meaningful(big) and counts(big):
                 yield point
         for call in self.facts.summaries.calls_of(flow.root):
-            if self._validates(call, places):
+            if self.validates(call, places):
                 yield from (p for p in flow.points_of(call))
 
     def mentions(self, expression: cst.CSTNode, places: Collection[str]) -> bool:
@@ -96,16 +96,17 @@ class Guards:
         while stack:
             node = stack.pop()
             if isinstance(node, (cst.Name, cst.Attribute)):
-                place = self.facts.origins.place(node)
-                if place is not None:
+                if isinstance(node, cst.Name) and node.value in ("self", "cls"):
+                    continue
+                if (place := self.facts.origins.place(node)) is not None:
                     yield place
                     continue
             if isinstance(node, cst.Call):
                 stack += [arg.value for arg in node.args]
                 if isinstance(node.func, cst.Attribute):
                     stack.append(node.func.value)
-            else:
-                stack += [child for child in descendants(node, into_definitions=False) if isinstance(child, (cst.Name, cst.Attribute, cst.Call)) and child is not node][:12]
+            elif not isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
+                stack += list(children(node))
 
     def meaningful(self, bound: cst.BaseExpression) -> bool:
         """False for a bound that no machine reaches, such as sys.maxsize."""
@@ -146,7 +147,7 @@ class Guards:
 
     # -- helpers that check ------------------------------------------------------------------------------------------
 
-    def _validates(self, call: cst.Call, places: Collection[str]) -> bool:
+    def validates(self, call: cst.Call, places: Collection[str]) -> bool:
         """`self._check_length(n)`: a helper of this file that raises on a bound of its parameter, or an imported one named so."""
         given = [arg.value for arg in call.args if self.mentions(arg.value, places)]
         if not given:

@@ -1,0 +1,148 @@
+"""Who chose the host of a URL: the source code, the configuration, or whoever calls or writes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.calls import string, string_parts
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+CONSTANT, CONFIGURED, CALLER, CHOSEN, UNKNOWN = "constant", "configured", "caller", "chosen", "unknown"
+_WITH_HOST = re.compile(r"(?:https?|ftp|wss?)://[^/{}]+(?:[/?:#{]|$)", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:https?|ftp|wss?)://", re.IGNORECASE)
+_NAMES = ("*url", "*uri", "*link", "href", "*_href", "url_*", "*address", "*endpoint", "*webhook", "*location", "*src", "target*")
+_CONFIGURATION = ("*config*", "*settings*", "*conf", "*cfg*", "*options*", "*opts", "args", "env*", "*environ*", "*const*")
+_FIRST_ARGUMENT = ("urljoin", "Request", "str", "urlparse", "quote", "URL", "Url", "urlunparse", "URLRequest", "unquote", "urlsplit", "cast", "HttpUrl", "join")
+_RECEIVER = ("encode", "decode", "strip", "rstrip", "lstrip", "format", "replace", "geturl", "lower", "unicode_string", "human_repr", "with_path", "with_query", "update_query")
+_STEPS = 40
+
+
+class Urls:
+    """URLs of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+
+    def looks_like_one(self, expression: cst.CSTNode | None) -> bool:
+        """True for text with a scheme, and for what is named like a URL."""
+        if expression is None:
+            return False
+        if (text := string_parts(expression)) is not None:
+            return bool(_SCHEME.match(text)) or text.startswith(("{}/", "{}{}"))
+        if isinstance(expression, cst.BinaryOperation):
+            return self.looks_like_one(expression.left)
+        if isinstance(expression, cst.Call):
+            return last_name(expression.func) in _FIRST_ARGUMENT or named_like(last_name(expression.func), "*url*", "*uri*") or (
+                isinstance(expression.func, cst.Attribute) and self.looks_like_one(expression.func.value)
+            )
+        return named_like(last_name(expression), *_NAMES, "*url*", "*uri*", "*api*")
+
+    def chooser(self, expression: cst.CSTNode) -> str:
+        """Who chose the host: `constant`, `configured`, `caller` (a parameter named like a URL), `chosen` (seen to come from a peer or a record), `unknown`."""
+        found: set[str] = set()
+        queue: list[cst.CSTNode] = [expression]
+        seen = {id(expression)}
+        for node in queue:  # grows while it is walked
+            if len(queue) > _STEPS:
+                break
+            verdict = self._direct(node)
+            if verdict is not None:
+                found.add(verdict)
+                continue
+            following = self._following(node)
+            if not following:
+                found.add(UNKNOWN)
+            for one in following:
+                if id(one) not in seen:
+                    seen.add(id(one))
+                    queue.append(one)
+        return next((one for one in (CHOSEN, CALLER, UNKNOWN, CONFIGURED, CONSTANT) if one in found), UNKNOWN)
+
+    def _direct(self, node: cst.CSTNode) -> str | None:
+        text = string_parts(node)
+        if text is not None and (_WITH_HOST.match(text) or string(node) is not None):
+            return CONSTANT
+        if isinstance(node, cst.Param):
+            if self.facts.boundary.direct(node) is not None and self.facts.boundary.source(node).writer == PEER:
+                return CHOSEN
+            if self.facts.origins.passed(node):
+                return None
+            return CALLER if named_like(node.name.value, *_NAMES) else UNKNOWN
+        if isinstance(node, (cst.Name, cst.Attribute)):
+            return self._named(node)
+        if isinstance(node, cst.Subscript):
+            key = string(node.slice[0].slice.value) if isinstance(node.slice[0].slice, cst.Index) else None
+            if named_like(last_name(node.value), *_CONFIGURATION):
+                return CONFIGURED
+            if self.facts.boundary.source(node).writer == PEER:
+                return CHOSEN
+            if key is not None and named_like(key, *_NAMES) and not self.facts.origins.step(node):
+                return CHOSEN
+        return None
+
+    def _named(self, node: cst.Name | cst.Attribute) -> str | None:
+        name = last_name(node) or ""
+        if name.isupper() and len(name) > 1 or self.facts.names.qualified(node) is not None:
+            return CONFIGURED
+        if isinstance(node, cst.Name):
+            return None
+        root = node.value
+        while isinstance(root, (cst.Attribute, cst.Subscript, cst.Call)):
+            root = root.func if isinstance(root, cst.Call) else root.value
+        owners = [part for part in _attribute_names(node)[:-1]]
+        if any(named_like(owner, *_CONFIGURATION) for owner in owners):
+            return CONFIGURED
+        match = self.facts.match(node, "boundary")
+        if match is not None:
+            return CHOSEN
+        if isinstance(root, cst.Name) and root.value in ("self", "cls") and isinstance(node.value, cst.Name):
+            return None if self.facts.origins.step(node) else CONFIGURED
+        if named_like(name, *_NAMES) and not self.facts.origins.step(node):
+            return CONFIGURED if isinstance(root, cst.Name) and root.value in ("self", "cls") else CHOSEN
+        return None
+
+    def _following(self, node: cst.CSTNode) -> list[cst.CSTNode]:
+        if isinstance(node, cst.FormattedString):
+            first = next((part for part in node.parts if not (isinstance(part, cst.FormattedStringText) and _SCHEME.fullmatch(part.value))), None)
+            return [first.expression] if isinstance(first, cst.FormattedStringExpression) else []
+        if isinstance(node, cst.BinaryOperation):
+            if isinstance(node.operator, cst.Modulo) and (text := string(node.left)) is not None and not _WITH_HOST.match(text.replace("%s", "{}")):
+                return [node.right.elements[0].value] if isinstance(node.right, cst.Tuple) and node.right.elements else [node.right]
+            text = string(node.left)
+            return [node.right] if text is not None and _SCHEME.fullmatch(text) else [node.left]
+        if isinstance(node, cst.Call):
+            return self._through_call(node)
+        if isinstance(node, cst.Param):
+            return list(self.facts.origins.passed(node))
+        origins = self.facts.origins.step(node)
+        parameter = [origin.node for origin in origins if origin.how == "parameter"]
+        return parameter or [origin.node for origin in origins if origin.how in ("value", "entered")]
+
+    def _through_call(self, call: cst.Call) -> list[cst.CSTNode]:
+        if last_name(call.func) in _RECEIVER and isinstance(call.func, cst.Attribute):
+            text = string(call.func.value)
+            if last_name(call.func) == "format" and text is not None and not _WITH_HOST.match(text) and call.args:
+                return [call.args[0].value]
+            return [call.func.value]
+        if (last_name(call.func) or "").lstrip("_") in _FIRST_ARGUMENT and call.args:
+            return [call.args[0].value]
+        return [origin.node for origin in self.facts.origins.step(call)]
+
+
+def _attribute_names(node: cst.CSTNode) -> list[str]:
+    found: list[str] = []
+    while isinstance(node, (cst.Attribute, cst.Call, cst.Subscript)):
+        if isinstance(node, cst.Attribute):
+            found.append(node.attr.value)
+        node = node.func if isinstance(node, cst.Call) else node.value
+    if isinstance(node, cst.Name):
+        found.append(node.value)
+    return found[::-1]

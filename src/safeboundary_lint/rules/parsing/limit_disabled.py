@@ -1,0 +1,146 @@
+"""SBL404: a limit of a library is switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import NotConstant, argument, string
+from safeboundary_lint.core.edits import argument_removed
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.guards import NO_BOUND
+from safeboundary_lint.core.knowledge import Parameter, Row
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+
+
+class LimitDisabled(Rule):
+    """A limit that protects against oversized input is switched off.
+
+    What it does
+    ------------
+    Finds limits of libraries set to what means "off" for that very limit: `max_size=None` of a WebSocket server,
+    `huge_tree=True` of an XML parser, `Image.MAX_IMAGE_PIXELS = None`, `-1` for a gRPC message length, `sys.maxsize`.
+
+    Why it matters
+    --------------
+    The limit is the only thing between one message and all of the process's memory. It was switched off because one honest
+    input was too large; the next input need not be honest.
+
+    Example
+    -------
+
+        from websockets.asyncio.server import serve
+
+        async def main(handler):
+            async with serve(handler, "0.0.0.0", 8765, max_size=None) as server:
+                await server.serve_forever()
+
+    Instead
+    -------
+
+        from websockets.asyncio.server import serve
+
+        async def main(handler):
+            async with serve(handler, "0.0.0.0", 8765, max_size=32 * 2**20) as server:
+                await server.serve_forever()
+
+    Stays silent when
+    -----------------
+    The limit is raised to a finite value, or its value comes from a parameter or the configuration.
+
+    Fix safety
+    ----------
+    Unsafe: the argument is removed, so that the library's own limit holds again; honest input above it is refused then. For
+    assignments and options a suggestion.
+
+    Known limits
+    ------------
+    Only limits that are known of libraries, or named in the configuration's knowledge, are found.
+    """
+
+    code, name, since, severity = "SBL404", "limit-disabled", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("limit-parameter", "limit-constant"),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Call(self, node: cst.Call) -> None:
+        for row, confidence, _name in self.facts.matcher.rows(node.func):
+            if row.kind == "limit-parameter" and (parameter := row.parameter("limit")) is not None:
+                given = argument(node, parameter)
+                if given is not None and self._is_off(given, row):
+                    self._tell(given, f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})", row, confidence, self._without(node, given, parameter))
+        for arg in node.args:
+            if arg.keyword is not None:
+                self._check_key(arg.keyword.value, arg.value)
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in node.targets:
+            self._check_target(target.target, node.value)
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        if node.value is not None:
+            self._check_target(node.target, node.value)
+
+    def visit_DictElement(self, node: cst.DictElement) -> None:
+        if (key := string(node.key)) is not None:
+            self._check_key(key, node.value)
+
+    def visit_Tuple(self, node: cst.Tuple) -> None:
+        if len(node.elements) == 2 and (key := string(node.elements[0].value)) is not None:
+            self._check_key(key, node.elements[1].value)
+
+    def _check_target(self, target: cst.BaseAssignTargetExpression, value: cst.BaseExpression) -> None:
+        if isinstance(target, cst.Subscript):
+            key = string(target.slice[0].slice.value) if isinstance(target.slice[0].slice, cst.Index) else None
+            if key is not None:
+                self._check_key(key, value, target)
+            return
+        found = list(self._rows_of_target(target))
+        for row, confidence in found[:1]:
+            if self._is_off(value, row):
+                self._tell(target, f"{self.facts.code(target)} = {self.facts.code(value)}", row, confidence, None)
+
+    def _rows_of_target(self, target: cst.BaseAssignTargetExpression) -> Iterator[tuple[Row, Confidence]]:
+        if isinstance(target, cst.Attribute):
+            yield from ((row, confidence) for row, confidence, _name in self.facts.matcher.rows(target) if row.kind == "limit-constant")
+        elif isinstance(target, cst.Name) and self.facts.tree.function_of(target) is None:
+            # A setting of a module that the framework reads, or an attribute that the base class reads.
+            for row in self.facts.knowledge.wild.get(target.value, ()):
+                if row.kind == "limit-constant" and row.accepts("self", self.facts.names.imported):
+                    yield row, row.confidence
+
+    def _check_key(self, key: str, value: cst.BaseExpression, at: cst.CSTNode | None = None) -> None:
+        """A key of a mapping of options, or a keyword that no known callable explains."""
+        rows = [*self.facts.knowledge.rows.get(key, ())] + [row for row in self.facts.knowledge.wild.get(key, ()) if not row.receivers]
+        for row in rows[:3]:
+            if row.kind == "limit-constant" and self._is_off(value, row):
+                self._tell(at or value, f"{key}: {self.facts.code(value)}", row, row.confidence, None)
+                return
+
+    def _is_off(self, value: cst.BaseExpression, row: Row) -> bool:
+        try:
+            given = self.facts.constant(value)
+        except NotConstant:
+            return isinstance(value, cst.Call) and last_name(value.func) == "float" and bool(value.args) and string(value.args[0].value) in ("inf", "infinity")
+        off = [None if one == "None" else one for one in row.get("off", ())]
+        if any(given == one and type(given) is type(one) for one in off):
+            return True
+        return isinstance(given, (int, float)) and not isinstance(given, bool) and given >= NO_BOUND
+
+    def _without(self, call: cst.Call, given: cst.BaseExpression, parameter: Parameter) -> Fix:
+        words = f"leave `{parameter.name}` out, or set it to the largest input that is honest"
+        arg = next(arg for arg in call.args if arg.value is given)
+        if arg.keyword is None:
+            return Fix(Applicability.SUGGESTION, words)
+        return Fix(Applicability.UNSAFE, words, (argument_removed(self.facts, call, arg),))
+
+    def _tell(self, node: cst.CSTNode, setting: str, row: Row, confidence: Confidence, fix: Fix | None) -> None:
+        what = row.get("what", "the input")
+        self.report(
+            node,
+            f"`{setting}` switches off the limit on {what}: one input can take all memory or time of the process",
+            confidence=confidence,
+            fix=fix or Fix(Applicability.SUGGESTION, f"set `{setting.partition(' = ')[0].partition(': ')[0]}` to the largest input that is honest"),
+        )

@@ -1,0 +1,148 @@
+"""SBL409: a network call that waits for ever."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument, unpacks
+from safeboundary_lint.core.edits import argument_added, replaced
+from safeboundary_lint.core.finding import Applicability, Fix, Severity
+from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+
+class NoTimeout(Rule):
+    """A network call has no timeout, and its library waits for ever by default.
+
+    What it does
+    ------------
+    Finds calls that wait for another host without a limit: `requests` functions and sessions, `urlopen`, sockets, `smtplib`,
+    `ftplib`, `http.client`, DNS queries, SSH connections, Redis and Postgres connections, and calls that switch off the
+    default timeout of a library that has one.
+
+    Why it matters
+    --------------
+    A host that accepts the connection and then says nothing holds the thread for ever. Worker after worker ends up there, with
+    nothing in any log, until none is left.
+
+    Example
+    -------
+
+        import requests
+
+        def notify(webhook_url, event):
+            response = requests.post(webhook_url, json=event)
+            response.raise_for_status()
+
+    Instead
+    -------
+
+        import requests
+
+        def notify(webhook_url, event):
+            response = requests.post(webhook_url, json=event, timeout=10)
+            response.raise_for_status()
+
+    Stays silent when
+    -----------------
+    The library has a default timeout (httpx, aiohttp) and it isn't switched off; `**kwargs` may hold one; the file calls
+    `socket.setdefaulttimeout`, sets a timeout on the socket, or mounts an adapter that has one.
+
+    Fix safety
+    ----------
+    Unsafe: a timeout of 10 seconds is added, and whoever calls must be ready for the error it raises. Where the call takes the
+    timeout in another way, a suggestion.
+
+    Known limits
+    ------------
+    Sessions and timeouts that are set up in another file are not seen.
+    """
+
+    code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
+    overlaps = ("ruff:S113", "bandit:B113", "pylint:W3101")
+    needs = (("network-call",),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Module(self, node: cst.Module) -> None:
+        calls = self.facts.calls("network-call")
+        if not calls or self.facts.calls("default-timeout"):
+            return
+        for match in calls:
+            self._check(match)
+
+    def _check(self, match: Match) -> None:
+        call, parameter = match.call, match.row.parameter("timeout")
+        given = argument(call, parameter) if parameter is not None else None
+        if given is not None:
+            if self.facts.is_constant(given, None):
+                self._tell(match, given)
+        elif match.row.get("off") is None and not unpacks(call) and self._is_meant(match) and not self._set_elsewhere(match):
+            self._tell(match, None)
+
+    def _is_meant(self, match: Match) -> bool:
+        """A receiver known by its name alone must be given something that looks like a URL."""
+        url = match.row.parameter("url")
+        return url is None or self.facts.urls.looks_like_one(argument(match.call, url))
+
+    def _set_elsewhere(self, match: Match) -> bool:
+        call = match.call
+        if match.row.get("object"):
+            return self._object_has_timeout(call)
+        receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
+        if receiver is None or self.facts.names.qualified(call.func) is not None:
+            return False
+        # An adapter or a wrapper of the session brings its own.
+        place = self.facts.origins.place(receiver)
+        return any(
+            last_name(other.func) in ("mount", "partial") and self._names_timeout(other) or self._assigns_timeout(other, place)
+            for other in self.facts.tree.all(cst.Call)
+            if last_name(other.func) in ("mount", "partial", "setattr")
+        ) or any(
+            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request", "*timeout*") and self.facts.origins.place(store.target.value) == place
+            for store in self.facts.names.stores
+        )
+
+    def _object_has_timeout(self, call: cst.Call) -> bool:
+        """A socket: `settimeout` or `setblocking` on what it is called, a Unix socket, or an event loop's."""
+        return any(
+            last_name(other.func) in ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
+            for other in self.facts.summaries.calls_of(self.facts.tree.function_of(call) or self.facts.tree.module)
+        ) or any(last_name(node) == "AF_UNIX" for node in self.facts.tree.all(cst.Attribute)) or self._class_sets_timeout(call)
+
+    def _class_sets_timeout(self, call: cst.Call) -> bool:
+        owner = self.facts.tree.class_of(call)
+        return owner is not None and any(
+            last_name(other.func) in ("settimeout", "setblocking") for other in self.facts.tree.all(cst.Call) if self.facts.tree.class_of(other) is owner
+        )
+
+    @staticmethod
+    def _names_timeout(call: cst.Call) -> bool:
+        return any(isinstance(node, cst.Name) and "timeout" in node.value.lower() for arg in call.args for node in (arg.keyword, *descendants(arg.value)))
+
+    def _assigns_timeout(self, call: cst.Call, place: str | None) -> bool:
+        return last_name(call.func) == "setattr" and self._names_timeout(call) and place is not None
+
+    def _tell(self, match: Match, given: cst.BaseExpression | None) -> None:
+        called = self.facts.code(match.call.func)
+        how = "switches its timeout off" if given is not None else "has no timeout"
+        self.report(
+            match.call,
+            f"`{called}` {how}: when the other side accepts and then stays silent, this waits for ever",
+            confidence=match.confidence,
+            fix=self._fix(match, given),
+        )
+
+    def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
+        parameter = match.row.parameter("timeout")
+        if parameter is None:
+            return Fix(Applicability.SUGGESTION, f"call `settimeout(10)` on the socket before `{self.facts.code(match.call.func)}`")
+        value = match.row.get("value", "10")
+        if given is not None:
+            words = f"give `{parameter.name}` a value, for example `{parameter.name}={value}`"
+            edit = replaced(self.facts, given, value)
+            return Fix(Applicability.UNSAFE, words, (edit,)) if "." not in value else Fix(Applicability.SUGGESTION, words)
+        words = f"add `{parameter.name}={value}`"
+        added = argument_added(self.facts, match.call, f"{parameter.name}={value}")
+        return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)

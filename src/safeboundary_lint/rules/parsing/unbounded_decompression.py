@@ -1,0 +1,159 @@
+"""SBL403: compressed data is expanded with no cap on the output."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOWN, Source
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
+_PATHS = ("*path*", "*filename*", "fname", "*_file", "file_name", "*dir*", "fn", "fpath")
+_SURENESS = {PEER: Confidence.HIGH, PARAMETER: Confidence.MEDIUM, UNKNOWN: Confidence.MEDIUM, SHARED: Confidence.LOW}
+
+
+class UnboundedDecompression(Rule):
+    """Compressed data from the boundary is expanded with no cap on the output.
+
+    What it does
+    ------------
+    Finds zlib, gzip, bz2, lzma, brotli, zstandard, zip and tar data expanded into memory without a limit on what comes out. A cap
+    on the compressed input is none, and neither is feeding it in chunks.
+
+    Why it matters
+    --------------
+    A kilobyte of deflate expands to a megabyte, a kilobyte of brotli or zstd to far more. One small request or file takes all the
+    memory of the process.
+
+    Example
+    -------
+
+        import zlib
+
+        def decode_body(body):
+            return zlib.decompress(body)
+
+    Instead
+    -------
+
+        import zlib
+
+        MAX_BODY = 10 * 2**20
+
+        def decode_body(body):
+            decompressor = zlib.decompressobj()
+            data = decompressor.decompress(body, MAX_BODY)
+            if decompressor.unconsumed_tail:
+                raise ValueError(f"body is larger than {MAX_BODY} bytes")
+            return data
+
+    Stays silent when
+    -----------------
+    `max_length` is passed, the output is counted while it grows and the loop leaves, sizes of archive members are checked first, or
+    the data is the program's own: a literal, a packaged resource, a file opened by its path, what it compressed itself.
+
+    Fix safety
+    ----------
+    A suggestion: the largest output that is honest is the author's to say.
+
+    Known limits
+    ------------
+    Data that reaches a function of another file as a parameter is taken for the boundary's, at medium confidence.
+    """
+
+    code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("decompress", "decompressed-stream", "extract"),)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for match in self.facts.calls("decompress"):
+            self._check_call(match)
+        for match in self.facts.calls("extract"):
+            self._check_archive(match)
+        if any(self.facts.calls("decompressed-stream")):
+            for call in self.facts.tree.all(cst.Call):
+                if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
+                    self._check_stream(call, call.func.value)
+
+    def _check_call(self, match: Match) -> None:
+        limit, data = match.row.parameter("limit"), match.row.parameter("data")
+        given = argument(match.call, limit) if limit is not None else None
+        off = match.row.get("off", ())
+        if given is not None and not self.facts.is_constant(given, None, *off):
+            return
+        value = argument(match.call, data) if data is not None else None
+        if value is None or (self._is_incremental(match) and self._is_counted(match.call)):
+            return
+        source = self.facts.boundary.source(value)
+        if source.writer != OWN:
+            self._tell(match.call, source, Confidence.weakest(match.confidence, _SURENESS[source.writer]))
+
+    def _check_stream(self, call: cst.Call, receiver: cst.BaseExpression) -> None:
+        opened = [origin.node for origin in self.facts.origins.trail(receiver) if isinstance(origin.node, cst.Call)]
+        match = next((found for one in opened if (found := self.facts.match(one, "decompressed-stream")) is not None), None)
+        data = match.row.parameter("data") if match is not None else None
+        value = argument(match.call, data) if match is not None and data is not None else None
+        if value is None or (call.args and not self._gathers(call)) or self._is_counted(call):
+            return
+        source = self.facts.boundary.source(value)
+        if source.writer == PEER or (source.writer == PARAMETER and not self._is_path(source.node)):
+            self._tell(call, source, _SURENESS[source.writer])
+
+    def _check_archive(self, match: Match) -> None:
+        receiver = match.call.func
+        origins = self.facts.origins.trail(receiver.value) if isinstance(receiver, cst.Attribute) else []
+        opened = next((found for o in origins if isinstance(o.node, cst.Call) and (found := self.facts.match(o.node, "archive")) is not None), None)
+        data = opened.row.parameter("data") if opened is not None else None
+        value = argument(opened.call, data) if opened is not None and data is not None else None
+        if value is None or self._sizes_are_checked(match.call):
+            return
+        source = self.facts.boundary.source(value)
+        if source.writer == PEER:
+            self._tell(match.call, source, Confidence.MEDIUM)
+        elif source.writer == PARAMETER and not self._is_path(source.node):
+            self._tell(match.call, source, Confidence.LOW)
+
+    def _is_path(self, node: cst.CSTNode) -> bool:
+        return isinstance(node, cst.Param) and (named_like(node.name.value, *_PATHS) or self.facts.types.is_a(node.name, "builtins.str", "pathlib.Path"))
+
+    @staticmethod
+    def _is_incremental(match: Match) -> bool:
+        return match.row.parameter("limit") is not None or "." in match.dotted.removeprefix("*.") and match.dotted.split(".")[-2][:1].isupper()
+
+    def _is_counted(self, call: cst.Call) -> bool:
+        loops = self.facts.counting.loops_around(call)
+        around = loops[-1] if loops else self.facts.tree.function_of(call)
+        return around is not None and self.facts.counting.is_counted(around)
+
+    def _gathers(self, call: cst.Call) -> bool:
+        """Reads piece by piece in a loop and keeps all the pieces."""
+        loops = self.facts.counting.loops_around(call)
+        return bool(loops) and any(not named_like(last_name(target), "*hash*", "*digest*", "*count*", "*total*", "*size*", "out", "*file*", "dst", "*fp", "fh") for target, _ in self.facts.counting.grown(loops[0]))
+
+    def _sizes_are_checked(self, call: cst.Call) -> bool:
+        function = self.facts.tree.function_of(call)
+        below = descendants(function.body) if function is not None else iter(())
+        return any(isinstance(node, cst.Attribute) and node.attr.value in ("file_size", "uncompressed_size") or named_like(last_name(node), "*safe*extract*", "*check*size*") for node in below if isinstance(node, (cst.Attribute, cst.Name)))
+
+    def _tell(self, call: cst.Call, source: Source, confidence: Confidence) -> None:
+        written = {PEER: "the peer's data", PARAMETER: "data of whoever calls", UNKNOWN: "data from elsewhere", SHARED: "stored data"}[source.writer]
+        self.report(
+            call,
+            f"`{self.facts.code(call)}` expands {written} with no cap on the output: a few kilobytes can become all the memory of the process",
+            confidence=confidence,
+            trace=[(source.node, f"the compressed data comes from `{self.facts.code(source.node)}`")],
+            fix=Fix(Applicability.SUGGESTION, self._words(call)),
+        )
+
+    def _words(self, call: cst.Call) -> str:
+        called = self.facts.code(call.func)
+        if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
+            return f"read at most LIMIT + 1 bytes by `{called}(LIMIT + 1)` and refuse what is longer"
+        if last_name(call.func) in ("extractall", "extract"):
+            return f"add up `file_size` of the members, refuse what is too large, and only then call `{called}`"
+        return f"expand by a decompressor object with `max_length=LIMIT` instead of `{called}`, and refuse the data when something is left over"

@@ -1,0 +1,185 @@
+"""SBL401: a whole body, stream or response is taken into memory with no cap."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.urls import CALLER, CHOSEN
+from safeboundary_lint.core.wire import names_content_length
+
+_CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
+_READS = ("read", "readlines")
+_FETCHING = ("get", "request", "urlopen", "open", "send", "stream")
+
+
+class UnboundedRead(Rule):
+    """A whole body, stream or response of somebody else is taken into memory with no cap.
+
+    What it does
+    ------------
+    Finds request bodies, uploads, streams and responses read to their end, or for as many bytes as the client's own
+    Content-Length says, where the framework has no limit of its own; and downloads of URLs that somebody else chose.
+
+    Why it matters
+    --------------
+    The sender decides how much memory this process takes. One request with an endless body, or one feed that answers with
+    gigabytes, ends the process for everybody.
+
+    Example
+    -------
+
+        def application(environ, start_response):
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            body = environ["wsgi.input"].read(length)
+            start_response("200 OK", [])
+            return [handle(body)]
+
+    Instead
+    -------
+
+        MAX_BODY = 1024 * 1024
+
+        def application(environ, start_response):
+            length = int(environ.get("CONTENT_LENGTH") or 0)
+            if length > MAX_BODY:
+                start_response("413 Content Too Large", [])
+                return []
+            body = environ["wsgi.input"].read(length)
+            start_response("200 OK", [])
+            return [handle(body)]
+
+    Stays silent when
+    -----------------
+    The read is capped (`read(LIMIT + 1)`), a check of the length comes before it on every path, pieces are counted while they are
+    gathered, the framework has a limit (Django, aiohttp, tornado), or the host is named in the source or the configuration.
+
+    Fix safety
+    ----------
+    A suggestion: the largest honest body is the author's to say.
+
+    Known limits
+    ------------
+    A limit in front of the service, such as a proxy's, is not seen: write it down as `# safeboundary: bounded=nginx -- 10 MB`.
+    """
+
+    code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("read-all", "fetch", "boundary-stream"),)
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if (match := self.facts.match(node, "read-all")) is not None:
+            self._check_read(match)
+        elif (match := self.facts.match(node, "fetch")) is not None and match.row.get("whole"):
+            self._check_fetch(match)
+        elif isinstance(node.func, cst.Attribute) and node.func.attr.value in _READS and self.facts.boundary.is_stream(node.func.value):
+            self._check_size(node, node.args[0].value if node.args else None, Confidence.HIGH)
+
+    def _check_read(self, match: Match) -> None:
+        parameter, side = match.row.parameter("size"), match.row.get("side")
+        given = argument(match.call, parameter) if parameter is not None else None
+        if side == "client":
+            if given is None:
+                self._check_response(match)
+        elif side == "upload":
+            if given is None and not self._knows_size(match.call):
+                self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
+        elif side != "streamed":
+            self._check_size(match.call, given, match.confidence if side == "stream" else Confidence.weakest(match.confidence, Confidence.MEDIUM))
+
+    def _check_size(self, call: cst.Call, size: cst.BaseExpression | None, confidence: Confidence) -> None:
+        """A read of a stream: of everything, or of as much as the sender declares."""
+        if size is None or self.facts.is_constant(size, -1, None):
+            if not self._knows_size(call):
+                self._tell(call, "all that the sender cares to send is read", confidence)
+            return
+        declared = next((o.node for o in self.facts.origins.trail(size, callers=True) if self._is_declared_length(o.node)), None)
+        if declared is None:
+            return
+        places = self.facts.guards.places(size)
+        if not self.facts.guards.holds(places, call) and not self._is_cut(size):
+            self._tell(call, "as many bytes are read as the sender's Content-Length says", confidence, declared)
+
+    def _is_declared_length(self, node: cst.CSTNode) -> bool:
+        return isinstance(node, (cst.Call, cst.Subscript, cst.Attribute, cst.BooleanOperation)) and (
+            names_content_length(node) or (last_name(node) or "").lower() == "content_length" and self.facts.boundary.source(node).writer == PEER
+        )
+
+    def _is_cut(self, size: cst.BaseExpression) -> bool:
+        return any(isinstance(o.node, cst.Call) and self.facts.names.qualified(o.node.func) == "builtins.min" for o in self.facts.origins.trail(size))
+
+    def _knows_size(self, call: cst.Call) -> bool:
+        """The function looks at a declared or counted size, and leaves, before it reads."""
+        function = self.facts.tree.function_of(call)
+        if function is None:
+            return False
+        names = (node for node in descendants(function.body) if isinstance(node, cst.Comparison))
+        return any(
+            names_content_length(node) or any(isinstance(part, (cst.Name, cst.Attribute)) and last_name(part) in ("size", "content_length", "file_size", "length") for part in descendants(node))
+            for node in names
+        )
+
+    # -- responses ---------------------------------------------------------------------------------------------------
+
+    def _check_response(self, match: Match) -> None:
+        func = match.call.func
+        holder = func.value if isinstance(func, cst.Attribute) and self.facts.names.qualified(func) is None else None
+        if holder is None:  # readBody(response): no way to cap it
+            self._tell(match.call, "the whole response is gathered, whatever its size", match.confidence)
+            return
+        trail = self.facts.origins.trail(holder, callers=True)
+        fetched = [found for origin in trail if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None]
+        choosers = [self._chooser(one) for one in fetched]
+        if CHOSEN in choosers or CALLER in choosers:
+            self._tell(match.call, "the response of a host that somebody else chose is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM), fetched[0].node)
+        else:
+            self._tell(match.call, "the response is read whole", Confidence.LOW)
+
+    def _check_fetch(self, match: Match) -> None:
+        stream = match.row.parameter("stream")
+        if stream is not None and argument(match.call, stream) is not None:
+            return
+        chooser = self._chooser(match)
+        if chooser not in (CHOSEN, CALLER):
+            return
+        sure = self._keeps_content(match.call) and last_name(match.call.func) in _FETCHING
+        confidence = Confidence.weakest(match.confidence, Confidence.MEDIUM) if sure else Confidence.LOW
+        self._tell(match.call, "the whole response of a host that somebody else chose is in memory once this returns", confidence)
+
+    def _chooser(self, match: Match) -> str:
+        parameter = match.row.parameter("url")
+        url = argument(match.call, parameter) if parameter is not None else None
+        return self.facts.urls.chooser(url) if url is not None else ""
+
+    def _keeps_content(self, call: cst.Call) -> bool:
+        """The function takes the response's content as it is, which a call of an API of one's own does not."""
+        function = self.facts.tree.function_of(call)
+        if function is None:
+            return False
+        return any(
+            isinstance(node, cst.Attribute) and node.attr.value in _CONTENT and any(o.node is call for o in self.facts.origins.trail(node.value))
+            for node in descendants(function.body, into_definitions=False)
+        )
+
+    def _tell(self, call: cst.Call, what: str, confidence: Confidence, origin: cst.CSTNode | None = None) -> None:
+        self.report(
+            call,
+            f"{what[0].upper()}{what[1:]} by `{self.facts.code(call)}`: the other side decides how much memory this takes",
+            confidence=confidence,
+            trace=[(origin, f"from here: `{self.facts.code(origin)}`")] if origin is not None else [],
+            fix=Fix(Applicability.SUGGESTION, self._words(call)),
+        )
+
+    def _words(self, call: cst.Call) -> str:
+        code = self.facts.code(call.func)
+        if self.facts.match(call, "fetch") is not None:
+            return f"stream the response of `{code}`, add up the pieces and stop at a limit"
+        if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
+            return f"read at most `{code}(LIMIT + 1)` and refuse what is longer"
+        return f"gather the pieces instead of `{code}`, count them and stop at a limit"

@@ -1,0 +1,230 @@
+"""SBL402: a length or count out of the peer's bytes drives reads, memory or loops unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import OWN
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.wire import WireNumber
+
+_READING = ("read*", "recv*", "unpack*", "parse*", "decode*", "get*", "next", "pop*", "load*", "from_*", "consume*", "take*", "deserialize*", "deserialise*", "__next__", "s2n", "seek", "fetch*")
+_IN_MEMORY = ("io.BytesIO", "io.StringIO", "_io.BytesIO")
+
+
+class UncheckedLengthPrefix(Rule):
+    """A length or count that the peer wrote drives a read, an allocation or a loop with no bound.
+
+    What it does
+    ------------
+    Follows numbers made of the peer's bytes (`struct.unpack`, `int.from_bytes`, `int(line, 16)`) to where they say how much is
+    read, allocated, repeated or waited for, also through attributes, helpers and arithmetic, when no check against a bound
+    comes in between.
+
+    Why it matters
+    --------------
+    Four bytes of the peer say "4 GiB follow". The process allocates them, or waits for them with a buffer that grows, before it
+    knows anything else of the peer. A negative number reads everything there is.
+
+    Example
+    -------
+
+        import struct
+
+        async def read_frame(reader):
+            header = await reader.readexactly(4)
+            (length,) = struct.unpack("!I", header)
+            return await reader.readexactly(length)
+
+    Instead
+    -------
+
+        import struct
+
+        MAX_FRAME = 16 * 2**20
+
+        async def read_frame(reader):
+            header = await reader.readexactly(4)
+            (length,) = struct.unpack("!I", header)
+            if length > MAX_FRAME:
+                raise ValueError(f"frame of {length} bytes is larger than {MAX_FRAME}")
+            return await reader.readexactly(length)
+
+    Stays silent when
+    -----------------
+    A check against a bound comes before the use on every path and leaves, here or in a helper of the file; `min()`, a mask or a field
+    of at most three bytes bounds the number; it is compared with the length of data that is in memory already; the loop reads, and so
+    ends where the input ends; the bytes are the program's own.
+
+    Fix safety
+    ----------
+    A suggestion: the largest honest length is the author's to say.
+
+    Known limits
+    ------------
+    Checks in another file are not seen. Numbers that helpers of other files read are recognised by telling names only.
+    """
+
+    code, name, since, severity = "SBL402", "unchecked-length-prefix", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("wire-integer", "=length", "=size", "=count"),)
+
+    def finish(self) -> None:
+        told: set[int] = set()
+        for sink, value, does in self._sinks():
+            for number in self.facts.wire.numbers(value):
+                if id(number.source) not in told and not self._is_guarded(sink, number):
+                    told.add(id(number.source))
+                    self._tell(sink, value, does, number)
+
+    # -- where a number does harm ------------------------------------------------------------------------------------
+
+    def _sinks(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str]]:
+        """The use, the expression of the amount, and what it does."""
+        for match in self.facts.calls("sized-read"):
+            size = argument(match.call, match.row.parameter("size") or "n")
+            if size is not None and not self._is_in_memory(match.call):
+                yield match.call, size, "is read"
+        for match in self.facts.calls("allocate"):
+            size = argument(match.call, match.row.parameter("size") or "n")
+            if size is not None and not self._is_data(size):
+                yield match.call, size, "is allocated"
+        for node in self.facts.tree.all(cst.BinaryOperation):
+            if isinstance(node.operator, cst.Multiply):
+                for filler, amount in ((node.left, node.right), (node.right, node.left)):
+                    if isinstance(filler, (cst.SimpleString, cst.List)):
+                        yield node, amount, "is allocated"
+        for call in self.facts.tree.all(cst.Call):
+            if self.facts.names.qualified(call.func) == "builtins.range" and call.args and (loop := self._growing_loop(call)) is not None:
+                yield loop, call.args[min(len(call.args) - 1, 1)].value, "is built in memory"
+        for comparison in self.facts.tree.all(cst.Comparison):
+            if (amount := self._awaited(comparison)) is not None:
+                yield comparison, amount, "is waited for in a growing buffer"
+
+    def _is_in_memory(self, call: cst.Call) -> bool:
+        """Reading from bytes that are in memory already takes no more than there are; so does reading one's own file."""
+        receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
+        if receiver is None:
+            return False
+        return self.facts.types.is_a(receiver, *_IN_MEMORY) or self.facts.boundary.source(receiver).writer == OWN
+
+    def _is_data(self, size: cst.BaseExpression) -> bool:
+        """`bytes(data)` copies."""
+        return isinstance(size, (cst.List, cst.ListComp, cst.GeneratorExp, cst.Tuple, cst.SimpleString, cst.ConcatenatedString))
+
+    def _growing_loop(self, call: cst.Call) -> cst.CSTNode | None:
+        """A loop or comprehension over `range(n)` that keeps something each time round and reads nothing that could end."""
+        parent = self.facts.tree.parent(call)
+        if isinstance(parent, cst.For) and parent.iter is call:
+            grows = any(True for _ in self.facts.counting.grown(parent.body))
+            return None if self._reads(parent.body) or not grows else call
+        if isinstance(parent, cst.CompFor) and parent.iter is call:
+            whole = self.facts.tree.parent(parent)
+            return call if isinstance(whole, (cst.ListComp, cst.SetComp, cst.DictComp)) and not self._reads(whole) else None
+        return None
+
+    def _reads(self, body: cst.CSTNode) -> bool:
+        return any(isinstance(node, cst.Subscript) or isinstance(node, cst.Call) and named_like(last_name(node.func), *_READING) for node in descendants(body))
+
+    def _awaited(self, comparison: cst.Comparison) -> cst.BaseExpression | None:
+        """`len(self.buffer) < n` that returns or reads on: the amount waited for."""
+        target = comparison.comparisons[0]
+        if len(comparison.comparisons) != 1:
+            return None
+        less, more = (comparison.left, target.comparator) if isinstance(target.operator, (cst.LessThan, cst.LessThanEqual)) else (target.comparator, comparison.left)
+        if not isinstance(target.operator, (cst.LessThan, cst.GreaterThan)):
+            return None
+        if not (isinstance(less, cst.Call) and self.facts.names.qualified(less.func) == "builtins.len" and less.args and self._grows(less.args[0].value)):
+            return None
+        holder = self.facts.tree.enclosing(comparison, cst.If, cst.While)
+        if holder is None or not self.facts.tree.within(comparison, holder.test):
+            return None
+        if isinstance(holder, cst.While):
+            return more
+        return more if any(isinstance(node, (cst.Return, cst.Break, cst.Continue)) for node in holder.body.body[-1:] for node in descendants(node)) and not _raises(holder.body) else None
+
+    def _grows(self, buffer: cst.BaseExpression) -> bool:
+        """The buffer is added to in this function, or anywhere in its class."""
+        place = self.facts.origins.place(buffer)
+        if place is None:
+            return False
+        if isinstance(buffer, cst.Name):
+            function = self.facts.tree.function_of(buffer)
+            return function is not None and any(self.facts.origins.place(target) == place for target, _ in self.facts.counting.grown(function.body))
+        cls = self.facts.tree.class_of(buffer)
+        return cls is not None and place in self._grown_in(cls)
+
+    def _grown_in(self, cls: cst.ClassDef) -> set[str]:
+        known: dict[int, set[str]] = self.__dict__.setdefault("_grown", {})
+        if id(cls) not in known:
+            functions = (node for node in descendants(cls.body) if isinstance(node, cst.FunctionDef))
+            known[id(cls)] = {place for f in functions for target, _ in self.facts.counting.grown(f.body) if (place := self.facts.origins.place(target))}
+        return known[id(cls)]
+
+    # -- what keeps it in bounds -------------------------------------------------------------------------------------
+
+    def _is_guarded(self, sink: cst.CSTNode, number: WireNumber) -> bool:
+        """A check on any stretch of the way from the bytes to the use."""
+        tree, guards = self.facts.tree, self.facts.guards
+        places = {place for node in number.route if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))}
+        stored = [store for store in self.facts.names.stores if isinstance(store.target, cst.Attribute) and self.facts.origins.place(store.target) in places]
+        places |= {place for node in number.route if (place := self._target_place(node)) is not None}
+
+        def counts(bound: cst.BaseExpression) -> bool:
+            return not self.facts.wire.numbers(bound)
+
+        here = tree.function_of(sink)
+        since = number.source if tree.function_of(number.source) is here else None
+        if guards.holds(places, sink, since=since, counts=counts):
+            return True
+        seen = {id(here)}
+        for node in number.route:
+            function = tree.function_of(node)
+            if id(function) in seen or function is None:
+                continue
+            seen.add(id(function))
+            store = next((one.target for one in stored if tree.function_of(one.target) is function), None)
+            if guards.holds(places, store if store is not None else node, until_return=store is not None, counts=counts):
+                return True
+            if store is not None and guards.holds(places, store, since=number.source, counts=counts):
+                return True
+        return False
+
+    def _target_place(self, node: cst.CSTNode) -> str | None:
+        """The name that a value on the way is bound to."""
+        for ancestor in (node, *self.facts.tree.ancestors(node)):
+            if isinstance(ancestor, cst.Assign):
+                target = ancestor.targets[0].target
+                return self.facts.origins.place(target) if isinstance(target, (cst.Name, cst.Attribute)) else None
+            if isinstance(ancestor, (cst.BaseStatement, cst.BaseSmallStatement)):
+                return None
+        return None
+
+    def _tell(self, sink: cst.CSTNode, value: cst.BaseExpression, does: str, number: WireNumber) -> None:
+        tree = self.facts.tree
+        here = tree.function_of(number.source) is tree.function_of(sink)
+        crossing = next((node for node in number.route if isinstance(node, cst.Attribute) and node.value is not None), None)
+        place = sink if here or crossing is None else number.source  # the place where the check belongs
+        amount, line = self.facts.code(value), self.facts.line(number.source)
+        if place is sink:
+            message = f"`{amount}` comes from the peer's bytes (line {line}) and nothing bounds it: as much as it says {does}"
+        else:
+            message = f"the peer's number is kept unchecked: as much as it says {does} in line {self.facts.line(sink)}"
+        self.report(
+            place,
+            message,
+            confidence=Confidence.weakest(number.confidence),
+            trace=[(number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"), (sink, f"as much {does}: `{self.facts.code(sink)}`")],
+            fix=Fix(Applicability.SUGGESTION, f"refuse the input when `{amount}` is larger than the largest honest value, right where it is made (line {line})"),
+        )
+
+
+def _raises(body: cst.BaseSuite) -> bool:
+    return any(isinstance(node, cst.Raise) for node in descendants(body))
