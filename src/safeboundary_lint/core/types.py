@@ -117,7 +117,9 @@ class Types(Classes):
         if not types:
             return None
         same = all(t.dotted == types[0].dotted and t.local is types[0].local for t in types)
-        return types[0] if same else Type(types[0].dotted, types[0].local, Confidence.MEDIUM)
+        # Of a library's class and a class of this file, the latter is its double for tests and development.
+        best = types[0] if same else next((t for t in types if t.dotted), types[0])
+        return best if same else Type(best.dotted, best.local, Confidence.MEDIUM)
 
     def _of_binding(self, binding: Binding, depth: int) -> Type | None:
         if binding.how == "parameter":
@@ -343,4 +345,19 @@ class Types(Classes):
             bindings = [binding for binding in found[1] if binding.how == "value"]
             if len(bindings) == 1 and isinstance(bindings[0].source, (cst.Attribute, cst.Name)):
                 return self.candidates(bindings[0].source)  # an alias: `write = container.append`
+            if len(bindings) == 1 and (bound_to := self._partially(bindings[0].source)) is not None:
+                return self.candidates(bound_to)
         return (), Confidence.MEDIUM, False
+
+    def _partially(self, source: cst.CSTNode | None) -> cst.BaseExpression | None:
+        """The function that `partial(function, ...)` calls, also where a function of this file returns it."""
+        if not isinstance(source, cst.Call):
+            return None
+        if last_name(source.func) in ("partial", "partialmethod") and source.args and self.names.qualified(source.func) is not None:
+            return source.args[0].value
+        made_by = self.definition(source.func)
+        if isinstance(made_by, cst.FunctionDef):
+            for node in descendants(made_by.body, into_definitions=False):
+                if isinstance(node, cst.Return) and isinstance(node.value, cst.Call) and last_name(node.value.func) == "partial":
+                    return self._partially(node.value)
+        return None
