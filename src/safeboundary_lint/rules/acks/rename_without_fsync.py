@@ -1,0 +1,214 @@
+"""SBL307: a new file takes the place of the old one before its content is on the disk."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core import paths
+from safeboundary_lint.core.edits import indent_of, inserted_after
+from safeboundary_lint.core.files import FileWrite, Rename
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_REMADE = re.compile(
+    r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|report|export|html|csv|bytecode|pyc|generated|"
+    r"build|artifact|test|tests|lock|debug|image|video|media|etag|url|archive|wheel|model|pack|screenshot|rotate|backup|stats|metrics|index|render|snapshot_url|temp_dir)(?:$|[\W_\d])"
+)
+_KEPT = re.compile(
+    r"(?:^|[\W_])(?:state|checkpoint|config|configuration|conf|settings|credential|credentials|token|secret|key|keys|keystore|session|cursor|offset|progress|registry|"
+    r"database|db|ledger|wallet|journal|pending|account|store|storage|save|persist|atomic|atomically|safe|durable|certificate|cert|metadata|manifest|password|"
+    r"history|queue|spool|dump)(?:$|[\W_\d])"
+)
+
+
+class RenameWithoutFsync(Rule):
+    """A temporary file is renamed over the real one before its content is known to be on the disk.
+
+    What it does
+    ------------
+    Finds a rename or replace of a file that the same function wrote, (a) without fsync, (b) with an fsync that comes before Python's own
+    buffer was flushed, or (c) inside the `with` block, while part of the content still is in that buffer. Descriptors, file objects,
+    `tempfile` and helpers of the file are followed.
+
+    Why it matters
+    --------------
+    File systems may write the new name before the new content. After a power cut the file then has its new name and no content, and the
+    old one is gone: the rename that was to make the update safe has lost both.
+
+    Example
+    -------
+
+        import json
+        import os
+
+        def save_state(path, state):
+            temporary = path + ".tmp"
+            with open(temporary, "w") as file:
+                json.dump(state, file)
+            os.replace(temporary, path)
+
+    Instead
+    -------
+
+        import json
+        import os
+
+        def save_state(path, state):
+            temporary = path + ".tmp"
+            with open(temporary, "w") as file:
+                json.dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+
+    Stays silent when
+    -----------------
+    The content is synced on the way (also where that is optional, or done by a helper named so); the file is a cache, a download,
+    a report or otherwise made again.
+
+    Fix safety
+    ----------
+    Unsafe: `flush()` and `os.fsync()` are added as the last steps of the `with` block. Each save then waits for the disk.
+
+    Known limits
+    ------------
+    The sync of the folder, which makes the new name itself durable, is not asked for.
+    """
+
+    code, name, since, severity = "SBL307", "rename-without-fsync", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("rename",), ("open-file", "temporary-file"))
+    fixable = Applicability.UNSAFE
+
+    def finish(self) -> None:
+        files = self.facts.files
+        for rename in files.renames:
+            function = self.facts.tree.function_of(rename.call)
+            if not isinstance(function, cst.FunctionDef):
+                continue
+            written = next((write for write in self._handles(function) if self._is_source(write, rename)), None)
+            if written is not None:
+                self._check(rename, written, self.facts.flow(function))
+
+    def _handles(self, function: cst.FunctionDef) -> list[FileWrite]:
+        """Files that a function opens for writing, those made by `tempfile` included."""
+        tree = self.facts.tree
+        found = [write for write in self.facts.files.writes if write.opened and tree.function_of(write.node) is function]
+        for match in self.facts.calls("temporary-file"):
+            if tree.function_of(match.node) is function and "NamedTemporaryFile" in match.dotted:
+                found.append(self._temporary(match))
+        return found
+
+    def _temporary(self, match: Match) -> FileWrite:
+        holder = self.facts.tree.parent(match.call)
+        item = holder if isinstance(holder, cst.WithItem) else None
+        target = item.asname.name if item is not None and item.asname is not None else holder.targets[0].target if isinstance(holder, cst.Assign) else None
+        return FileWrite(match.call, match.call, match.confidence, "w+b", True, item, dotted_text(target))
+
+    def _is_source(self, write: FileWrite, rename: Rename) -> bool:
+        """True when what is renamed is the file that was written: the same path, `handle.name`, or the descriptor of the same `mkstemp`."""
+        if write.path is not write.node and self.facts.files.same(write.path, rename.source):
+            return True
+        for origin in self.facts.origins.trail(self.facts.files.plain(rename.source))[:4]:
+            text = dotted_text(origin.node)
+            if text is not None and write.handle is not None and text == f"{write.handle}.name":
+                return True
+        return self._of_one_mkstemp(write.path, rename.source)
+
+    def _of_one_mkstemp(self, descriptor: cst.CSTNode, path: cst.CSTNode) -> bool:
+        """`fd, path = mkstemp()`: the file opened by `fdopen(fd)` has that path."""
+        ones = [origin.node for origin in self.facts.origins.step(descriptor) if origin.how == "item"]
+        others = [origin.node for origin in self.facts.origins.step(self.facts.files.plain(path)) if origin.how == "item"]
+        return any(one is other for one in ones for other in others)
+
+    def _check(self, rename: Rename, write: FileWrite, flow: Flow) -> None:
+        renamed = flow.points_of(rename.call)
+        synced = self._points(flow, "fsync")
+        if not renamed:
+            return
+        if not synced:
+            inside = write.item is not None and self._within_block(rename, write) and not self._flushes(flow, write, renamed)
+            self._report(rename, write, "inside" if inside else "none", rename.call)
+            return
+        early = next((point for point in synced if self._is_buffered(write) and self._syncs(point, write) and not self._flushes(flow, write, [point])), None)
+        if early is not None and early.node is not None and paths.find([early], lambda point: point in renamed) is not None:
+            self._report(rename, write, "early", early.node)
+
+    def _points(self, flow: Flow, kind: str) -> list[Point]:
+        """Where the function syncs, itself, through a helper, or by a call named so."""
+        calls = self.facts.summaries.calls_of(flow.root)
+        done = [c for c in calls if self.facts.match(c, kind) is not None or "sync" in (last_name(c.func) or "").lower() and "async" not in (last_name(c.func) or "").lower()]
+        for call in calls:
+            callee = self.facts.types.callee(call)
+            if callee is not None and call not in done and self.facts.summaries.effects(callee, kind):
+                done.append(call)
+        return [point for call in done for point in flow.points_of(call)]
+
+    def _within_block(self, rename: Rename, write: FileWrite) -> bool:
+        block = self.facts.tree.parent(write.item) if write.item is not None else None
+        return isinstance(block, cst.With) and self.facts.tree.within(rename.call, block.body)
+
+    def _is_buffered(self, write: FileWrite) -> bool:
+        return isinstance(write.node, cst.Call) and not any(
+            arg.keyword is not None and arg.keyword.value == "buffering" and self.facts.is_constant(arg.value, 0) for arg in write.node.args
+        )
+
+    @staticmethod
+    def _syncs(point: Point, write: FileWrite) -> bool:
+        """True when this sync is of the file object itself: it asks `handle.fileno()`."""
+        wanted = f"{write.handle}.fileno"
+        return point.node is not None and any(isinstance(n, cst.Call) and dotted_text(n.func) == wanted for n in descendants(point.node, into_definitions=False))
+
+    def _flushes(self, flow: Flow, write: FileWrite, before: list[Point]) -> bool:
+        """True when the file object is flushed or closed on every way to these points."""
+        wanted = {f"{write.handle}.flush", f"{write.handle}.close"}
+        done = [p for call in self.facts.summaries.calls_of(flow.root) if dotted_text(call.func) in wanted for p in flow.points_of(call)]
+        if write.item is not None:
+            done += flow.exits_of(write.item)
+        return bool(done) and all(paths.always_before(flow, done, point) for point in before)
+
+    def _report(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> None:
+        words = f"{self.facts.files.words(rename.target)} {self.facts.tree.symbol_of(rename.call).lower().replace('.', '_')} {self.facts.files.words(rename.source)}"
+        target = self.facts.code(rename.target, 40)
+        if what == "none":
+            if _REMADE.search(words):
+                return
+            message = f"`{target}` gets its new name before its content is on the disk: a power cut leaves it empty, and the old one is gone"
+            sure = Confidence.MEDIUM if _KEPT.search(words) else Confidence.LOW
+        elif what == "inside":
+            message = f"`{target}` is put in place while part of the content is still in the buffer of the open file: a crash leaves it cut, and the old one is gone"
+            sure = Confidence.MEDIUM
+        else:
+            message = (
+                f"this fsync comes before Python's buffer was flushed, so the content of `{target}` may not be on the disk "
+                f"when it is put in place on line {self.facts.line(rename.call)}"
+            )
+            sure = Confidence.HIGH
+        self.report(
+            where,
+            message,
+            confidence=Confidence.weakest(sure, rename.confidence),
+            trace=[(write.node, "written here"), (rename.call, "put in place here")],
+            fix=self._fix(write, what),
+        )
+
+    def _fix(self, write: FileWrite, what: str) -> Fix:
+        handle = write.handle or "the file"
+        words = f"call `{handle}.flush()` and `os.fsync({handle}.fileno())` before the rename"
+        block = self.facts.tree.parent(write.item) if write.item is not None else None
+        if what != "none" or not isinstance(block, cst.With) or not isinstance(block.body, cst.IndentedBlock) or write.handle is None or block.asynchronous:
+            return Fix(Applicability.SUGGESTION, words)
+        last = block.body.body[-1]
+        opened = isinstance(write.node, cst.Call) and self.facts.match(write.node, "open-file", "temporary-file")
+        leaves = any(isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield)) for n in descendants(block.body, into_definitions=False))
+        if leaves or not opened or not isinstance(last, cst.SimpleStatementLine):
+            return Fix(Applicability.SUGGESTION, words)
+        indent = indent_of(self.facts, last.body[0])
+        text = f"\n{indent}{handle}.flush()\n{indent}os.fsync({handle}.fileno())"
+        return Fix(Applicability.UNSAFE, words, (inserted_after(self.facts, last.body[-1], text),), ("import os",))
