@@ -21,6 +21,7 @@ ATTEMPT = ("*attempt*", "*retr*", "*tries*", "*try_*", "try", "*backoff*", "*tri
 _BOUND = (*ATTEMPT, "*deadline*", "*timeout*", "*timed_out*", "*elapsed*", "*expire*", "*remaining*", "*max*", "*limit*", "*budget*", "*give*up*")
 _STOP = ("*stop*", "*shutdown*", "*shutting*", "*cancel*", "*clos*", "*abort*", "*exit*", "*quit*", "*terminat*", "*running*", "*alive*", "*finished*", "*is_set")
 _FLAG = ("*connected*", "*ready*", "*success*", "*done*", "*ok", "*established*", "*available*", "*sent*")
+_TAKES = ("get_nowait", "recv", "recv_*", "recvfrom", "readline", "accept", "poll", "input", "raw_input", "consume", "popleft", "lpop", "rpop", "blpop", "brpop", "read_message", "receive_message*", "getch", "readexactly", "basic_get", "prompt*")
 _SEQUENCE = ("builtins.range", "builtins.xrange", "itertools.count", "itertools.repeat")
 # Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
 _DATA_ERRORS = (
@@ -156,6 +157,15 @@ class Loops:
         told = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
         return any(isinstance(name, cst.Name) and named_like(name.value, *ATTEMPT) for one in told for name in descendants(one))
 
+    def is_narrowed(self, handler: cst.ExceptHandler) -> bool:
+        """True when a handler looks at the exception and lets some of it out again: `if error.errno != EAGAIN: raise`."""
+        if handler.name is None or not isinstance(handler.name.name, cst.Name):
+            return False
+        caught = handler.name.name.value
+        tests = [node.test for node in descendants(handler.body, into_definitions=False) if isinstance(node, cst.If)]
+        asks = any(isinstance(n, cst.Name) and n.value == caught for test in tests for n in descendants(test))
+        return asks and any(isinstance(node, cst.Raise) for node in descendants(handler.body, into_definitions=False))
+
     def is_failure(self, handler: cst.ExceptHandler) -> bool:
         """True when a handler catches failures of the boundary and not only those of data, collisions and empty queues."""
         classes = self.facts.exceptions.classes(handler.type)
@@ -172,8 +182,9 @@ class Loops:
         if loop.counted or isinstance(loop.node, cst.While) and not self._runs_until_success(loop):
             return True
         tree = self.facts.tree
+        gives_up = any(isinstance(n, (cst.Raise, cst.Return, cst.Break)) for handler in loop.handlers for n in descendants(handler.body))
         for node in descendants(loop.node.body, into_definitions=False):
-            if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test) and _leaves(node):
+            if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test) and (gives_up or _leaves(node)):
                 return True
             if isinstance(node, cst.Call) and (self._counts(loop, node) or self._is_counting_helper(loop, node)):
                 return True
@@ -183,10 +194,24 @@ class Loops:
         around = (a for a in tree.ancestors(loop.node) if isinstance(a, cst.With))
         return any(named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*") for one in around for item in one.items)
 
+    def ends_on_success(self, loop: RetryLoop) -> bool:
+        """True for a loop whose test asks for a flag or result that the loop sets."""
+        tested = _single_tested(loop.node.test) if isinstance(loop.node, cst.While) else None
+        return tested is not None and last_name(tested) != "True" and self._runs_until_success(loop)
+
+    def takes_new_input(self, loop: RetryLoop) -> bool:
+        """True for a consumer: the loop takes another item from a queue, socket or iterator each time round."""
+        for node in descendants(loop.node.body, into_definitions=False):
+            if isinstance(node, cst.Call) and named_like(last_name(node.func), *_TAKES) or isinstance(node, cst.Call) and (
+                named_like(last_name(node.func), "get", "read") and named_like(last_name(getattr(node.func, "value", None)), "*queue*", "q", "*channel*", "*stdin*", "*reader*", "*stream*", "*event*", "*message*", "*inbox*")
+            ):
+                return True
+        return False
+
     def _runs_until_success(self, loop: RetryLoop) -> bool:
         """`while True`, or a test of a flag or result that only success in the loop sets."""
         test = loop.node.test if isinstance(loop.node, cst.While) else None
-        if test is None or isinstance(test, (cst.Name, cst.Integer)) and last_name(test) == "True" or isinstance(test, cst.Integer):
+        if test is None or isinstance(test, cst.Integer) or isinstance(test, cst.Name) and test.value == "True":
             return True
         tested = _single_tested(test)
         if tested is None:

@@ -41,6 +41,15 @@ class Region:
     confidence: Confidence = Confidence.HIGH
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditions:
+    """What a decorator repeats on: these classes, what these predicates accept; with neither, every exception."""
+
+    classes: tuple[str, ...] = ()
+    predicates: tuple[cst.BaseExpression, ...] = ()
+    unknown: bool = False
+
+
 class Retries:
     """The repetitions of one file."""
 
@@ -112,11 +121,14 @@ class Retries:
 
     def _handed_over(self) -> Iterator[Region]:
         """`Retrying(...)(send, x)`, `retry(...)(send)(x)`, `retry_call(send, ...)`, `with_retries(lambda: send(x))`."""
+        words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in _KINDS))
+        objects = bool(self.facts.calls("retry-caller"))
         for call in self.facts.tree.all(cst.Call):
-            if not call.args or isinstance(self.facts.tree.parent(call), cst.Decorator):
+            named = last_name(call.func) in words
+            if not call.args or not (named or objects) or isinstance(self.facts.tree.parent(call), cst.Decorator):
                 continue
             match = self.decorator(call.func) if isinstance(call.func, cst.Call) else None
-            if match is None and isinstance(call.func, cst.Attribute):
+            if match is None and objects and isinstance(call.func, (cst.Name, cst.Attribute)):
                 match = self._retrying_object(call.func)
             if match is None and isinstance(call.func, (cst.Name, cst.Attribute)):
                 match = self.facts.match(call, *_KINDS)
@@ -127,9 +139,11 @@ class Retries:
                 if isinstance(function, (cst.FunctionDef, cst.Lambda)) and self._repeats(match):
                     yield Region("decorator", call, function.body, function, match, None, match.confidence)
 
-    def _retrying_object(self, attribute: cst.Attribute) -> Match | None:
-        """`retryer.call(send)` for `retryer = Retrying(...)`."""
-        steps = self.facts.origins.step(attribute.value) if isinstance(attribute.value, (cst.Name, cst.Attribute)) else []
+    def _retrying_object(self, target: cst.Name | cst.Attribute) -> Match | None:
+        """`retryer(send)` or `retryer.call(send)` for `retryer = Retrying(...)`."""
+        steps = self.facts.origins.step(target)
+        if isinstance(target, cst.Attribute) and isinstance(target.value, (cst.Name, cst.Attribute)):
+            steps = [*steps, *self.facts.origins.step(target.value)]
         calls = [step.node for step in steps if isinstance(step.node, cst.Call)]
         return next((match for call in calls if (match := self.facts.match(call, "retry-caller")) is not None), None)
 
@@ -140,6 +154,29 @@ class Retries:
                 if match.row.kind == "retry-caller":
                     around = self.facts.tree.function_of(loop) or self.facts.tree.module
                     yield Region("decorator", loop.iter, loop.body, around, match, None, match.confidence)
+
+    def conditions(self, region: Region) -> Conditions:
+        """On which exceptions a decorator or retrying object repeats."""
+        match = region.match
+        call = match.node if match is not None and isinstance(match.node, cst.Call) else None
+        if match is None or call is None:
+            return Conditions()
+        parameter = match.row.parameter("exceptions")
+        given = argument(call, parameter) if parameter is not None else None
+        if given is None:
+            return Conditions(unknown=unpacks(call))
+        asked = [node for origin in self.facts.origins.trail(given) for node in descendants(origin.node) if isinstance(node, cst.Call)]
+        rows = [found for node in asked if (found := self.facts.match(node, "retry-condition")) is not None]
+        if rows:
+            listed = [arg.value for row in rows if row.row.get("on") == "exceptions" for arg in row.call.args]
+            predicates = [arg.value for row in rows if row.row.get("on") == "predicate" for arg in row.call.args]
+            others = any(row.row.get("on") in ("others", "answers") for row in rows)
+            return Conditions(self._classes(listed) if listed and not others else (), tuple(predicates))
+        return Conditions(self._classes([given]), () if self._classes([given]) else (given,))
+
+    def _classes(self, expressions: list[cst.BaseExpression]) -> tuple[str, ...]:
+        elements = [e.value for x in expressions for e in (x.elements if isinstance(x, (cst.Tuple, cst.List, cst.Set)) else (cst.Element(x),))]
+        return tuple(name for element in elements for name in self.facts.exceptions.classes(element))
 
     def stop(self, match: Match) -> bool | None:
         """True when a decorator or retrying object has a limit, False when it has none, None when that can't be seen."""
@@ -190,7 +227,7 @@ class Retries:
         direct = last_name(call.func) == function.name.value and self.facts.types.callee(call) is function
         if direct:
             return self._after_failure(call, function) and self._same_input(call, function)
-        if not named_like(last_name(call.func), "*retry*"):
+        if not named_like(last_name(call.func), "*retry*") or self.facts.types.callee(call) is not None:
             return False
         for arg in call.args:
             handed = self.facts.types.definition(arg.value) if isinstance(arg.value, (cst.Name, cst.Attribute)) and not arg.star else None
@@ -209,7 +246,7 @@ class Retries:
             if above is function:
                 return False
             if isinstance(above, cst.ExceptHandler):
-                return self.facts.loops.is_failure(above)
+                return self.facts.loops.is_failure(above) and not self.facts.loops.is_narrowed(above)
             if isinstance(above, cst.If) and any(
                 isinstance(n, cst.Integer) and n.value.isdigit() and 401 <= int(n.value) <= 599
                 or isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), "*status_code*", "*too_many*", "*rate_limit*", "*retry*")

@@ -1,0 +1,146 @@
+"""SBL201: an operation that does its work again each time is repeated, and nothing lets the peer recognise the repetition."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.http import UNSAFE_METHODS
+from safeboundary_lint.core.resending import resends
+from safeboundary_lint.core.retries import Region
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.summaries import Effect
+
+_SENDING = ("http-unsafe", "http-request", "side-effect")
+
+
+class RetryWithoutIdempotencyKey(Rule):
+    """A POST, mail, payment or message is sent again after a failure, with nothing by which the peer could know it again.
+
+    What it does
+    ------------
+    Finds unsafe operations (POST and PATCH, mail, payments, chat messages, orders) inside something that repeats: a retry
+    decorator, a retrying object, a hand-written loop, a function that calls itself again; also through helpers of the file.
+
+    Why it matters
+    --------------
+    A timeout or a lost connection does not say that the request failed: often the answer was lost and the work is done. Sent
+    again with no key, the card is charged twice, the mail goes out three times.
+
+    Example
+    -------
+
+        import requests
+        from tenacity import retry, stop_after_attempt
+
+        @retry(stop=stop_after_attempt(3))
+        def create_invoice(customer, amount):
+            answer = requests.post("https://billing.example/invoices", json={"customer": customer, "amount": amount}, timeout=5)
+            answer.raise_for_status()
+            return answer.json()
+
+    Instead
+    -------
+
+        import uuid
+        import requests
+        from tenacity import retry, stop_after_attempt
+
+        def create_invoice(customer, amount):
+            return _send_invoice(customer, amount, str(uuid.uuid4()))
+
+        @retry(stop=stop_after_attempt(3))
+        def _send_invoice(customer, amount, key):
+            answer = requests.post(
+                "https://billing.example/invoices",
+                json={"customer": customer, "amount": amount},
+                headers={"Idempotency-Key": key},
+                timeout=5,
+            )
+            answer.raise_for_status()
+            return answer.json()
+
+    Stays silent when
+    -----------------
+    A key is sent (in a header, the body or an argument), only refusals (429, 401) and failures to connect are repeated, a test of
+    the method gates the repetition, the decorator asks for a single attempt, or the POST is a read: search, query, graphql, token.
+
+    Fix safety
+    ----------
+    A suggestion: where the key goes depends on the peer.
+
+    Known limits
+    ------------
+    Peers that recognise a repetition by the content itself (a unique name, a natural key) can't be told apart; say so with
+    `# safeboundary: retry=idempotent -- reason`.
+    """
+
+    code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
+    needs = (("http-unsafe", "http-request", "side-effect"),)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        seen: set[int] = set()
+        for region in self.facts.retries.regions():
+            if id(region.body) in seen:
+                continue
+            for effect in self.facts.summaries.effects_in(region.body, *_SENDING):
+                confidence = self._unsafe(region, effect)
+                cause = resends(self.facts, region, effect.call) if confidence is not None else None
+                if confidence is not None and cause is not None:
+                    seen.add(id(region.body))
+                    self._report(region, effect, cause, confidence)
+                    break
+
+    def _unsafe(self, region: Region, effect: Effect) -> Confidence | None:
+        """How sure it is that repeating the operation does its work twice; None when it is harmless."""
+        requests, match = self.facts.requests, effect.match
+        own = region.function if isinstance(region.function, (cst.FunctionDef, cst.Lambda)) else region.body
+        chain = [own, *effect.via]
+        if any(argument(match.call, key) is not None for key in match.row.get("keys", ())) or requests.carries_key([*chain, match.node]):
+            return None
+        if match.row.kind != "side-effect" and requests.only_reads([*chain, effect.call, match.call]):
+            return None
+        confidence = Confidence.weakest(match.confidence, region.confidence)
+        if match.row.kind == "http-request":
+            methods = requests.methods(match)
+            if methods is None:
+                return None if requests.gated_by_method(chain) else Confidence.weakest(confidence, self._wrapper(match.call))
+            return confidence if methods & UNSAFE_METHODS else None
+        return confidence
+
+    def _wrapper(self, call: cst.Call) -> Confidence:
+        """A wrapper of every method: sure enough where this file shows that POST goes through it."""
+        function = self.facts.tree.enclosing(call, cst.FunctionDef)
+        wraps = function is not None and function.name.value.strip("_") in ("request", "send", "api_call", "make_request", "call", "make_call", "do_request")
+        posts = any(text.evaluated_value in ("POST", "post") for text in self.facts.tree.all(cst.SimpleString))
+        return Confidence.MEDIUM if posts or wraps else Confidence.LOW
+
+    def _report(self, region: Region, effect: Effect, cause: cst.CSTNode, confidence: Confidence) -> None:
+        sent = self.facts.code(effect.match.call.func)
+        what = effect.match.row.get("what") or "request"
+        line = self.facts.line(effect.match.call)
+        how = {"decorator": "the decorated function runs", "loop": "the loop goes round", "recursion": "the function starts over"}[region.how]
+        trace: list[tuple[cst.CSTNode, str]] = [(effect.match.call, f"`{sent}` may have done its work when its answer is lost")]
+        if cause is not region.site:
+            trace.append((cause, "from here it is repeated"))
+        later = self._later_read(region, effect)
+        if later is not None:
+            trace.append((later, "a failure of this read, too, sends again what was already done"))
+        site = region.site
+        if isinstance(site, cst.For):
+            site = site.iter
+        elif isinstance(site, cst.While):
+            site = site.test
+        self.report(
+            site.decorator if isinstance(site, cst.Decorator) else site,
+            f"when the answer to `{sent}` in line {line} is lost, {how} again and the {what} is sent a second time: no key lets the peer see that",
+            confidence=confidence,
+            trace=trace,
+            fix=Fix(Applicability.SUGGESTION, f"make a key once, outside what is repeated, and send it with each attempt, or leave `{sent}` out of the repetition"),
+        )
+
+    def _later_read(self, region: Region, effect: Effect) -> cst.Call | None:
+        order = self.facts.tree.order
+        reads = self.facts.summaries.effects_in(region.body, "http-safe")
+        return next((read.call for read in reads if order[id(read.call)] > order[id(effect.call)]), None)
