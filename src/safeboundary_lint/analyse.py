@@ -54,7 +54,7 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         module = parse(decoded)
     except Unparsable as error:
         return FileReport(path, problems=(Problem(path, str(error), error.line),))
-    findings, problems = _run(left, Facts(module, known, path, decoded.for_parser[1]))
+    findings, problems = _run(left, Facts(module, known, path, *decoded.for_parser))
     return _judged(path, decoded, findings, problems, options)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
 
 from safeboundary_lint.core.acks import Acks
 from safeboundary_lint.core.boundary import Boundary
@@ -29,6 +28,7 @@ from safeboundary_lint.core.names import Names, last_name
 from safeboundary_lint.core.origins import Origins
 from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
+from safeboundary_lint.core.positions import Positions
 from safeboundary_lint.core.queues import Queues
 from safeboundary_lint.core.retries import Retries
 from safeboundary_lint.core.security import Security
@@ -45,8 +45,9 @@ _MAXIMA = {"sys.maxsize": 2**63 - 1, "math.inf": float("inf")}
 class Facts:
     """Lazy facts about one file. Rules get it as `self.facts`."""
 
-    def __init__(self, module: cst.Module, knowledge: Knowledge, path: str = "", indented: Mapping[int, int] | None = None) -> None:
+    def __init__(self, module: cst.Module, knowledge: Knowledge, path: str = "", text: str | None = None, indented: Mapping[int, int] | None = None) -> None:
         self.path = path
+        self._text = text  # what was parsed
         self._indented = indented or {}  # characters that the parser did not see at the start of a line
         self.knowledge = knowledge
         self.tree = Tree(module)
@@ -237,16 +238,14 @@ class Facts:
         return any(found == value and type(found) is type(value) for value in values)
 
     @cached_property
-    def _positions(self) -> dict[cst.CSTNode, object]:
-        wrapper = MetadataWrapper(self.tree.module, unsafe_skip_copy=True)
-        return wrapper.resolve(PositionProvider)  # type: ignore[return-value]
+    def _positions(self) -> Positions:
+        return Positions(self.tree, self._text if self._text is not None else self.tree.module.code)
 
     def span(self, node: cst.CSTNode) -> Span:
         """Where a node stands in the file."""
-        found = self._positions[node]
-        start, end = found.start, found.end  # type: ignore[attr-defined]
-        before, after = self._indented.get(start.line, 0), self._indented.get(end.line, 0)
-        return Span(start.line, start.column + 1 + before, end.line, end.column + 1 + after)
+        line, column, end_line, end_column = self._positions.range(node)
+        before, after = self._indented.get(line, 0), self._indented.get(end_line, 0)
+        return Span(line, column + 1 + before, end_line, end_column + 1 + after)
 
     def line(self, node: cst.CSTNode) -> int:
         """The 1-based line a node starts at."""

@@ -1,0 +1,120 @@
+"""Lines and columns of the few nodes that are reported.
+
+LibCST's PositionProvider renders and visits the whole module: 86 microseconds a line and more. Here Python's own parser tells where
+the statement of a node starts, and only that statement is rendered. Where that parser does not know the syntax, LibCST does it all.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+
+import libcst as cst
+from libcst.metadata import CodeRange, PositionProvider
+from libcst.metadata.position_provider import PositionProvidingCodegenState
+
+from safeboundary_lint.core.tree import Tree
+
+
+class Positions:
+    """Ranges of nodes, in the text that was parsed: 1-based lines, 0-based columns in characters."""
+
+    def __init__(self, tree: Tree, text: str) -> None:
+        self.tree = tree
+        self._statements: dict[int, ast.AST] = {}
+        self._rendered: dict[int, tuple[PositionProvider, int]] = {}  # statement -> its ranges, and lines to add
+        self._offsets: dict[int, int] = {}
+        self._module: PositionProvider | None = None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._statements[id(tree.module)] = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self._module = self._render(tree.module)
+
+    def range(self, node: cst.CSTNode) -> tuple[int, int, int, int]:
+        """First line and column, last line and column (exclusive) of a node."""
+        statement = None if self._module is not None else self._statement(node)
+        if statement is None:
+            self._module = self._module or self._render(self.tree.module)
+            return _flat(self._module._computed[node], 0)
+        if id(statement) not in self._rendered:
+            provider = self._render(statement)
+            self._rendered[id(statement)] = provider, self._line_of(statement) - provider._computed[_anchor(statement)].start.line
+        provider, lines = self._rendered[id(statement)]
+        return _flat(provider._computed[node], lines)
+
+    def _statement(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The innermost statement around a node that stands on lines of its own; None for the module itself."""
+        current: cst.CSTNode | None = node
+        while current is not None:
+            parent = self.tree.parent(current)
+            if isinstance(parent, (cst.IndentedBlock, cst.Module)):
+                return current
+            current = parent
+        return None
+
+    def _render(self, node: cst.CSTNode) -> PositionProvider:
+        provider = PositionProvider()
+        module = self.tree.module
+        state = PositionProvidingCodegenState(module.default_indent, module.default_newline, provider)
+        for block in reversed([a for a in self.tree.ancestors(node) if isinstance(a, cst.IndentedBlock)]):
+            state.increase_indent(block.indent if block.indent is not None else module.default_indent)
+        node._codegen(state)
+        return provider
+
+    def _line_of(self, statement: cst.CSTNode) -> int:
+        found = self._ast_of(statement)
+        return found.lineno  # type: ignore[attr-defined]
+
+    def _ast_of(self, statement: cst.CSTNode) -> ast.AST:
+        """The same statement in Python's own tree: the two have the same shape."""
+        if (known := self._statements.get(id(statement))) is not None:
+            return known
+        parent = self.tree.parent(statement)
+        assert parent is not None
+        if isinstance(statement, cst.If) and isinstance(parent, cst.If):  # elif
+            found = self._ast_of(parent).orelse[0]  # type: ignore[attr-defined]
+        else:
+            found = self._body(parent)[self._index(parent, statement)]
+        self._statements[id(statement)] = found
+        return found
+
+    def _body(self, block: cst.CSTNode) -> list[ast.stmt]:
+        if isinstance(block, cst.Module):
+            return self._statements[id(block)].body  # type: ignore[attr-defined]
+        owner = self.tree.parent(block)
+        assert owner is not None
+        holder = self.tree.parent(owner)
+        assert holder is not None
+        if isinstance(owner, cst.Else):
+            return self._ast_of(holder).orelse  # type: ignore[attr-defined]
+        if isinstance(owner, cst.Finally):
+            return self._ast_of(holder).finalbody  # type: ignore[attr-defined]
+        if isinstance(owner, (cst.ExceptHandler, cst.ExceptStarHandler)):
+            return self._ast_of(holder).handlers[_place(holder.handlers, owner)].body  # type: ignore[attr-defined]
+        if isinstance(owner, cst.MatchCase):
+            return self._ast_of(holder).cases[_place(holder.cases, owner)].body  # type: ignore[attr-defined]
+        return self._ast_of(owner).body  # type: ignore[attr-defined]
+
+    def _index(self, block: cst.CSTNode, statement: cst.CSTNode) -> int:
+        """The position in Python's tree of a statement of a block: there each small statement of a line counts."""
+        if id(statement) not in self._offsets:
+            count = 0
+            for sibling in block.body:  # type: ignore[attr-defined]
+                self._offsets[id(sibling)] = count
+                count += len(sibling.body) if isinstance(sibling, cst.SimpleStatementLine) else 1
+        return self._offsets[id(statement)]
+
+
+def _place(several: tuple[cst.CSTNode, ...], one: cst.CSTNode) -> int:
+    return next(index for index, other in enumerate(several) if other is one)
+
+
+def _anchor(statement: cst.CSTNode) -> cst.CSTNode:
+    """The node whose start is where Python's tree says the statement starts."""
+    return statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else statement
+
+
+def _flat(found: CodeRange, lines: int) -> tuple[int, int, int, int]:
+    return found.start.line + lines, found.start.column, found.end.line + lines, found.end.column
