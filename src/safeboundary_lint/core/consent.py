@@ -23,6 +23,8 @@ _WEAKENS = tuple(
 )
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
+_NAMED_WEAK = tuple("insecure unsafe noverify no_verify unverified selfsigned self_signed without skip disable unchecked no_check trust_all dangerous".split())
+_WEAK_MODES = frozenset("none off no 0 false never optional allow prefer require plain http disabled anonymous".split())
 _TRANSPORT = frozenset("secure ssl tls https".split())
 _OBJECTS = tuple("context ctx file path bundle ca certs cert key params options config sock socket error exc exception version".split())
 
@@ -37,10 +39,18 @@ class Consent:
         """True when an explicit option has to be set for this node to be evaluated, or the function is named for doing it."""
         return self.named_for_it(node) or any(consents(test, outcome) for test, outcome in self.conditions(node))
 
+    def asked(self, node: cst.CSTNode) -> bool:
+        """True when an option that is named for weakening is set; that one for protecting is not set says nothing."""
+        return any(outcome and any(_has(word, _WEAKENS) for word in _words(test)) for test, outcome in self.conditions(node))
+
     def named_for_it(self, node: cst.CSTNode) -> bool:
         """True in `def insecure_context()`, `def connect_without_verification()`: whoever calls it has decided."""
-        functions = (a for a in (node, *self.facts.tree.ancestors(node)) if isinstance(a, cst.FunctionDef))
-        return any(_has(function.name.value, _WEAKENS[:20]) for function in functions)
+        for ancestor in (node, *self.facts.tree.ancestors(node)):
+            if isinstance(ancestor, cst.FunctionDef) and _has(ancestor.name.value, _NAMED_WEAK):
+                return True
+            if isinstance(ancestor, cst.Assign) and _has(last_name(ancestor.targets[0].target) or "", _NAMED_WEAK):
+                return not _has(last_name(ancestor.targets[0].target) or "", ("verify", "skip", "disable"))
+        return False
 
     def conditions(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, bool]]:
         """Tests with known outcome where `node` is evaluated: of statements around and before it, and of conditional expressions."""
@@ -57,7 +67,8 @@ class Consent:
         dominators = self.facts.dominators(flow)
         for point in flow.points_of(node)[:1]:
             for test, outcome in dominators.guards(point):
-                yield from implied(test, outcome)
+                if not isinstance(test, (cst.For, cst.Try)):  # a loop that ran out says nothing
+                    yield from implied(test, outcome)
 
 
 def consents(test: cst.CSTNode, outcome: bool) -> bool:
@@ -89,22 +100,25 @@ def _compared(test: cst.Comparison, outcome: bool) -> bool:
         return consents(test.left, truth if right.value == "True" else not truth)
     chosen = outcome is same
     texts = [text for node in descendants(right) if (text := string(node)) is not None]
-    if texts and any(_has(word, _SETTINGS) or _has(word, _WEAKENS) for word in words):
-        return chosen or len(texts) == 1  # one mode of several was chosen, or all but one
+    if not texts and isinstance(right, (cst.Name, cst.Attribute)) and (last_name(right) or "").isupper():
+        texts = [(last_name(right) or "").rpartition("_")[2]]  # SCHEME_HTTP, MODE_NONE
+    if texts and any(_has(word, _SETTINGS) for word in words):
+        weak = all(text.lower() in _WEAK_MODES or _has(text, _WEAKENS) for text in texts)
+        return chosen and weak or not chosen and any(_has(text, _STRENGTHENS) for text in texts)
     return chosen and any(_has(word, _WEAKENS) for word in (*words, *_words(right)))
 
 
 def _words(expression: cst.CSTNode) -> Iterator[str]:
-    """What an expression is called: names, attributes, keys, names of called functions."""
+    """What an expression is called: names, attributes, functions, and the keys it looks up."""
     for node in descendants(expression):
         if isinstance(node, cst.Name):
             yield node.value
         elif isinstance(node, cst.Attribute):
             yield node.attr.value
-        elif isinstance(node, cst.SimpleString) and (text := string(node)):
-            yield text
-        elif isinstance(node, cst.Call) and (name := last_name(node.func)):
-            yield name
+        elif isinstance(node, cst.Subscript):
+            yield from (text for index in node.slice for part in descendants(index) if (text := string(part)))
+        elif isinstance(node, cst.Call) and (last_name(node.func) or "").startswith("get"):
+            yield from (text for arg in node.args[:2] if (text := string(arg.value)))
 
 
 def _strengthens(word: str) -> bool:

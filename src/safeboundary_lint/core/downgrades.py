@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
 _PLAIN_SCHEMES = {"http://": "https://", "ws://": "wss://", "ldap://": "ldaps://", "ftp://": "ftps://", "http": "https", "ws": "wss"}
+_ATTEMPTS = tuple("get head post request ping probe connect open fetch check test try reach handshake call send login download".split())
 _NETWORK = ("OSError", "ConnectionError", "Exception", "BaseException", "TimeoutError", "ValueError", "SSLError")
 
 
@@ -49,9 +50,12 @@ class Downgrades:
         order = self.facts.tree.order
         weakenings = sorted((*self.facts.security.unverified, *self._plaintext()), key=lambda one: order.get(id(one.node), 0))
         found: dict[int, Downgrade] = {}
+        told: set[tuple[int, str]] = set()  # one cause for each function and setting
         for one in weakenings:
-            if (downgrade := self._of(one)) is not None and id(downgrade.after) not in found:
+            key = (id(self.facts.tree.function_of(one.node)), one.text)
+            if key not in told and (downgrade := self._of(one)) is not None and id(downgrade.after) not in found:
                 found[id(downgrade.after)] = downgrade
+                told.add(key)
         found.update((id(one.after), one) for one in self._loops() if id(one.after) not in found)
         return list(found.values())
 
@@ -110,9 +114,14 @@ class Downgrades:
         for node in descendants(test):
             origins = self.facts.origins.trail(node) if isinstance(node, (cst.Name, cst.Attribute)) else ()
             for call in (node, *(origin.node for origin in origins)):
-                if isinstance(call, cst.Call) and (self._mentions_protected(call, one) or self._probes(call)):
+                if isinstance(call, cst.Call) and self._is_attempt(call) and (self._mentions_protected(call, one) or self._probes(call)):
                     return call
         return None
+
+    def _is_attempt(self, call: cst.Call) -> bool:
+        """The name of the call says that it goes out: it is no look at a string."""
+        name = (last_name(call.func) or "").lower()
+        return any(verb in name for verb in _ATTEMPTS) and self.facts.names.qualified(call.func) not in ("builtins.getattr", "os.getenv")
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()

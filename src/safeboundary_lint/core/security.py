@@ -61,8 +61,8 @@ class Security:
     def unverified(self) -> list[Weakening]:
         """Places after which a peer's certificate or host name goes unchecked; one for each object, the others behind it."""
         found = [
-            *self._switched("verify-switch"),
             *self._options("verify-option"),
+            *self._switched("verify-switch"),
             *self._constants(),
             *self._contexts(),
             *self._without_context(),
@@ -152,6 +152,15 @@ class Security:
             one.checks = PLAINTEXT
         return [one for one in found if not self._loopback(one)]
 
+    @cached_property
+    def unchecked_hosts(self) -> list[Weakening]:
+        """Places that let an SSH client accept any host key."""
+        found = [*self._options("host-key-option"), *self._switched("host-key-switch"), *self.option_texts("host-key-text")]
+        distinct = {id(one.node): one for one in reversed(found)}
+        for one in distinct.values():
+            one.checks = HOST_KEY
+        return [one for one in distinct.values() if not self._loopback(one)]
+
     def is_switch(self, kind: str, name: str) -> bool:
         """True when knowledge knows the name as a switch of this kind, in a file with these imports."""
         return name in self._switches[kind]
@@ -174,7 +183,10 @@ class Security:
                     yield self._weakening(target, row, text, "attribute", store.source, owner=owner)
         for parameter in tree.all(cst.Param):
             if (row := switches.get(parameter.name.value)) and self.is_off(parameter.default, row) and self._named_enough(parameter, row):
-                yield self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
+                one = self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
+                if self.facts.is_constant(parameter.default, None):
+                    one.confidence = Confidence.LOW  # "not said" may be looked up elsewhere
+                yield one
         for element in tree.all(cst.DictElement):
             key = string(element.key)
             if key is not None and (row := switches.get(key)) and self.is_off(element.value, row):
@@ -261,8 +273,18 @@ class Security:
                 text = f"{self.facts.code(node)}, {self.facts.code(call.args[index + 1].value)}"
                 yield self._weakening(call, match.row, text, "constant", None, call=call)
                 continue
+            if call is not None and last_name(call.func) in ("int", "str", "print", "VerifyMode"):
+                continue
             text = f"{self.facts.code(place)} = {self.facts.code(node)}" if isinstance(place, (cst.Attribute, cst.Name)) else self.facts.code(place)
-            yield self._weakening(place, match.row, text, "constant", node, call=call, owner=owner)
+            one = self._weakening(place, match.row, text, "default" if isinstance(place, cst.Param) else "constant", node, call=call, owner=owner)
+            if isinstance(place, cst.Param):
+                one.confidence = Confidence.LOW  # it may as well say what a server asks of its clients
+            yield one
+
+    def given_to(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The argument, call, attribute or parameter that a constant is given to; None for comparisons, tables and the like."""
+        used = self._used(node)
+        return used[0] if used is not None else None
 
     def _used(self, node: cst.CSTNode) -> tuple[cst.CSTNode, cst.Call | None, str | None] | None:
         """What a constant is given to: an argument of a call, an attribute, a default; None for comparisons, tables and the like."""
@@ -278,7 +300,7 @@ class Security:
             target = above.targets[0].target
             if isinstance(target, cst.Attribute):
                 return target, None, self.facts.origins.place(target.value)
-            if isinstance(target, cst.Name) and named_like(target.value, "*req*", "*verify*", "*mode*"):
+            if isinstance(target, cst.Name) and named_like(target.value, "*req*", "*verify*", "*mode*", "*ssl*", "*tls*", "*protocol*"):
                 return target, None, None
         elif isinstance(above, cst.Param):
             return above, None, None

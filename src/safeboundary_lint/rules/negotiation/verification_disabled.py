@@ -75,7 +75,7 @@ class VerificationDisabled(Rule):
 
     def _tell(self, one: Weakening) -> None:
         what = "the peer's host name" if one.checks == HOSTNAME else "the peer's certificate"
-        default = " by default" if one.form in ("default", "variable", "entry") else ""
+        default = " by default" if one.form in ("default", "variable") else ""
         self.report(
             one.node,
             f"`{one.text}` leaves {what} unchecked{default}: anyone on the network path can pose as the peer and read and change what is sent",

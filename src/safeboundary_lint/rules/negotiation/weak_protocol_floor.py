@@ -1,0 +1,121 @@
+"""SBL503: a TLS connection may use a broken protocol version."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+
+
+class WeakProtocolFloor(Rule):
+    """A TLS connection is pinned to a broken protocol version, or may be talked down to one.
+
+    What it does
+    ------------
+    Finds SSL 2, SSL 3, TLS 1.0 and TLS 1.1 as the version of a context or of a wrapped socket, as `minimum_version`, as a default,
+    and contexts for "any version" without a floor (info).
+
+    Why it matters
+    --------------
+    The peers agree on the best version both allow, and an attacker can spoil the better ones. What is allowed at the bottom is what
+    protects the connection in the end.
+
+    Example
+    -------
+
+        import ssl
+
+        def context_for(certfile):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLSv1)
+            context.load_cert_chain(certfile)
+            return context
+
+    Instead
+    -------
+
+        import ssl
+
+        def context_for(certfile):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.load_cert_chain(certfile)
+            return context
+
+    Stays silent when
+    -----------------
+    The constant is compared, excluded, named in a table of choices, or asked for by an option; the context has a floor
+    (`minimum_version`, `OP_NO_TLSv1`); the protocol is `PROTOCOL_TLS_CLIENT` or `PROTOCOL_TLS_SERVER`.
+
+    Fix safety
+    ----------
+    Unsafe where a minimum version is raised to TLS 1.2: very old peers can't connect afterwards. A suggestion elsewhere.
+
+    Known limits
+    ------------
+    What the system's OpenSSL configuration allows is not known.
+    """
+
+    code, name, since, severity = "SBL503", "weak-protocol-floor", "0.1", Severity.ERROR
+    overlaps = ("ruff:S502", "ruff:S503", "bandit:B502", "bandit:B503")
+    needs = (("weak-protocol", "any-protocol"),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Module(self, node: cst.Module) -> None:
+        wanted = self.facts.knowledge.words["weak-protocol"] | self.facts.knowledge.words["any-protocol"]
+        for found in (*self.facts.tree.all(cst.Attribute), *self.facts.tree.all(cst.Name)):
+            if last_name(found) in wanted and (match := self.facts.match(found, "weak-protocol", "any-protocol")) is not None:
+                self._check(match)
+
+    def _check(self, match: Match) -> None:
+        place = self.facts.security.given_to(match.node)
+        if place is None or self.facts.consent.given(match.node):
+            return
+        if match.row.kind == "any-protocol":
+            if isinstance(place, cst.Call) and self.facts.match(place, "tls-context") is not None and not self._has_floor(place):
+                self._tell_any(match, place)
+            return
+        if named_ceiling(place):
+            return
+        version, safe = match.row.get("version"), match.row.get("safe")
+        self.report(
+            match.node,
+            f"`{self.facts.code(match.node)}` allows {version}: an attacker who spoils better versions gets a connection that he can read",
+            confidence=match.confidence,
+            fix=self._fix(match, place, safe),
+        )
+
+    def _fix(self, match: Match, place: cst.CSTNode, safe: str) -> Fix:
+        lowest = isinstance(place, cst.Attribute) and place.attr.value == "minimum_version"
+        if lowest and isinstance(match.node, cst.Attribute):
+            edit = replaced(self.facts, match.node.attr, safe.rpartition(".")[2])
+            return Fix(Applicability.UNSAFE, f"raise the floor to `{safe}`", (edit,))
+        return Fix(Applicability.SUGGESTION, f"use `{safe}` with `minimum_version = ssl.TLSVersion.TLSv1_2` instead of `{self.facts.code(match.node)}`")
+
+    def _tell_any(self, match: Match, call: cst.Call) -> None:
+        self.report(
+            call,
+            f"`{self.facts.code(call)}` allows every version that this OpenSSL still has, and nothing in this function sets a floor",
+            severity=Severity.INFO,
+            confidence=Confidence.MEDIUM,
+            fix=Fix(Applicability.SUGGESTION, "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`) and set `minimum_version`"),
+        )
+
+    def _has_floor(self, call: cst.Call) -> bool:
+        """Something in the function sets the lowest version, or excludes the old ones."""
+        function = self.facts.tree.function_of(call)
+        words = self.facts.knowledge.words["protocol-floor"] | {"minimum_version"}
+        return any(
+            node.attr.value in words and (function is None or self.facts.tree.within(node, function)) for node in self.facts.tree.all(cst.Attribute)
+        )
+
+
+def named_ceiling(place: cst.CSTNode) -> bool:
+    """`maximum_version = ...` and `set_max_proto_version(...)` are no floor."""
+    if isinstance(place, cst.Call):
+        return "max" in (last_name(place.func) or "")
+    named = place.keyword if isinstance(place, cst.Arg) else place
+    return "max" in (last_name(named) or "")
