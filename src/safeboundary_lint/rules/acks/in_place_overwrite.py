@@ -24,10 +24,10 @@ _REMADE = re.compile(
     r"(?:^|[\W_])(?:cache|cached|caches|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
     r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|sample|example|examples|test|tests|testdata|"
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|artifacts|summary|benchmark|render|rendered|"
-    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
+    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)")
-_ATOMIC = re.compile(r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|dump_to|debug|report|plot|download|test)\w*")
+_ATOMIC = re.compile(r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|dump_to|debug|report|plot|download|test|wizard|challenge|_pid)\w*")
 
 
 class InPlaceOverwrite(Rule):
@@ -105,10 +105,13 @@ class InPlaceOverwrite(Rule):
         if _ONE_OFF.search(self.facts.path.replace("\\", "/")):
             return
         for write in self.facts.files.writes:
-            if "+" in write.mode and "w" not in write.mode:
-                continue
-            if (confidence := self._kept(write)) is not None:
+            if not self._empties_only(write) and (confidence := self._kept(write)) is not None:
                 self._report(write, confidence)
+
+    def _empties_only(self, write: FileWrite) -> bool:
+        """`with open(path, "w"): pass` means to empty the file."""
+        block = self.facts.tree.parent(write.item) if write.item is not None else None
+        return isinstance(block, cst.With) and not any(isinstance(n, (cst.Call, cst.Yield)) for n in descendants(block.body))
 
     def _kept(self, write: FileWrite) -> Confidence | None:
         files, tree = self.facts.files, self.facts.tree
