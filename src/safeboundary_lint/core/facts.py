@@ -30,6 +30,7 @@ from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.positions import Positions
 from safeboundary_lint.core.queues import Queues
+from safeboundary_lint.core.circles import Circles
 from safeboundary_lint.core.retries import Retries
 from safeboundary_lint.core.security import Security
 from safeboundary_lint.core.summaries import Summaries
@@ -154,6 +155,11 @@ class Facts:
     def counting(self) -> Counting:
         """What is counted while it grows."""
         return Counting(self)
+
+    @cached_property
+    def circles(self) -> Circles:
+        """Functions that call each other in a circle."""
+        return Circles(self)
 
     @cached_property
     def wire(self) -> Wire:

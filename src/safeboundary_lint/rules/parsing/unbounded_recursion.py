@@ -1,0 +1,106 @@
+"""SBL407: a parser recurses as deep as its input is nested."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.circles import Circle
+from safeboundary_lint.core.rule import Rule, Status
+from safeboundary_lint.core.tree import descendants
+
+_PARSING = ("*parse*", "*decode*", "*unpack*", "*deserial*", "*unmarshal*", "*expression*", "*_expr", "*tokeni*", "*lex", "*read_object*", "*read_value*", "*read_element*", "*loads*")
+_PARSERS = ("*parser*", "*decoder*", "*unpacker*", "*deserializer*", "*tokenizer*", "*lexer*", "*unmarshaller*", "*unpickler*")
+_INPUT = ("token", "tokens", "tok", "lexer", "tokenizer", "tlist", "sublist", "stream", "buf", "buffer", "lookahead")
+_OWN = ("*args*", "*argv*", "*config*", "*settings*", "*option*")
+
+
+class UnboundedRecursion(Rule):
+    """A parser or decoder recurses as deep as its input is nested, with no limit on the depth.
+
+    What it does
+    ------------
+    Finds functions that parse, decode or walk input and call themselves, directly, through each other or through a table of
+    functions, with no depth that is counted and compared and no handling of RecursionError.
+
+    Why it matters
+    --------------
+    A thousand opening brackets are a kilobyte. They raise RecursionError in the middle of the work, where nobody expects it, and in
+    threads with small stacks or native code below they end the process.
+
+    Example
+    -------
+
+        def parse_value(tokens):
+            token = tokens.pop(0)
+            if token == "[":
+                items = []
+                while tokens[0] != "]":
+                    items.append(parse_value(tokens))
+                tokens.pop(0)
+                return items
+            return token
+
+    Instead
+    -------
+
+        MAX_DEPTH = 100
+
+        def parse_value(tokens, depth=0):
+            if depth > MAX_DEPTH:
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
+            token = tokens.pop(0)
+            if token == "[":
+                items = []
+                while tokens[0] != "]":
+                    items.append(parse_value(tokens, depth + 1))
+                tokens.pop(0)
+                return items
+            return token
+
+    Stays silent when
+    -----------------
+    A depth is a parameter or is compared anywhere in the circle of calls, or RecursionError is handled in it; nothing in the circle
+    is named like a parser or works on tokens or streams.
+
+    Fix safety
+    ----------
+    A suggestion: where to count and how deep is deep enough is the author's to say.
+
+    Known limits
+    ------------
+    Circles through other files are not seen.
+    """
+
+    code, name, since, severity = "SBL407", "unbounded-recursion", "0.1", Severity.WARNING
+    status = Status.PREVIEW
+    overlaps = ()
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for circle in self.facts.circles.all:
+            if self._parses(circle) and not self.facts.circles.is_bounded(circle):
+                self._tell(circle)
+
+    def _parses(self, circle: Circle) -> bool:
+        for function in circle.functions:
+            cls = self.facts.types.method_class(function)
+            if named_like(function.name.value, *_OWN):
+                return False
+            if named_like(function.name.value, *_PARSING) or cls is not None and named_like(cls.name.value, *_PARSERS):
+                return True
+        inner = {id(function) for function in circle.functions}
+        names = (node for f in self.facts.tree.all(cst.FunctionDef) if id(f) in inner for node in descendants(f) if isinstance(node, (cst.Name, cst.Attribute)))
+        return any((last_name(node) or "").lower().lstrip("_") in _INPUT for node in names)
+
+    def _tell(self, circle: Circle) -> None:
+        hub, call = circle.hub, circle.calls[0]
+        round_trip = " -> ".join([function.name.value for function in circle.functions[:4]] + [hub.name.value])
+        self.report(
+            hub.name,
+            f"`{hub.name.value}` recurses once for each level of its input ({round_trip}) and nothing limits the depth: a kilobyte of nesting ends it",
+            confidence=Confidence.MEDIUM,
+            trace=[(one, f"a level deeper here: `{self.facts.code(one)}`") for one in circle.calls[:3]],
+            fix=Fix(Applicability.SUGGESTION, f"count the depth in `{hub.name.value}`, refuse input that is nested deeper than a limit, and pass `depth + 1` at `{self.facts.code(call)}`"),
+        )
