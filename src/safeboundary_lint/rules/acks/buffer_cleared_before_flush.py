@@ -1,0 +1,173 @@
+"""SBL311: a buffer is emptied before the write that empties it has succeeded."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core import paths
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.work import WorkCall
+
+_COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
+_OBSERVED = re.compile(r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|display|screen|cache|token|char|text|signal|callback|listener)s?\w*")
+_SENDS = re.compile(r"_*\w*(?:flush|send|write|post|upload|publish|insert|save|persist|bulk|commit|emit|export|deliver|ship|push|submit_batch|store|execute|executemany)\w*")
+
+
+class BufferClearedBeforeFlush(Rule):
+    """A buffer is emptied before its content is written, and a failed write doesn't put it back.
+
+    What it does
+    ------------
+    Finds a buffer kept in an attribute whose content is taken over into a local name, emptied (`= []`, `.clear()`, a swap), and only then
+    written, where no handler gives the content back.
+
+    Why it matters
+    --------------
+    When the write fails, by a timeout or a refused connection, the records are in no buffer any more: the next flush begins with an empty
+    one, and the batch is lost although everything was there to try again.
+
+    Example
+    -------
+
+        class Recorder:
+            def __init__(self, collection):
+                self.collection = collection
+                self.pending = []
+
+            def flush(self):
+                batch = self.pending
+                self.pending = []
+                self.collection.insert_many(batch)
+
+    Instead
+    -------
+
+        class Recorder:
+            def __init__(self, collection):
+                self.collection = collection
+                self.pending = []
+
+            def flush(self):
+                batch = list(self.pending)
+                self.collection.insert_many(batch)
+                del self.pending[: len(batch)]
+
+    Stays silent when
+    -----------------
+    A handler or `finally` of the function puts the batch back; the failure is caught and the batch handed elsewhere; the content is log
+    lines, metrics or traces, by its name.
+
+    Fix safety
+    ----------
+    A suggestion: with several threads the batch must be put back, with one it can be removed after the write.
+
+    Known limits
+    ------------
+    A caller in another file that keeps the batch is not seen.
+    """
+
+    code, name, since, severity = "SBL311", "buffer-cleared-before-flush", "0.1", Severity.WARNING
+    overlaps = ()
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        if self.facts.types.method_class(node) is None or not self._mentions(node):
+            return
+        taken = self._taken(node)
+        for place, (name, statement) in taken.items():
+            if _OBSERVED.fullmatch(place.rpartition(".")[2].lstrip("_").lower()):
+                continue
+            emptied = self._emptied(node, place)
+            if emptied is not None:
+                self._check(node, name, statement, emptied)
+
+    def _mentions(self, function: cst.FunctionDef) -> bool:
+        """A cheap look: only a function that writes something is of interest."""
+        return any(_SENDS.fullmatch(last_name(call.func) or "") for call in self.facts.summaries.calls_of(function))
+
+    def _taken(self, function: cst.FunctionDef) -> dict[str, tuple[str, cst.CSTNode]]:
+        """Places of attributes whose content a local name takes over: `batch = self.buffer`, `list(self.buffer)`, `self.buffer[:]`, a swap."""
+        found: dict[str, tuple[str, cst.CSTNode]] = {}
+        for node in descendants(function.body, into_definitions=False):
+            if isinstance(node, cst.Assign):
+                for name, value in _pairs(node):
+                    place = self._attribute(value)
+                    if place is not None and isinstance(name, cst.Name):
+                        found[place] = (name.value, node)
+        return found
+
+    def _attribute(self, value: cst.BaseExpression) -> str | None:
+        if isinstance(value, cst.Call) and last_name(value.func) in _COPIES:
+            value = value.args[0].value if value.args else value.func.value if isinstance(value.func, cst.Attribute) else value
+        if isinstance(value, cst.Subscript) and isinstance(value.slice[0].slice, cst.Slice) and value.slice[0].slice.upper is None:
+            value = value.value
+        own = isinstance(value, cst.Attribute) and isinstance(value.value, cst.Name) and value.value.value == "self"
+        return self.facts.code(value) if own else None
+
+    def _emptied(self, function: cst.FunctionDef, place: str) -> cst.CSTNode | None:
+        """Where the attribute is emptied."""
+        for node in descendants(function.body, into_definitions=False):
+            if isinstance(node, cst.Assign) and any(self.facts.code(target) == place and _is_empty(value) for target, value in _pairs(node)):
+                return node
+            if isinstance(node, cst.Expr) and isinstance(node.value, cst.Call) and self.facts.code(node.value.func) == f"{place}.clear":
+                return node
+        return None
+
+    def _check(self, function: cst.FunctionDef, name: str, taken: cst.CSTNode, emptied: cst.CSTNode) -> None:
+        flow = self.facts.flow(function)
+        writes = {p.index: call for call in self.facts.summaries.calls_of(function) if self._writes(call, name) for p in flow.points_of(call)}
+        way = paths.find(flow.points_of(emptied), lambda point: point.index in writes, raising=False, leaving="normally")
+        if way is None or not flow.points_of(taken):
+            return
+        call = writes[way[-1].index]
+        if self._given_back(function, name) or self._is_handled(call, function):
+            return
+        work: WorkCall | None = self.facts.work.of_call(call)
+        self.report(
+            emptied,
+            f"the buffer is emptied before `{self.facts.code(call)}` on line {self.facts.line(call)} has written what was in it: when that fails, the batch is lost",
+            confidence=Confidence.MEDIUM if work is not None else Confidence.LOW,
+            trace=[(taken, f"taken over into `{name}`"), (emptied, "emptied here"), (call, "written here, if it succeeds")],
+            fix=Fix(Applicability.SUGGESTION, f"remove `{name}` from the buffer after the write, or put it back in a handler"),
+        )
+
+    def _writes(self, call: cst.Call, name: str) -> bool:
+        sends = _SENDS.fullmatch(last_name(call.func) or "") is not None
+        return sends and any(isinstance(n, cst.Name) and n.value == name for arg in call.args for n in descendants(arg.value))
+
+    def _given_back(self, function: cst.FunctionDef, name: str) -> bool:
+        """True when a handler or `finally` of the function mentions the batch again."""
+        for node in descendants(function.body, into_definitions=False):
+            if isinstance(node, (cst.ExceptHandler, cst.Finally)) and any(isinstance(n, cst.Name) and n.value == name for n in descendants(node.body)):
+                return True
+        return False
+
+    def _is_handled(self, call: cst.Call, function: cst.FunctionDef) -> bool:
+        """True when the function catches the failure and does something about it but log."""
+        for ancestor in self.facts.tree.ancestors(call):
+            if ancestor is function:
+                return False
+            if isinstance(ancestor, cst.Try) and self.facts.tree.within(call, ancestor.body):
+                for handler in ancestor.handlers:
+                    calls = [n for n in descendants(handler.body) if isinstance(n, cst.Call)]
+                    if any(self.facts.exceptions.can_raise(one) for one in calls):
+                        return True
+        return False
+
+
+def _pairs(node: cst.Assign) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
+    """Targets and their values, tuples taken apart: `batch, self.buffer = self.buffer, []`."""
+    target, value = node.targets[0].target, node.value
+    if isinstance(target, cst.Tuple) and isinstance(value, cst.Tuple) and len(target.elements) == len(value.elements):
+        return [(one.value, other.value) for one, other in zip(target.elements, value.elements, strict=True)]
+    return [(one.target, value) for one in node.targets]
+
+
+def _is_empty(value: cst.BaseExpression) -> bool:
+    if isinstance(value, (cst.List, cst.Dict, cst.Set)):
+        return not value.elements
+    return isinstance(value, cst.Call) and last_name(value.func) in ("list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter")

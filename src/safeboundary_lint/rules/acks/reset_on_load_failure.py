@@ -1,0 +1,167 @@
+"""SBL312: state that can't be read becomes empty state, and the empty state is saved over it."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_MISSING = re.compile(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
+_REMADE = re.compile(r"\w*(?:cache|tmp|temp|thumbnail|etag|lockfile|report|fixture|index_file|metrics)\w*")
+_KEEPS = re.compile(r"\w*(?:backup|rename|replace|move|copy|copy2|copyfile|quarantine|corrupt|restore|recover|exit|abort|preserve|archive|fail)\w*")
+_RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
+
+
+class ResetOnLoadFailure(Rule):
+    """A state file that can't be read is taken for an empty one, and the next save writes the emptiness over it.
+
+    What it does
+    ------------
+    Finds a handler around the loading of a document (JSON, YAML, pickle, TOML) from a file that goes on with an empty value, where the
+    same class (or, outside classes, the same file) also saves that file. A handler of a missing file alone is right and silent.
+
+    Why it matters
+    --------------
+    A cut-off write, a permission that changed or a disk error is no empty state. The program starts as if it were new, and its first
+    save destroys what a person could still have repaired.
+
+    Example
+    -------
+
+        import json
+
+        class Ledger:
+            def __init__(self, path):
+                self.ledger_path = path
+
+            def load(self):
+                try:
+                    with open(self.ledger_path) as file:
+                        self.entries = json.load(file)
+                except Exception:
+                    self.entries = {}
+
+            def save(self):
+                with open(self.ledger_path, "w") as file:
+                    json.dump(self.entries, file)
+
+    Instead
+    -------
+
+        import json
+
+        class Ledger:
+            def __init__(self, path):
+                self.ledger_path = path
+
+            def load(self):
+                try:
+                    with open(self.ledger_path) as file:
+                        self.entries = json.load(file)
+                except FileNotFoundError:
+                    self.entries = {}
+
+            def save(self):
+                with open(self.ledger_path, "w") as file:
+                    json.dump(self.entries, file)
+
+    Stays silent when
+    -----------------
+    Only a missing file is caught; the handler raises, exits, or moves or copies the broken file away; the file is a cache; nothing in
+    sight saves it.
+
+    Fix safety
+    ----------
+    A suggestion: set the broken file aside (or raise), and start empty only when there is no file.
+
+    Known limits
+    ------------
+    A save in another file is not seen.
+    """
+
+    code, name, since, severity = "SBL312", "reset-on-load-failure", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("load",), ("open-file", "write-file", "read-file"), ("=except",))
+
+    def visit_Try(self, node: cst.Try) -> None:
+        loaded = next((n for n in descendants(node.body, into_definitions=False) if isinstance(n, cst.Call) and self.facts.match(n, "load") is not None), None)
+        path = self._read_path(node) if loaded is not None else None
+        if loaded is None or path is None or _REMADE.search(f"{self.facts.code(path)} {self.facts.tree.symbol_of(node)}".lower()):
+            return
+        saved = self._saved(path, node)
+        handler = next((h for h in node.handlers if not self._is_missing(h)), None)
+        if saved is None or handler is None:
+            return
+        reset = self._resets(handler)
+        if reset is not None:
+            self._report(node, handler, reset, path, saved)
+
+    def _read_path(self, node: cst.Try) -> cst.BaseExpression | None:
+        """The file that the body reads."""
+        for call, path in self.facts.files.reads:
+            if self.facts.tree.within(call, node.body) and last_name(call.func) not in ("exists", "isfile", "getsize"):
+                return path
+        return None
+
+    def _saved(self, path: cst.BaseExpression, node: cst.CSTNode) -> cst.CSTNode | None:
+        """Where the same file is written, in the same class or at least by the same name."""
+        files, tree = self.facts.files, self.facts.tree
+        text = self.facts.code(files.plain(path))
+        for write in files.writes:
+            same_text = text == self.facts.code(files.plain(write.path)) and tree.class_of(write.node) is tree.class_of(node)
+            if files.same(write.path, path) or same_text and text not in ("path", "f", "p", "file", "filename"):
+                return write.node
+        for rename in files.renames:
+            if files.same(rename.target, path) or text == self.facts.code(files.plain(rename.target)) and tree.class_of(rename.call) is tree.class_of(node):
+                return rename.call
+        return None
+
+    def _is_missing(self, handler: cst.ExceptHandler) -> bool:
+        names = [one.rpartition(".")[2] for one in self.facts.exceptions.classes(handler.type)]
+        return bool(names) and all(_MISSING.fullmatch(name) for name in names)
+
+    def _resets(self, handler: cst.ExceptHandler) -> cst.CSTNode | None:
+        """The statement that goes on with an empty value; None when the handler raises or keeps the broken file."""
+        inside = list(descendants(handler.body, into_definitions=False))
+        if any(isinstance(n, cst.Raise) for n in inside):
+            return None
+        if any(isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) and self.facts.exceptions.can_raise(n) for n in inside):
+            return None
+        for node in inside:
+            value = node.value if isinstance(node, (cst.Assign, cst.Return)) else None
+            if value is not None and _is_empty(value) and not (isinstance(node, cst.Return) and self._asked_only(node)):
+                return node
+        return None
+
+    def _asked_only(self, node: cst.Return) -> bool:
+        """A getter whose result is never saved: nothing in this file calls it, or its name says that it only looks."""
+        function = self.facts.tree.function_of(node)
+        return not isinstance(function, cst.FunctionDef) or not self.facts.types.callers(function)
+
+    def _report(self, node: cst.Try, handler: cst.ExceptHandler, reset: cst.CSTNode, path: cst.BaseExpression, saved: cst.CSTNode) -> None:
+        broad = self.facts.exceptions.catches_all(handler.type) or len(self.facts.exceptions.classes(handler.type)) > 1
+        line = self.facts.line(saved)
+        self.report(
+            reset,
+            f"when `{self.facts.code(path, 40)}` can't be read, it is taken for empty here, and the save on line {line} writes that over the real file",
+            confidence=Confidence.MEDIUM if broad or self._is_parse(handler) else Confidence.LOW,
+            trace=[(node, "loaded here"), (reset, "a failure becomes empty state"), (saved, "which is saved over the file")],
+            fix=Fix(Applicability.SUGGESTION, "start empty only on `FileNotFoundError`; on any other failure move the file aside or raise"),
+        )
+
+    def _is_parse(self, handler: cst.ExceptHandler) -> bool:
+        return any(re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name) for name in self.facts.exceptions.classes(handler.type))
+
+
+def _is_empty(value: cst.BaseExpression) -> bool:
+    if isinstance(value, (cst.Dict, cst.List, cst.Set)):
+        return not value.elements
+    if not isinstance(value, cst.Call):
+        return False
+    name = last_name(value.func) or ""
+    return not value.args and (name in ("dict", "list", "set", "defaultdict", "OrderedDict") or _RESETS.fullmatch(name) is not None)
