@@ -136,7 +136,7 @@ class Requests:
 
     def _asks_method(self, function: cst.CSTNode) -> bool:
         for node in descendants(function):
-            if isinstance(node, cst.Comparison) and _mentions_method(node):
+            if isinstance(node, cst.Comparison) and _mentions_method(node) and not self._only_validates(node):
                 return True
             if isinstance(node, cst.Call) and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef) and helper is not function:
                 method = self.facts.types.is_bound_method(helper)
@@ -149,6 +149,11 @@ class Requests:
                     ):
                         return True
         return False
+
+    def _only_validates(self, test: cst.Comparison) -> bool:
+        """`if method not in METHODS: raise` refuses nonsense; it does not ask whether the request may be repeated."""
+        branch = self.facts.tree.parent(test)
+        return isinstance(branch, cst.If) and branch.orelse is None and any(isinstance(node, cst.Raise) for node in descendants(branch.body))
 
 
 def _mentions_method(node: cst.CSTNode) -> bool:

@@ -88,7 +88,7 @@ class Loops:
         below = list(descendants(loop.body, into_definitions=False))
         tries = [node for node in below if isinstance(node, cst.Try) and self.around(node) is loop]
         sleeps = tuple(node for node in below if isinstance(node, cst.Call) and self.facts.match(node, "sleep") is not None)
-        if not tries and not sleeps or any(isinstance(node, (cst.Yield, cst.From)) for node in below):
+        if not tries and not sleeps or any(isinstance(node, cst.Yield) for node in below):
             return None
         flow = self.facts.flow_around(loop)
         inside = frozenset(id(node) for node in below) | ({id(loop.test)} if isinstance(loop, cst.While) else {id(loop)})
@@ -122,11 +122,12 @@ class Loops:
         iterable = loop.iter
         if isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) == "builtins.enumerate" and iterable.args:
             iterable = iterable.args[0].value
-        counting = isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) in _SEQUENCE
-        if not counting and not named_like(last_name(iterable), *ATTEMPT, "*delay*", "*wait*") and not _of_numbers(iterable):
-            return False
         targets = {name.value for name in descendants(loop.target) if isinstance(name, cst.Name)}
-        return all(named_like(name, *ATTEMPT, "*delay*", "*wait*") for name in targets) or not self._feeds_work(loop, targets)
+        telling = all(named_like(name, *ATTEMPT, "*delay*", "*wait*", "*sleep*") for name in targets)
+        counting = isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) in _SEQUENCE
+        if not counting and not telling and not named_like(last_name(iterable), *ATTEMPT, "*delay*", "*wait*") and not _of_numbers(iterable):
+            return False
+        return telling or not self._feeds_work(loop, targets)
 
     def _feeds_work(self, loop: cst.For, targets: set[str]) -> bool:
         for node in descendants(loop.body, into_definitions=False):
