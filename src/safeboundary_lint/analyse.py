@@ -17,7 +17,7 @@ from safeboundary_lint.core import knowledge
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Confidence, FileReport, Finding, Problem, Step, fingerprint
 from safeboundary_lint.core.rule import Report, Rule
-from safeboundary_lint.core.screen import screen_of, words_of
+from safeboundary_lint.core.screen import Words, screen_of
 from safeboundary_lint.core.source import LINE_END, Source, Undecodable
 from safeboundary_lint.core.syntax import Unparsable, parse, syntax_problem
 
@@ -46,7 +46,7 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         return FileReport(path, problems=(Problem(path, "contains a NUL byte: this is no Python source. Exclude it", line),))
     wanted = [rule for rule in rules.load().rules if rule.code in options.codes]
     known = knowledge.load(options.knowledge)
-    left = screen_of(known).possible(wanted, words_of(source)) if options.screening else wanted
+    left = screen_of(known).possible(wanted, Words(source)) if options.screening else wanted
     if not left:
         problem = syntax_problem(decoded, path)
         return _judged(path, decoded, [], [problem] if problem else [], options)

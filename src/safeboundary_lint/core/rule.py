@@ -55,7 +55,7 @@ class Rule(cst.CSTVisitor):
     severity: ClassVar[Severity]
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
-    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: from each tuple one kind (or `=word`) must be in the file
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: of each tuple one must be in the file: a kind, `=word`, `~regex` (by lines)
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 

@@ -15,12 +15,41 @@ from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
 
 _WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
+# A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement.
+_MENTION = re.compile(
+    rb"(?<=\.)\s*[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*|[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?=[ \t]*\()"
+    rb"|\bimport\b[ \t]*\([^)]*|\b(?:from|import)\b[^\n(]*"
+)
+_STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
 _ANY = "*"  # in a set of modules: no import is needed
 
 
-def words_of(source: bytes) -> frozenset[str]:
-    """Every identifier-like word of a file, those in strings and comments included."""
-    return frozenset(word.decode("utf-8", "replace") for word in set(_WORD.findall(source)))
+class Words:
+    """The identifier-like words of a text, those in strings and comments included, and its shapes."""
+
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.all = _decoded(_WORD.findall(source))
+
+    @functools.cached_property
+    def mentions(self) -> frozenset[str]:
+        """Words that could name something called, an attribute or an import; all words after a star import."""
+        if _STAR_IMPORT.search(self.source):
+            return self.all
+        return _decoded(word for mention in set(_MENTION.findall(self.source)) for word in _WORD.findall(mention))
+
+    def holds(self, pattern: str) -> bool:
+        """True when a line-wise regular expression is found."""
+        return _compiled(pattern).search(self.source) is not None
+
+
+def _decoded(words: Iterable[bytes]) -> frozenset[str]:
+    return frozenset(word.decode("utf-8", "replace") for word in set(words))
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(pattern.encode(), re.MULTILINE)
 
 
 class Screen:
@@ -61,23 +90,26 @@ class Screen:
             self._modules[dotted] = frozenset(found)
         return self._modules[dotted]
 
-    def possible(self, rules: Iterable[type[Rule]], words: frozenset[str]) -> list[type[Rule]]:
-        """The rules that could fire in a file with these words: of each of their needs, some row can be met."""
+    def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
+        """The rules that could fire in a file with these words: of each of their needs, one alternative is met."""
         known: dict[str, bool] = {}
 
-        def present(kind: str) -> bool:
-            if kind not in known:
-                known[kind] = bool(self.mentioned(kind, words))
-            return known[kind]
+        def met(need: str) -> bool:
+            if need not in known:
+                known[need] = self.met(need, words)
+            return known[need]
 
-        return [rule for rule in rules if all(any(map(present, several)) for several in rule.needs)]
+        return [rule for rule in rules if all(any(map(met, several)) for several in rule.needs)]
 
-    def mentioned(self, kind: str, words: frozenset[str]) -> list[str]:
-        """The words of a file by which it may meet a row of a kind (`=word` is the word itself)."""
-        if kind.startswith("="):
-            return [kind[1:]] if kind[1:] in words else []
-        table: Mapping[str, set[str]] = self._table.get(kind, {})
-        return [last for last in table.keys() & words if _ANY in table[last] or not words.isdisjoint(table[last])]
+    def met(self, need: str, words: Words) -> bool:
+        """True when a text may meet a need: a kind, `=word`, or `~regular expression`."""
+        if need.startswith("="):
+            return need[1:] in words.all
+        if need.startswith("~"):
+            return words.holds(need[1:])
+        table: Mapping[str, set[str]] = self._table.get(need, {})
+        possible = [last for last in table.keys() & words.all if _ANY in table[last] or not words.all.isdisjoint(table[last])]
+        return not words.mentions.isdisjoint(possible) if possible else False
 
 
 def _top(dotted: str) -> str:
