@@ -189,11 +189,15 @@ class Loops:
                 return True
             if isinstance(node, cst.Call) and (self._counts(loop, node) or self._is_counting_helper(loop, node)):
                 return True
-            if isinstance(node, (cst.Return, cst.Break, cst.Raise)) and node not in loop.exits:
-                if any(self._tells_limit(loop.node, a.test) for a in tree.ancestors(node) if isinstance(a, cst.If) and id(a) in loop.inside):
-                    return True
+            if isinstance(node, (cst.Return, cst.Break, cst.Raise)) and node not in loop.exits and self.is_limited(loop, node):
+                return True
         around = (a for a in tree.ancestors(loop.node) if isinstance(a, cst.With))
         return any(named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*") for one in around for item in one.items)
+
+    def is_limited(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
+        """True when a statement in the loop stands under a test of its limit: `if attempt == last: raise`."""
+        around = (a for a in self.facts.tree.ancestors(node) if isinstance(a, cst.If) and id(a) in loop.inside)
+        return any(self._tells_limit(loop.node, one.test) for one in around)
 
     def ends_on_success(self, loop: RetryLoop) -> bool:
         """True for a loop whose test asks for a flag or result that the loop sets."""

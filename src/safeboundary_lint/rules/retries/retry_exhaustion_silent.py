@@ -1,0 +1,180 @@
+"""SBL208: when the attempts run out, the caller is told nothing."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core import edits
+from safeboundary_lint.core.calls import NotConstant
+from safeboundary_lint.core.exhaustion import Ends, ends_of, gives_up_aloud
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.loops import RetryLoop
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
+
+
+class RetryExhaustionSilent(Rule):
+    """A retry loop runs out of attempts and the function goes on as if nothing had failed.
+
+    What it does
+    ------------
+    Finds counted retry loops after which, when every attempt failed, the function falls off its end, returns None, an empty value,
+    True or what it has gathered so far, with no exception.
+
+    Why it matters
+    --------------
+    The last error is gone. The caller takes None for "there is nothing", an empty list for "all of it", a truncated list for the
+    whole, and deletes, bills or reports by it.
+
+    Example
+    -------
+
+        import time
+        import requests
+
+        def load_accounts(url):
+            for attempt in range(5):
+                try:
+                    return requests.get(url, timeout=5).json()
+                except requests.RequestException:
+                    time.sleep(2 ** attempt)
+
+    Instead
+    -------
+
+        import time
+        import requests
+
+        def load_accounts(url):
+            for attempt in range(5):
+                try:
+                    return requests.get(url, timeout=5).json()
+                except requests.RequestException:
+                    if attempt == 4:
+                        raise
+                    time.sleep(2 ** attempt)
+
+    Stays silent when
+    -----------------
+    The last attempt raises, `for ... else` or what follows the loop raises, False or a result that carries the error is returned, the
+    last answer is returned, or the failure is handled (a callback, a status written).
+
+    Fix safety
+    ----------
+    Unsafe where the function falls off its end right behind the loop: a `raise` is added there, and callers that relied on None
+    now see the error. Else a suggestion.
+
+    Known limits
+    ------------
+    A function annotated as optional that returns None by name, or that logs the failure and returns nothing, is reported with low
+    confidence.
+    """
+
+    code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
+    needs = (("=for", "=while"), ("=except", "sleep"))
+    fixable = Applicability.UNSAFE
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for loop in self.facts.loops.retries():
+            function = self.facts.tree.enclosing(loop.node, cst.FunctionDef)
+            if function is None or not loop.counted or not loop.exits or not self._is_retry(loop) or gives_up_aloud(self.facts, loop):
+                continue
+            ends = ends_of(self.facts, loop)
+            if not ends.raises and not ends.acts and (told := self._told(loop, function, ends)) is not None:
+                self._report(loop, function, ends, *told)
+
+    def _is_retry(self, loop: RetryLoop) -> bool:
+        """Failing and trying again, not polling."""
+        if loop.handlers:
+            return loop.telling or bool(loop.sleeps) or bool(self.facts.summaries.effects_in(loop.node.body, *_NETWORK))
+        return loop.telling and bool(self.facts.summaries.effects_in(loop.node.body, *_NETWORK))
+
+    def _told(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends) -> tuple[str, Confidence] | None:
+        """What the caller sees, and how sure it is that this misleads."""
+        values = [r.value for r in self._returns(function) if r.value is not None and last_name(r.value) != "None"]
+        if values and all(isinstance(value, cst.Name) and value.value in ("True", "False") for value in values):
+            return None  # nothing means no
+        if ends.breaks is not None:
+            gathered = [r for r in ends.returns if r.value is not None and not self._is_negative(r.value) and not self._is_empty(r.value)]
+            return ("what was gathered so far as if it were all", Confidence.MEDIUM) if gathered else None
+        if self.facts.loops.around(loop.node) is not None:
+            return None
+        optional = _says_optional(function)
+        for end in ends.returns:
+            if end.value is None or last_name(end.value) == "None":
+                return "None", Confidence.LOW if ends.logs or optional or end.value is not None else Confidence.MEDIUM
+            if isinstance(end.value, cst.Name) and end.value.value == "True":
+                return "True", Confidence.HIGH
+            if self._is_empty(end.value):
+                return f"`{self.facts.code(end.value)}`", Confidence.LOW if ends.logs else Confidence.MEDIUM
+        if ends.falls:
+            return "None" if values else "nothing", Confidence.LOW if optional or (ends.logs and not values) or not values and not loop.telling else Confidence.MEDIUM
+        return None
+
+    def _returns(self, function: cst.FunctionDef) -> list[cst.Return]:
+        return [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Return)]
+
+    def _is_negative(self, value: cst.BaseExpression) -> bool:
+        return any(self.facts.is_constant(node, False) for node in descendants(value) if isinstance(node, cst.Name)) or last_name(value) == "None"
+
+    def _is_empty(self, value: cst.BaseExpression) -> bool:
+        if isinstance(value, (cst.List, cst.Dict, cst.Tuple)):
+            return not value.elements
+        if isinstance(value, cst.Name):
+            steps = self.facts.origins.step(value)
+            return bool(steps) and any(isinstance(s.node, (cst.List, cst.Dict)) and not s.node.elements or last_name(s.node) == "None" for s in steps)
+        try:
+            return self.facts.constant(value) == ""
+        except NotConstant:
+            return False
+
+    def _report(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends, told: str, confidence: Confidence) -> None:
+        site = loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter
+        trace: list[tuple[cst.CSTNode, str]] = [(handler, "the error of each attempt ends here") for handler in loop.handlers[:1]]
+        trace += [(end, "reached when every attempt failed") for end in (*ends.returns, *((ends.breaks,) if ends.breaks else ()))[:2]]
+        self.report(
+            site,
+            f"when every attempt has failed `{function.name.value}` returns {told}: the last error is lost and the caller goes on as if there were none",
+            confidence=confidence,
+            trace=trace,
+            fix=self._fix(loop, function, ends),
+        )
+
+    def _fix(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends) -> Fix:
+        message = "raise when the attempts have run out, with the last error as its cause"
+        body = function.body.body
+        last = body[-1] if isinstance(function.body, cst.IndentedBlock) and body else None
+        if last is not loop.node or loop.node.orelse is not None or ends.returns or any(isinstance(e, cst.Break) for e in loop.exits):
+            return Fix(Applicability.SUGGESTION, message)
+        indent = " " * (self.facts.span(loop.node).column - 1)
+        kind = "TimeoutError" if not loop.handlers else "ConnectionError"
+        raised = f'raise {kind}("{function.name.value}: every attempt failed")'
+        return Fix(Applicability.UNSAFE, message, (edits.inserted_after(self.facts, _last_statement(loop.node), f"\n{indent}{raised}"),))
+
+
+def _last_statement(node: cst.CSTNode) -> cst.CSTNode:
+    """The last small statement in a block, behind which another line can stand."""
+    while True:
+        body = getattr(node, "body", None)
+        if isinstance(node, cst.Try):
+            parts = [node.finalbody, node.orelse, *reversed(node.handlers), node.body]
+            node = next(part for part in parts if part is not None)
+        elif isinstance(node, cst.If) and node.orelse is not None:
+            node = node.orelse
+        elif isinstance(body, (list, tuple)) and body:
+            node = body[-1]
+        elif isinstance(body, cst.CSTNode):
+            node = body
+        else:
+            return node
+
+
+def _says_optional(function: cst.FunctionDef) -> bool:
+    """The annotation says that there may be nothing."""
+    annotation = function.returns.annotation if function.returns is not None else None
+    names = (node for node in descendants(annotation) if isinstance(node, cst.Name)) if annotation is not None else ()
+    return any(named_like(node.value, "optional", "none") for node in names) and not (isinstance(annotation, cst.Name) and annotation.value == "None")

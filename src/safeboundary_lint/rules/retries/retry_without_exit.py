@@ -1,0 +1,110 @@
+"""SBL209: a retry loop goes on after its work succeeded."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.loops import RetryLoop
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_RETRY = ("*attempt*", "*retr*", "tries", "max_tries", "num_tries", "*_tries")
+_GATHERING = ("append", "add", "extend", "update", "put", "insert", "record", "observe", "join", "check_*", "assert*")
+
+
+class RetryWithoutExit(Rule):
+    """A retry loop has no way out when an attempt succeeds: the work is done as often as there are attempts.
+
+    What it does
+    ------------
+    Finds loops that count attempts, catch failures and go round again, in which nothing (break, return, a flag) ends the
+    loop after an attempt that worked.
+
+    Why it matters
+    --------------
+    Every command is sent `max_retries` times although the first was received, and only the last answer counts.
+
+    Example
+    -------
+
+        def send_command(sock, command, max_retries=3):
+            reply = None
+            for attempt in range(max_retries):
+                try:
+                    sock.send_json(command)
+                    reply = sock.recv_json()
+                except OSError:
+                    sock.reconnect()
+            return reply
+
+    Instead
+    -------
+
+        def send_command(sock, command, max_retries=3):
+            for attempt in range(max_retries):
+                try:
+                    sock.send_json(command)
+                    return sock.recv_json()
+                except OSError:
+                    sock.reconnect()
+            raise ConnectionError("no attempt succeeded")
+
+    Stays silent when
+    -----------------
+    A flag or the counter itself is set where the work succeeded, results are gathered (a list, a measurement), or the names say
+    nothing of attempts.
+
+    Fix safety
+    ----------
+    A suggestion: what follows the loop must know whether an attempt succeeded.
+
+    Known limits
+    ------------
+    A helper that ends the loop by changing an attribute in another file is not seen.
+    """
+
+    code, name, since, severity = "SBL209", "retry-without-exit", "0.1", Severity.ERROR
+    needs = (("=for", "=while"), ("=except",))
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for loop in self.facts.loops.retries():
+            if loop.handlers and loop.counted and not loop.exits and self._counts_retries(loop) and not self._ends_otherwise(loop):
+                self._report(loop)
+
+    def _counts_retries(self, loop: RetryLoop) -> bool:
+        told = [loop.node.target, loop.node.iter] if isinstance(loop.node, cst.For) else [loop.node.test]
+        return any(isinstance(name, cst.Name) and named_like(name.value, *_RETRY) for one in told for name in descendants(one))
+
+    def _ends_otherwise(self, loop: RetryLoop) -> bool:
+        """A name of the test is set where the work succeeded, a test asks for it, or something is gathered round by round."""
+        below = [n for n in descendants(loop.node.body) if not any(self.facts.tree.within(n, handler) for handler in loop.handlers)]
+        if isinstance(loop.node, cst.While):
+            tested = {last_name(n) for n in descendants(loop.node.test) if isinstance(n, (cst.Name, cst.Attribute))}
+            if any(isinstance(n, cst.AssignTarget) and last_name(n.target) in tested for n in below):
+                return True
+        if any(isinstance(n, cst.Call) and named_like(last_name(n.func), *_GATHERING) for n in below):
+            return True
+        return any(isinstance(n, (cst.AugAssign, cst.Raise, cst.Yield)) and not self._is_counter(loop, n) for n in below)
+
+    def _is_counter(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
+        if not isinstance(node, cst.AugAssign) or not isinstance(loop.node, cst.While):
+            return False
+        return any(n.deep_equals(node.target) for n in descendants(loop.node.test) if type(n) is type(node.target))
+
+    def _report(self, loop: RetryLoop) -> None:
+        block = self.facts.tree.parent(loop.handlers[0])
+        calls = [n for n in descendants(block.body) if isinstance(n, cst.Call)] if isinstance(block, cst.Try) else []
+        work = next((call for call in calls if self.facts.exceptions.can_raise(call)), None)
+        if work is None:
+            return
+        site = loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter
+        self.report(
+            site,
+            f"nothing ends this loop when `{self.facts.code(work)}` succeeds: it runs in every round, as often as there are attempts",
+            confidence=Confidence.HIGH if loop.telling else Confidence.MEDIUM,
+            trace=[(work, "this is repeated even when it worked"), (loop.handlers[0], "only failures are told apart")],
+            fix=Fix(Applicability.SUGGESTION, f"leave the loop (`break` or `return`) in an `else` of the `try` when `{self.facts.code(work.func)}` succeeded"),
+        )
