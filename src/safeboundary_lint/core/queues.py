@@ -40,6 +40,11 @@ class Queues:
             texts += [one for one in (text, last_name(origin.node)) if one]
         return any(_REPLY.search(text.replace("-", "_")) for text in texts)
 
+    @staticmethod
+    def is_named_reply(text: str) -> bool:
+        """True when the name of a function, class or queue tells that it is about answers or broadcasts."""
+        return _REPLY.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text).replace("-", "_")) is not None
+
     def ephemeral_around(self, node: cst.CSTNode) -> bool:
         """True when the class (outside classes: the file) that holds `node` declares queues that vanish with their consumer, and no other."""
         if self._ephemeral is None:

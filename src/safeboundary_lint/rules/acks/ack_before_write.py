@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from safeboundary_lint.core import paths
@@ -68,12 +70,16 @@ class AckBeforeWrite(Rule):
 
     def finish(self) -> None:
         for ack in self.facts.acks.all():
-            if self.facts.queues.ephemeral_around(ack.node):
+            if self.facts.queues.ephemeral_around(ack.node) or self._is_rpc(ack):
                 continue
             if isinstance(ack.node, cst.WithItem):
                 self._check_block(ack)
             elif (points := self.facts.acks.points(ack)) and not self._done_before(ack, points):
                 self._check_after(ack, points)
+
+    def _is_rpc(self, ack: Ack) -> bool:
+        """A call from afar: its caller waits and would ask again; to repeat it unasked could do it twice."""
+        return self.facts.queues.is_named_reply(f"{self.facts.tree.symbol_of(ack.node)} {self.facts.code(ack.node)}")
 
     def _check_block(self, ack: Ack) -> None:
         """`with message.process(): yield message.body`: the block ends when the generator is resumed, not when the work is done."""
@@ -147,7 +153,7 @@ class AckBeforeWrite(Rule):
         if found is None:
             assert point.node is not None
             self._report(ack, point.node, "handed out", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
-        elif not self._is_answer(found):
+        elif not self._is_answer(found) and (found.durable or not self._is_about_acks(ack)):
             self._report(ack, found.call, "done", Confidence.weakest(ack.confidence, found.confidence))
 
     def _report(self, ack: Ack, later: cst.CSTNode, what: str, confidence: Confidence) -> None:
@@ -164,6 +170,10 @@ class AckBeforeWrite(Rule):
             trace=[(ack.node, "acknowledged here"), (later, f"{what} here")],
             fix=self._fix(ack, later),
         )
+
+    def _is_about_acks(self, ack: Ack) -> bool:
+        """In a function that is there to acknowledge, what follows looks after the acknowledgement, unless it is known to write."""
+        return isinstance(ack.function, cst.FunctionDef) and re.search(r"(?:^|_)(?:n?acks?|acknowledge\w*|commit\w*|settle\w*)(?:_|$)", ack.function.name.value.lower()) is not None
 
     def _is_answer(self, work: WorkCall) -> bool:
         """A reply to the sender or a notice to watchers is no work that redelivery would repeat."""

@@ -24,6 +24,8 @@ _POISON = re.compile(
 )
 _DONE_ALREADY = re.compile(r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|AlreadyExists|Conflict|Ignore|Skip|Reject|Discard|Stale|Expired|Drop)\w*")
 
+_COUNTERS = re.compile(r"_|i|n|tries|attempts?\w*|retr(?:y|ies)\w*")
+
 
 class AckOnFailure(Rule):
     """A message is acknowledged although its work failed, so that the failure is the last anybody hears of it.
@@ -134,7 +136,7 @@ class AckOnFailure(Rule):
         """True when the nearest loop around tries the same message again: it neither takes a message nor names one the body uses."""
         loop = next((a for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.For, cst.While, cst.FunctionDef))), None)
         if isinstance(loop, cst.For):
-            taken = {n.value for n in descendants(loop.target) if isinstance(n, cst.Name)} - {"_", "attempt", "retry", "i", "n", "tries"}
+            taken = {n.value for n in descendants(loop.target) if isinstance(n, cst.Name) and not _COUNTERS.fullmatch(n.value)}
             return not any(isinstance(n, cst.Name) and n.value in taken for n in descendants(node.body))
         if isinstance(loop, cst.While):
             calls = (n for n in descendants(loop.body) if isinstance(n, cst.Call))

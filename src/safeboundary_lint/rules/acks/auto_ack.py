@@ -115,7 +115,7 @@ class AutoAck(Rule):
         if queue is not None and self.facts.queues.is_reply(argument(match.call, queue)):
             return True
         symbol = self.facts.tree.symbol_of(match.node).lower()
-        return any(word in symbol for word in ("reply", "rpc", "response", "purge", "drain", "peek", "inspect", "mailbox"))
+        return any(word in symbol for word in ("repl", "rpc", "response", "purge", "drain", "peek", "inspect", "mailbox", "gossip", "broadcast"))
 
     def _works(self, match: Match) -> bool:
         """False when the callback is known and only remembers what it gets."""

@@ -81,13 +81,13 @@ class EnqueueBeforeCommit(Rule):
         if not isinstance(function, cst.FunctionDef):
             return
         if (block := self._transaction_around(match.node, function)) is not None:
-            self._report(match, block, "inside the transaction", match.confidence, django=self._is_atomic(block))
+            self._report(match, block, "inside the transaction", match.confidence, waits=True)
         elif (write := self._uncommitted(match, function)) is not None:
             self._report(match, write, "before the commit", match.confidence)
         elif match.row.kind == "enqueue" and (decorator := self._saves(function)) is not None:
-            self._report(match, decorator, "while the row is being saved", match.confidence, django=True)
+            self._report(match, decorator, "while the row is being saved", match.confidence, waits=True)
         elif match.row.kind == "enqueue" and (row := self._names_row(match, function)) is not None:
-            self._report(match, row, "with no commit in sight", Confidence.LOW, django=True)
+            self._report(match, row, "with no commit in sight", Confidence.LOW, waits=True)
 
     def _transaction_around(self, node: cst.CSTNode, function: cst.FunctionDef) -> cst.CSTNode | None:
         for ancestor in self.facts.tree.ancestors(node):
@@ -101,9 +101,6 @@ class EnqueueBeforeCommit(Rule):
 
     def _is_transaction(self, expression: cst.BaseExpression) -> bool:
         return self.facts.match(expression, "transaction") is not None
-
-    def _is_atomic(self, block: cst.CSTNode) -> bool:
-        return last_name(block) == "atomic" and "django" in self.facts.names.imported
 
     def _uncommitted(self, match: Match, function: cst.FunctionDef) -> cst.CSTNode | None:
         """A session's write that comes before, when its commit comes after and none stands in between."""
@@ -151,28 +148,33 @@ class EnqueueBeforeCommit(Rule):
                 return call
         return None
 
-    def _report(self, match: Match, because: cst.CSTNode, what: str, confidence: Confidence, *, django: bool = False) -> None:
+    def _report(self, match: Match, because: cst.CSTNode, what: str, confidence: Confidence, *, waits: bool = False) -> None:
         self.report(
             match.node,
             f"`{self.facts.code(match.node)}` is sent {what} (line {self.facts.line(because)}): a worker that is faster finds no row, "
             "and after a rollback it works for a row that never was",
             confidence=confidence,
             trace=[(because, "the write is not committed yet"), (match.node, "and a worker is told")],
-            fix=self._fix(match, django),
+            fix=self._fix(match, waits),
         )
 
-    def _fix(self, match: Match, django: bool) -> Fix:
+    def _fix(self, match: Match, waits: bool) -> Fix:
         statement = self.facts.tree.parent(match.call)
-        if not django:
+        hook = self._commit_hook() if waits else None
+        if hook is None:
             return Fix(Applicability.SUGGESTION, "send it after the commit, or write it to an outbox table in the same transaction")
-        words = "hand it to `transaction.on_commit`"
-        if not isinstance(statement, cst.Expr) or not self._imports_transaction():
+        words = f"hand it to `{hook}`"
+        if not isinstance(statement, cst.Expr):
             return Fix(Applicability.SUGGESTION, words)
         code = self.facts.tree.module.code_for_node
         arguments = "".join(f", {code(arg.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip()}" for arg in match.call.args)
-        text = f"transaction.on_commit(partial({code(match.call.func)}{arguments}))"
+        text = f"{hook}(partial({code(match.call.func)}{arguments}))"
         return Fix(Applicability.UNSAFE, words, (replaced(self.facts, match.call, text),), ("from functools import partial",))
 
-    def _imports_transaction(self) -> bool:
-        found = self.facts.names.module_scope.bindings.get("transaction", [])
-        return any(binding.how == "import" for binding in found)
+    def _commit_hook(self) -> str | None:
+        """The name under which this file can hand something to the commit: that of an imported module which is known to have such a hook."""
+        for name, bindings in self.facts.names.module_scope.bindings.items():
+            for binding in bindings:
+                if binding.how == "import" and self.facts.knowledge.of_kind(f"{binding.dotted}.on_commit", "after-commit") is not None:
+                    return f"{name}.on_commit"
+        return None

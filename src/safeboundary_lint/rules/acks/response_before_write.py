@@ -157,4 +157,4 @@ class ResponseBeforeWrite(Rule):
     def _is_handler(self, function: cst.FunctionDef) -> bool:
         """True for a function that a web framework calls with a request."""
         routed = any(isinstance(d.decorator, cst.Call) and isinstance(d.decorator.func, cst.Attribute) and d.decorator.func.attr.value in _ROUTES for d in function.decorators)
-        return routed or any(named_like(p.name.value, "request", "background_tasks") for p in parameters(function))
+        return routed or any(named_like(p.name.value, "request*", "background_tasks") for p in parameters(function))
