@@ -156,7 +156,7 @@ class Loops:
 
     def _is_telling(self, loop: cst.For | cst.While) -> bool:
         told = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
-        return any(isinstance(name, cst.Name) and named_like(name.value, *ATTEMPT) for one in told for name in descendants(one))
+        return any(isinstance(name, (cst.Name, cst.Attribute)) and named_like(last_name(name), *ATTEMPT) for one in told for name in descendants(one))
 
     def is_narrowed(self, handler: cst.ExceptHandler) -> bool:
         """True when a handler looks at the exception and lets some of it out again: `if error.errno != EAGAIN: raise`."""

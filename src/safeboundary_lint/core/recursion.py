@@ -75,8 +75,10 @@ def _switched_off(facts: Facts, call: cst.Call, test: cst.CSTNode) -> bool:
         return True
     block = facts.tree.enclosing(call, cst.IndentedBlock)
     for statement in descendants(block, into_definitions=False) if block is not None else ():
-        if isinstance(statement, cst.Assign) and any(target.target.deep_equals(node) for target in statement.targets for node in asked):
-            return True
+        for target in statement.targets if isinstance(statement, cst.Assign) else ():
+            changed = target.target.value if isinstance(target.target, cst.Subscript) else target.target
+            if any(changed.deep_equals(node) for node in asked if type(node) is type(changed)):
+                return True
     return False
 
 

@@ -76,7 +76,7 @@ class RetryWithoutExit(Rule):
 
     def _counts_retries(self, loop: RetryLoop) -> bool:
         told = [loop.node.target, loop.node.iter] if isinstance(loop.node, cst.For) else [loop.node.test]
-        return any(isinstance(name, cst.Name) and named_like(name.value, *_RETRY) for one in told for name in descendants(one))
+        return any(isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), *_RETRY) for one in told for n in descendants(one))
 
     def _ends_otherwise(self, loop: RetryLoop) -> bool:
         """A name of the test is set where the work succeeded, a test asks for it, or something is gathered round by round."""
