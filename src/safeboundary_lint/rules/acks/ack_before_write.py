@@ -217,6 +217,8 @@ class AckBeforeWrite(Rule):
         if not isinstance(block, cst.IndentedBlock) or tree.parent(last) is not block or not isinstance(first.body[0], cst.Expr):
             return Fix(Applicability.SUGGESTION, words)
         body = list(block.body)
+        if body.index(last) < body.index(first):
+            return Fix(Applicability.SUGGESTION, words)  # it was handed over before: doing it here is a change of another kind
         between = body[body.index(first) + 1 :]
         target = self._last_work(between, last)
         if any(isinstance(n, (cst.Return, cst.Continue, cst.Break)) for s in between[: between.index(target)] for n in descendants(s, into_definitions=False)):
