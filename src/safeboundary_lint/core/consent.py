@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WEAKENS = tuple(
     "insecure skip ignore allow permit trust unsafe disable noverify no_verify nossl notls no_tls no_ssl selfsigned self_signed unverified "
     "plaintext plain_text no_check danger debug localhost loopback is_local unencrypted without warn_only best_effort optional lenient "
-    "accept_any accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
+    "accept_any accept_unknown accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
 )
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
@@ -46,7 +46,7 @@ class Consent:
     def named_for_it(self, node: cst.CSTNode) -> bool:
         """True in `def insecure_context()`, `def connect_without_verification()`: whoever calls it has decided."""
         for ancestor in (node, *self.facts.tree.ancestors(node)):
-            if isinstance(ancestor, cst.FunctionDef) and _has(ancestor.name.value, _NAMED_WEAK):
+            if isinstance(ancestor, (cst.FunctionDef, cst.ClassDef)) and _has(ancestor.name.value, _NAMED_WEAK):
                 return True
             if isinstance(ancestor, cst.Assign) and _has(last_name(ancestor.targets[0].target) or "", _NAMED_WEAK):
                 return not _has(last_name(ancestor.targets[0].target) or "", ("verify", "skip", "disable"))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
 _PLAIN_SCHEMES = {"http://": "https://", "ws://": "wss://", "ldap://": "ldaps://", "ftp://": "ftps://", "http": "https", "ws": "wss"}
 _ATTEMPTS = tuple("get head post request ping probe connect open fetch check test try reach handshake call send login download".split())
-_NETWORK = ("OSError", "ConnectionError", "Exception", "BaseException", "TimeoutError", "ValueError", "SSLError")
+_ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
 
 @dataclass(eq=False)
@@ -90,12 +90,11 @@ class Downgrades:
 
     def _about_the_peer(self, handler: cst.ExceptHandler | cst.ExceptStarHandler) -> bool:
         """The handler can be reached by a failed handshake or connection, not only by a bug or a missing module."""
-        names = self._names(handler)
-        if not names:
-            return True
-        lineage = [base for name in self.facts.exceptions.classes(handler.type) for base in self.facts.exceptions.lineage(name)]
-        local = [name for name in lineage if name.rpartition(".")[2] in _NETWORK]
-        return bool(local) or any(not name.startswith("builtins.") for name in lineage)
+        for name in self.facts.exceptions.classes(handler.type) or ["builtins.Exception"]:
+            lineage = self.facts.exceptions.lineage(name)
+            if name in _ANYTHING or "builtins.OSError" in lineage or not any(base.startswith("builtins.") for base in lineage[:1]):
+                return True
+        return False
 
     # -- after an answer -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import NotConstant, argument, keyword_names, literal, string, string_parts, unpacks
+from safeboundary_lint.core.calls import NotConstant, argument, keyword_names, literal, string, unpacks
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
@@ -23,7 +23,6 @@ CERTIFICATE, HOSTNAME, PLAINTEXT, HOST_KEY = "certificate", "hostname", "plainte
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
 _OWN_CHECK = ("fingerprint", "getpeercert", "thumbprint", "pinned", "spki")
 _SERVER_NAMES = ("*server*", "*listen*", "*serve*", "*accept*")
-_TELLERS = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "echo", "log", "startswith", "endswith", "add_argument", "option", "_")
 _READERS = ("get", "getattr", "isinstance", "getenv", "print", "append", "index", "debug", "info", "warning", "setdefault", "pop")
 
 
@@ -155,7 +154,7 @@ class Security:
     @cached_property
     def unchecked_hosts(self) -> list[Weakening]:
         """Places that let an SSH client accept any host key."""
-        found = [*self._options("host-key-option"), *self._switched("host-key-switch"), *self.option_texts("host-key-text")]
+        found = [*self._options("host-key-option"), *self._switched("host-key-switch")]
         distinct = {id(one.node): one for one in reversed(found)}
         for one in distinct.values():
             one.checks = HOST_KEY
@@ -177,15 +176,15 @@ class Security:
             target = store.target
             name = target.attr.value if isinstance(target, cst.Attribute) else self._key(target)
             if name is not None and (row := switches.get(name)) and store.how == "value" and self.is_off(store.source, row):
-                if not self._set_otherwise(target, row):
+                if kind == "secure-switch" or not self._set_otherwise(target, row):
                     text = f"{self.facts.code(target)} = {self.facts.code(store.source)}"
                     owner = self.facts.origins.place(target.value)
                     yield self._weakening(target, row, text, "attribute", store.source, owner=owner)
         for parameter in tree.all(cst.Param):
             if (row := switches.get(parameter.name.value)) and self.is_off(parameter.default, row) and self._named_enough(parameter, row):
                 one = self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
-                if self.facts.is_constant(parameter.default, None):
-                    one.confidence = Confidence.LOW  # "not said" may be looked up elsewhere
+                if not self.facts.is_constant(parameter.default, True, False):
+                    one.confidence = Confidence.LOW  # "not said" is looked up elsewhere, and a server may ask nothing of its clients
                 yield one
         for element in tree.all(cst.DictElement):
             key = string(element.key)
@@ -277,9 +276,13 @@ class Security:
                 continue
             text = f"{self.facts.code(place)} = {self.facts.code(node)}" if isinstance(place, (cst.Attribute, cst.Name)) else self.facts.code(place)
             one = self._weakening(place, match.row, text, "default" if isinstance(place, cst.Param) else "constant", node, call=call, owner=owner)
-            if isinstance(place, cst.Param):
-                one.confidence = Confidence.LOW  # it may as well say what a server asks of its clients
+            if isinstance(place, cst.Param) or isinstance(place, cst.Name) and self._is_parameter(place):
+                one.confidence = Confidence.LOW  # it may as well say what a server asks of its clients, or what the caller said
             yield one
+
+    def _is_parameter(self, name: cst.Name) -> bool:
+        found = self.facts.names.lookup(name)
+        return found is not None and any(binding.how == "parameter" for binding in found[1])
 
     def given_to(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The argument, call, attribute or parameter that a constant is given to; None for comparisons, tables and the like."""
@@ -335,54 +338,12 @@ class Security:
                 one.confidence = match.confidence
                 yield one
 
-    def option_texts(self, kind: str) -> Iterator[Weakening]:
-        """Command-line options and environment settings in strings: whole words of a command, or elements of its argument list."""
-        rows = {row for rows in self.facts.knowledge.wild.values() for row in rows if row.kind == kind}
-        tree = self.facts.tree
-        for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)):
-            text = (string_parts(node) or "").lower()
-            for row in rows if len(text) < 4000 else ():
-                if (found := _option_in(text, row, self._command(node) if row.get("program") else "")) and not self._only_told(node):
-                    yield self._weakening(node, row, found, "option", node)
-                    break
-
-    def _command(self, node: cst.CSTNode) -> str:
-        """The command line an argument belongs to: the list it stands in, or its own text."""
-        element = self.facts.tree.parent(node)
-        whole = self.facts.tree.parent(element) if isinstance(element, cst.Element) else None
-        if isinstance(whole, (cst.List, cst.Tuple)):
-            return " ".join(text for one in whole.elements if (text := string_parts(one.value)) is not None).lower()
-        return (string_parts(node) or "").lower()
-
-    def _only_told(self, node: cst.CSTNode) -> bool:
-        """A docstring, a help text, a message, a comparison: it names the option and does not use it."""
-        for ancestor in self.facts.tree.ancestors(node):
-            if isinstance(ancestor, (cst.Comparison, cst.Raise, cst.Expr, cst.Assert)) and not isinstance(ancestor, cst.BaseExpression):
-                return not isinstance(ancestor, cst.Expr) or not isinstance(ancestor.value, (cst.Call, cst.Await))
-            if isinstance(ancestor, cst.Comparison):
-                return True
-            if isinstance(ancestor, cst.Arg) and ancestor.keyword is not None and ancestor.keyword.value in ("help", "description", "metavar", "msg"):
-                return True
-            if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _TELLERS:
-                return True
-            if isinstance(ancestor, cst.BaseSmallStatement):
-                return False
-        return False
-
     def _last_names(self, *kinds: str) -> frozenset[str]:
         """Names by which this file may mention rows of these kinds, its own aliases included."""
         words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in kinds))
         scope = self.facts.names.module_scope
         aliases = {n for n, several in scope.bindings.items() for b in several if b.how == "import" and b.dotted.rpartition(".")[2] in words}
         return words | aliases
-
-
-def _option_in(text: str, row: Row, command: str) -> str | None:
-    """The option of a row that a text uses, as whole words."""
-    program = row.get("program")
-    if program is not None and program not in command.split():
-        return None
-    return next((option for option in row.get("text", ()) if f" {option} " in f" {text.replace(',', ' ')} "), None)
 
 
 def _grouped(found: list[Weakening], security: Security) -> Iterator[Weakening]:

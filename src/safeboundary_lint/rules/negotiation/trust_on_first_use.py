@@ -5,6 +5,7 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, unpacks
+from safeboundary_lint.core.commands import option_texts
 from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
@@ -72,7 +73,7 @@ class TrustOnFirstUse(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("host-key-policy-setter"):
             self._check_policy(match)
-        for one in self.facts.security.unchecked_hosts:
+        for one in (*self.facts.security.unchecked_hosts, *option_texts(self.facts, "host-key-text")):
             if not self.facts.consent.given(one.value or one.node) and not self._compares_key(one):
                 self._tell(one)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
+from safeboundary_lint.core.commands import option_texts
 from safeboundary_lint.core.edits import argument_added, argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.rule import Rule
@@ -69,7 +70,7 @@ class VerificationDisabled(Rule):
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
-        for one in (*self.facts.security.unverified, *self.facts.security.option_texts("insecure-option")):
+        for one in (*self.facts.security.unverified, *option_texts(self.facts, "insecure-option")):
             if not self.facts.consent.given(one.value or one.node) and not self.facts.downgrades.holds(one.node):
                 self._tell(one)
 
@@ -100,11 +101,13 @@ class VerificationDisabled(Rule):
         return Fix(Applicability.UNSAFE, self._advice(one), tuple(edits), imports)
 
     def _edit(self, one: Weakening) -> Edit | None:
+        if isinstance(one.value, cst.Attribute) and (known := self.facts.match(one.value, "verify-off")) is not None:
+            return replaced(self.facts, one.value.attr, known.row.get("safe").rpartition(".")[2])
         if one.form == "argument" and one.call is not None and isinstance(one.node, cst.Arg):
             return argument_removed(self.facts, one.call, one.node)
         if one.form == "attribute" and one.safe and one.value is not None:
             return replaced(self.facts, one.value, one.safe)
-        if isinstance(one.value, cst.Attribute) and one.safe and one.form in ("constant", "context"):
+        if isinstance(one.value, cst.Attribute) and one.safe and one.form == "context":
             last = one.safe.rpartition(".")[2]
             return replaced(self.facts, one.value.attr, last)
         if one.form == "missing" and one.call is not None and one.row is not None and one.value is None and self._ssl_is_free(one.call):
