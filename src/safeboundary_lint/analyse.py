@@ -20,7 +20,10 @@ from safeboundary_lint.core.rule import Report, Rule
 from safeboundary_lint.core.screen import Words, screen_of
 from safeboundary_lint.core.source import LINE_END, Source, Undecodable
 from safeboundary_lint.core.syntax import Unparsable, parse, syntax_problem
+from safeboundary_lint.core.thinning import thinned
 
+
+_WORTH_THINNING = 3000  # characters; below, LibCST has parsed the file before the outline is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Options:
     knowledge: tuple[tuple[str, str], ...] = ()  # user rows: (section, JSON of its content), validated by config
     honour_noqa: bool = True  # False inside flake8, which applies `# noqa` itself
     honour_comments: bool = True  # False shows what the comments silence
-    screening: bool = True  # False runs every rule on every file: slower, same findings
+    screening: bool = True  # False runs every rule on every whole file: slower, same findings
 
 
 def analyse(source: bytes, path: str, options: Options) -> FileReport:
@@ -46,15 +49,19 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         return FileReport(path, problems=(Problem(path, "contains a NUL byte: this is no Python source. Exclude it", line),))
     wanted = [rule for rule in rules.load().rules if rule.code in options.codes]
     known = knowledge.load(options.knowledge)
-    left = screen_of(known).possible(wanted, Words(source)) if options.screening else wanted
+    screen, words = screen_of(known), Words(source)
+    left = screen.possible(wanted, words) if options.screening else wanted
+    text, indented = decoded.for_parser
     if not left:
-        problem = syntax_problem(decoded, path)
+        problem = syntax_problem(text, path)
         return _judged(path, decoded, [], [problem] if problem else [], options)
+    if options.screening and len(text) >= _WORTH_THINNING:
+        text = thinned(text, left, screen, words)
     try:
-        module = parse(decoded)
+        module = parse(text)
     except Unparsable as error:
         return FileReport(path, problems=(Problem(path, str(error), error.line),))
-    findings, problems = _run(left, Facts(module, known, path, *decoded.for_parser))
+    findings, problems = _run(left, Facts(module, known, path, text, indented))
     return _judged(path, decoded, findings, problems, options)
 
 

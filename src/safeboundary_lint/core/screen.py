@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
@@ -34,9 +34,14 @@ class Words:
     @functools.cached_property
     def mentions(self) -> frozenset[str]:
         """Words that could name something called, an attribute or an import; all words after a star import."""
-        if _STAR_IMPORT.search(self.source):
+        if self.star_import:
             return self.all
         return _decoded(word for mention in set(_MENTION.findall(self.source)) for word in _WORD.findall(mention))
+
+    @functools.cached_property
+    def star_import(self) -> bool:
+        """True when names come from a star import, so that a bare word may be any of them."""
+        return _STAR_IMPORT.search(self.source) is not None
 
     def holds(self, pattern: str) -> bool:
         """True when a line-wise regular expression is found."""
@@ -103,13 +108,23 @@ class Screen:
 
     def met(self, need: str, words: Words) -> bool:
         """True when a text may meet a need: a kind, `=word`, or `~regular expression`."""
-        if need.startswith("="):
-            return need[1:] in words.all
-        if need.startswith("~"):
-            return words.holds(need[1:])
-        table: Mapping[str, set[str]] = self._table.get(need, {})
-        possible = [last for last in table.keys() & words.all if _ANY in table[last] or not words.all.isdisjoint(table[last])]
-        return not words.mentions.isdisjoint(possible) if possible else False
+        return self.test((need,), words)(words)
+
+    def test(self, group: Iterable[str], file: Words) -> Callable[[Words], bool]:
+        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file."""
+        plain = {need[1:] for need in group if need.startswith("=")}
+        patterns = [need[1:] for need in group if need.startswith("~")]
+        mentions: set[str] = set()
+        for need in group:
+            table: Mapping[str, set[str]] = self._table.get(need, {})
+            mentions.update(last for last in table.keys() & file.all if _ANY in table[last] or not file.all.isdisjoint(table[last]))
+
+        def meets(words: Words) -> bool:
+            if not words.all.isdisjoint(plain) or (not words.all.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
+                return True
+            return any(words.holds(pattern) for pattern in patterns)
+
+        return meets
 
 
 def _top(dotted: str) -> str:

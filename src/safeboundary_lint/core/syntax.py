@@ -9,7 +9,6 @@ import warnings
 import libcst as cst
 
 from safeboundary_lint.core.finding import Problem
-from safeboundary_lint.core.source import Source
 
 
 _OWN_PLACE = re.compile(r"^parser error: (error at \d+:\d+: )?")
@@ -27,20 +26,20 @@ class Unparsable(ValueError):
         self.line = line
 
 
-def parse(source: Source) -> cst.Module:
-    """The tree of a file. Raises Unparsable."""
-    if _nesting(source.text) > _DEEPEST:
+def parse(text: str) -> cst.Module:
+    """The tree of a text as `Source.for_parser` gives it. Raises Unparsable."""
+    if _nesting(text) > _DEEPEST:
         raise Unparsable(f"brackets are nested more than {_DEEPEST} deep; no Python runs this. Exclude it", None)
     validate = cst.CSTNode.__post_init__
     try:
         cst.CSTNode.__post_init__ = _trusting  # type: ignore[method-assign]
-        return cst.parse_module(source.for_parser[0])
+        return cst.parse_module(text)
     except cst.ParserSyntaxError as error:
-        raise _own_words(source) or Unparsable(f"syntax error: {_OWN_PLACE.sub('', str(error.message))}", error.editor_line) from None
+        raise _own_words(text) or Unparsable(f"syntax error: {_OWN_PLACE.sub('', str(error.message))}", error.editor_line) from None
     except BaseException as error:  # LibCST's native parser panics with a BaseException of its own
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
-        raise _own_words(source) or Unparsable(f"can't be parsed: {type(error).__name__}: {error}", None) from None
+        raise _own_words(text) or Unparsable(f"can't be parsed: {type(error).__name__}: {error}", None) from None
     finally:
         cst.CSTNode.__post_init__ = validate  # type: ignore[method-assign]
 
@@ -60,10 +59,10 @@ def _trusting(node: cst.CSTNode) -> None:
     """Instead of LibCST's check of each new node: what its own parser makes is valid, and the check is a sixth of the time."""
 
 
-def _own_words(source: Source) -> Unparsable | None:
+def _own_words(text: str) -> Unparsable | None:
     """What the running Python says of the same text: people know its messages."""
     try:
-        _compiled(source)
+        _compiled(text)
     except SyntaxError as error:
         return Unparsable(f"syntax error: {error.msg}", error.lineno)
     except (ValueError, RecursionError, MemoryError):
@@ -71,25 +70,25 @@ def _own_words(source: Source) -> Unparsable | None:
     return None
 
 
-def _compiled(source: Source) -> None:
+def _compiled(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        symtable.symtable(source.text, "<file>", "exec")
+        symtable.symtable(text, "<file>", "exec")
 
 
-def syntax_problem(source: Source, path: str) -> Problem | None:
+def syntax_problem(text: str, path: str) -> Problem | None:
     """What is wrong with a file that needs no tree.
 
     The running Python's own parser is ten times faster than LibCST and asked first. Only what it refuses, which may be newer
     syntax, goes to LibCST.
     """
     try:
-        _compiled(source)
+        _compiled(text)
         return None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         pass
     try:
-        parse(source)
+        parse(text)
     except Unparsable as error:
         return Problem(path, str(error), error.line)
     return None

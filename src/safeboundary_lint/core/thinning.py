@@ -1,8 +1,8 @@
 """A file's text with the definitions of no interest blanked out, line for line, so that every position holds.
 
 LibCST parses a small part of a large file in a small part of the time. What stays: the module's and the classes' own statements,
-each function that mentions a word of interest, and with it, again and again, what it names in this file: helpers, the methods that
-set the attributes it uses, and the functions that call it.
+each function that could be part of a finding, and with it, again and again, what it names in this file: helpers, the methods that
+share the attributes it uses, and the functions that call it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import ast
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from safeboundary_lint.core.source import LINE_END
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.screen import Screen, Words
 
-_WORD = re.compile(r"[^\W\d]\w*")
 _COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
-_STORED = re.compile(r"\b(?:self|cls)\s*\.\s*(\w+)")
+_OWN_ATTRIBUTE = re.compile(rb"\b(?:self|cls)\s*\.\s*(\w+)")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Mentioning a class is mentioning these of its methods.
+_IMPLIED = frozenset("__init__ __new__ __post_init__ __call__ __enter__ __exit__ __aenter__ __aexit__ __getitem__ __iter__ __next__".split())
 
 
 @dataclass(slots=True, eq=False)
@@ -30,37 +32,34 @@ class Unit:
     owner: str  # the class, or ""
     first: int  # 0-based line of the definition or of its first decorator
     last: int  # exclusive
-    indent: int
-    words: frozenset[str]
-    attributes: frozenset[str]  # of self or cls
+    words: Words  # without comments and docstring
+
+    @property
+    def attributes(self) -> set[str]:
+        """Attributes of self or cls that the function mentions."""
+        return {name.decode("utf-8", "replace") for name in _OWN_ATTRIBUTE.findall(self.words.source)}
 
 
 class Outline:
-    """The units of a text and the words in each and around them."""
+    """The units of a text, and the words in each and around them. Raises SyntaxError for what the running Python can't parse."""
 
     def __init__(self, text: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)
-        self.lines = LINE_END.split(text) if "\r" in text else text.split("\n")
+        self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
         self.units = list(self._units(tree.body, ""))
-        inside = {line for unit in self.units for line in range(unit.first, unit.last)}
-        self.around = frozenset(_WORD.findall(_COMMENT.sub("", "\n".join(line for i, line in enumerate(self.lines) if i not in inside))))
+        around, end = [], 0
+        for unit in self.units:
+            around += self.lines[end : unit.first]
+            end = unit.last
+        self.around = _words(around + self.lines[end:])
 
     def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
         for node in body:
             if isinstance(node, _FUNCTIONS):
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                code = "\n".join(self._code(node, first))
-                yield Unit(
-                    node.name,
-                    owner,
-                    first,
-                    node.end_lineno or first,
-                    node.col_offset,
-                    frozenset(_WORD.findall(_COMMENT.sub("", code))),
-                    frozenset(_STORED.findall(code)),
-                )
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first)))
             elif isinstance(node, ast.ClassDef):
                 yield from self._units(node.body, node.name)
 
@@ -72,35 +71,51 @@ class Outline:
             del lines[start.lineno - 1 - first : (start.end_lineno or start.lineno) - first]
         return lines
 
-    @property
-    def words(self) -> frozenset[str]:
-        """Every word of the code, without comments and the docstrings of functions."""
-        return self.around.union(*(unit.words for unit in self.units))
+    def seeds(self, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[set[int], bool]:
+        """Units that could hold a part of a finding of these rules, and whether the code around the units could.
 
-    def closure(self, seeds: Collection[str]) -> set[int]:
-        """Indexes of the units that mention a seed, and of all that these need."""
+        A finding needs something from each of its rule's groups of needs, somewhere in what the units name of each other:
+        so it is enough to start from the group that the fewest units meet.
+        """
+        found: set[int] = set()
+        outside = False
+        for needs in {rule.needs for rule in rules}:
+            best: tuple[int, set[int], bool] | None = None
+            for group in needs:
+                test = screen.test(group, words)
+                met = {index for index, unit in enumerate(self.units) if test(unit.words)}
+                size = sum(self.units[index].last - self.units[index].first for index in met)
+                if best is None or size < best[0]:
+                    best = size, met, test(self.around)
+            if best is None:
+                return set(range(len(self.units))), True
+            found |= best[1]
+            outside = outside or best[2]
+        return found, outside
+
+    def closure(self, seeds: Collection[int], outside: bool) -> set[int]:
+        """`seeds` and all that these units, or the code around the units, need."""
         by_name: dict[str, list[int]] = defaultdict(list)
         by_attribute: dict[str, list[int]] = defaultdict(list)
         mentions: dict[str, list[int]] = defaultdict(list)
         names = {unit.name for unit in self.units} | {unit.owner for unit in self.units}
+        attributes = [unit.attributes for unit in self.units]
         for index, unit in enumerate(self.units):
             by_name[unit.name].append(index)
-            if unit.name in ("__init__", "__new__", "__post_init__", "__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"):
+            if unit.name in _IMPLIED:
                 by_name[unit.owner].append(index)
-            for attribute in unit.attributes:
+            for attribute in attributes[index]:
                 by_attribute[attribute].append(index)
-            for word in unit.words & names:
+            for word in unit.words.all & names:
                 mentions[word].append(index)
-        wanted = set(seeds)
-        kept = {index for index, unit in enumerate(self.units) if not unit.words.isdisjoint(wanted)}
+        kept = set(seeds)
+        if outside:
+            kept.update(index for word in self.around.all & names for index in by_name[word])
         queue = list(kept)
-        if not self.around.isdisjoint(wanted):
-            queue += (index for word in self.around & names for index in by_name[word])
-            kept.update(queue)
         for index in queue:  # grows while it is walked
             unit = self.units[index]
-            following = [other for word in unit.words & names for other in by_name[word]]
-            following += [other for attribute in unit.attributes for other in by_attribute[attribute]]
+            following = [other for word in unit.words.all & names for other in by_name[word]]
+            following += [other for attribute in attributes[index] for other in by_attribute[attribute]]
             following += mentions[unit.owner if unit.name == "__init__" else unit.name]
             for other in following:
                 if other not in kept:
@@ -113,5 +128,21 @@ class Outline:
         lines = list(self.lines)
         for index, unit in enumerate(self.units):
             if index not in kept:
-                lines[unit.first : unit.last] = [" " * unit.indent + "pass"] + [""] * (unit.last - unit.first - 1)
+                head = lines[unit.first]
+                lines[unit.first : unit.last] = [head[: len(head) - len(head.lstrip())] + "pass"] + [""] * (unit.last - unit.first - 1)
         return "\n".join(lines)
+
+
+def _words(lines: list[str]) -> Words:
+    return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"))
+
+
+def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> str:
+    """What of a text has to be parsed for these rules; all of it when the running Python can't read it."""
+    if words.star_import:
+        return text
+    try:
+        outline = Outline(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return text
+    return outline.thinned(outline.closure(*outline.seeds(rules, screen, words)))

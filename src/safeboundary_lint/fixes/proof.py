@@ -52,7 +52,7 @@ class Parsed:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.module = parse(source)
+        self.module = parse(source.for_parser[0])
 
     @functools.cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:
