@@ -143,4 +143,5 @@ class Boundary:
 
 
 def _is_public(function: cst.FunctionDef | cst.Lambda) -> bool:
-    return isinstance(function, cst.FunctionDef) and not function.name.value.startswith("_")
+    name = function.name.value if isinstance(function, cst.FunctionDef) else "_"
+    return not name.startswith("_") or name.endswith("__")

@@ -27,7 +27,7 @@ class Counting:
 
     def grown(self, body: cst.CSTNode) -> Iterator[tuple[cst.BaseExpression, cst.CSTNode]]:
         """Places that `body` makes larger, with the statement or call that does: `buf += x`, `parts.append(x)`, `buf = buf + x`."""
-        for node in descendants(body, into_definitions=False):
+        for node in descendants(body, into_definitions=isinstance(body, cst.ClassDef)):
             if isinstance(node, cst.AugAssign) and isinstance(node.operator, cst.AddAssign):
                 if not isinstance(node.target, cst.Subscript):
                     yield node.target, node  # type: ignore[misc]
@@ -46,7 +46,7 @@ class Counting:
     def is_checked(self, body: cst.CSTNode, places: set[str]) -> bool:
         """True when a test in `body` bounds one of these places, or its length, and one side of it leaves."""
         guards = self.facts.guards
-        for node in descendants(body, into_definitions=False):
+        for node in descendants(body, into_definitions=isinstance(body, cst.ClassDef)):
             if isinstance(node, (cst.If, cst.While)):
                 known = [*bounds(node.test, True), *bounds(node.test, False)]
                 if any(guards.mentions(small, places) and guards.meaningful(big) and not guards.mentions(big, places) for small, big in known):

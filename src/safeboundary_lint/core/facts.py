@@ -10,9 +10,11 @@ import libcst as cst
 
 from safeboundary_lint.core.acks import Acks
 from safeboundary_lint.core.boundary import Boundary
+from safeboundary_lint.core.buffers import Buffers
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.clocks import Clocks
 from safeboundary_lint.core.consent import Consent
+from safeboundary_lint.core.contents import Contents
 from safeboundary_lint.core.counting import Counting
 from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
@@ -21,6 +23,7 @@ from safeboundary_lint.core.finding import Span
 from safeboundary_lint.core.flow import Flow
 from safeboundary_lint.core.guards import Guards
 from safeboundary_lint.core.http import Requests
+from safeboundary_lint.core.keyed import KeyedMaps
 from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
@@ -31,6 +34,7 @@ from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.positions import Positions
 from safeboundary_lint.core.queues import Queues
 from safeboundary_lint.core.circles import Circles
+from safeboundary_lint.core.readings import Readings
 from safeboundary_lint.core.retries import Retries
 from safeboundary_lint.core.security import Security
 from safeboundary_lint.core.summaries import Summaries
@@ -77,9 +81,19 @@ class Facts:
         return Origins(self)
 
     @cached_property
+    def contents(self) -> Contents:
+        """What containers and records hold."""
+        return Contents(self)
+
+    @cached_property
     def clocks(self) -> Clocks:
         """Clock domains of values."""
         return Clocks(self)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """Where clock readings go."""
+        return Readings(self)
 
     @cached_property
     def exceptions(self) -> Exceptions:
@@ -160,6 +174,16 @@ class Facts:
     def circles(self) -> Circles:
         """Functions that call each other in a circle."""
         return Circles(self)
+
+    @cached_property
+    def buffers(self) -> Buffers:
+        """Where data of the boundary piles up."""
+        return Buffers(self)
+
+    @cached_property
+    def keyed(self) -> KeyedMaps:
+        """Maps that live as long as the process."""
+        return KeyedMaps(self)
 
     @cached_property
     def wire(self) -> Wire:

@@ -1,0 +1,166 @@
+"""SBL406: a buffer or queue that the other side fills has no cap."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.buffers import Growth
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.edits import argument_added
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdown*", "*stop*", "*out*", "*send*", "*write*")
+
+
+class UnboundedBuffer(Rule):
+    """A buffer or queue that the other side fills grows until a delimiter or a consumer comes, with no cap.
+
+    What it does
+    ------------
+    Finds buffers to which bytes of a socket or of a push callback are added until a delimiter is found, with no check of their
+    length that leaves; and in-memory queues without a bound that a broker's or network callback of the same file feeds.
+
+    Why it matters
+    --------------
+    A peer that never sends the delimiter, or sends faster than the consumer works, fills the memory of the process. With a
+    broker behind it, the messages that were taken in advance are lost with the process.
+
+    Example
+    -------
+
+        import socket
+
+        def read_line(connection: socket.socket):
+            buffer = b""
+            while b"\\n" not in buffer:
+                buffer += connection.recv(4096)
+            return buffer
+
+    Instead
+    -------
+
+        import socket
+
+        MAX_LINE = 64 * 1024
+
+        def read_line(connection: socket.socket):
+            buffer = b""
+            while b"\\n" not in buffer:
+                buffer += connection.recv(4096)
+                if len(buffer) > MAX_LINE:
+                    raise ValueError(f"line is longer than {MAX_LINE} bytes")
+            return buffer
+
+    Stays silent when
+    -----------------
+    The length of the buffer, or a counter of it, is compared with a bound anywhere in the class and one side leaves; the buffer is a
+    `deque(maxlen=...)`; the queue has a `maxsize`, or is not fed from the boundary in this file.
+
+    Fix safety
+    ----------
+    Unsafe for queues: `maxsize` is added, and `put` waits then when the queue is full. A suggestion for buffers.
+
+    Known limits
+    ------------
+    Feeders in other files are not seen.
+    """
+
+    code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("boundary", "push-parser", "queue"),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for match in self.facts.calls("queue"):
+            self._check_queue(match)
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        told: set[str] = set()
+        for growth in self.facts.buffers.growths(node):
+            if growth.place in told:
+                continue
+            if isinstance(growth.target, cst.Attribute):
+                scope: cst.CSTNode | None = self.facts.tree.class_of(node)
+            else:
+                loops = self.facts.counting.loops_around(growth.node)
+                scope = loops[-1] if loops else None
+            if scope is None or isinstance(growth.target, cst.Attribute) and not self._is_kept(growth):
+                continue
+            searched = self.facts.buffers.is_searched(growth.place, scope)
+            if searched is not None and not self._is_capped(growth, scope):
+                told.add(growth.place)
+                self._tell_buffer(growth, searched)
+
+    def _is_kept(self, growth: Growth) -> bool:
+        root = growth.target
+        while isinstance(root, cst.Attribute):
+            root = root.value
+        return isinstance(root, cst.Name) and root.value == "self"
+
+    def _is_capped(self, growth: Growth, scope: cst.CSTNode) -> bool:
+        if self.facts.counting.is_checked(scope, {growth.place}) or self.facts.counting.is_counted(scope):
+            return True
+        bindings = self.facts.origins.trail(growth.target)
+        return any(isinstance(o.node, cst.Call) and any(arg.keyword is not None and arg.keyword.value == "maxlen" for arg in o.node.args) for o in bindings)
+
+    def _tell_buffer(self, growth: Growth, searched: cst.CSTNode) -> None:
+        target = self.facts.code(growth.target)
+        self.report(
+            growth.node,
+            f"`{target}` grows by what the other side sends until `{self.facts.code(searched)}` (line {self.facts.line(searched)}) finds its delimiter: without one it takes all memory",
+            confidence=Confidence.MEDIUM,
+            trace=[(growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"), (searched, "the delimiter is looked for here")],
+            fix=Fix(Applicability.SUGGESTION, f"leave when `len({target})` is larger than the longest honest message"),
+        )
+
+    # -- queues ------------------------------------------------------------------------------------------------------
+
+    def _check_queue(self, match: Match) -> None:
+        parameter = match.row.parameter("size")
+        size = argument(match.call, parameter) if parameter is not None else None
+        if size is not None and not self.facts.is_constant(size, 0, -1, None):
+            return
+        name = self._name_of(match.call)
+        if name is None or named_like(name, *_ANSWERS):
+            return
+        feeder = next((call for call in self.facts.tree.all(cst.Call) if self._feeds(call, name)), None)
+        if feeder is None:
+            return
+        added = argument_added(self.facts, match.call, f"{parameter.name}=100") if parameter is not None and size is None else None
+        words = f"give the queue a bound, for example `{parameter.name}=100`" if parameter is not None else "use `queue.Queue(maxsize=100)`"
+        self.report(
+            match.call,
+            f"`{name}` has no bound and is fed from the boundary in line {self.facts.line(feeder)}: a sender that is faster than the consumer fills the memory",
+            confidence=Confidence.MEDIUM,
+            trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
+            fix=Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words),
+        )
+
+    def _name_of(self, call: cst.Call) -> str | None:
+        parent = self.facts.tree.parent(call)
+        if isinstance(parent, cst.Assign):
+            return last_name(parent.targets[0].target)
+        return last_name(parent.target) if isinstance(parent, cst.AnnAssign) else None
+
+    def _feeds(self, call: cst.Call, name: str) -> bool:
+        """`queue.put(message)` in a callback of a broker or network library, or of what came in there."""
+        func = call.func
+        if not (isinstance(func, cst.Attribute) and func.attr.value in ("put", "put_nowait") and call.args):
+            return False
+        if (last_name(func.value) or "").lstrip("_") != name.lstrip("_"):
+            return False
+        function = self.facts.tree.function_of(call)
+        handed = function is not None and id(function) in self.facts.types.callbacks
+        pushed = isinstance(function, cst.FunctionDef) and self.facts.boundary.is_pushed(function)
+        if handed or pushed:
+            return not isinstance(call.args[0].value, (cst.SimpleString, cst.Integer)) and not self._is_gated(function, name)
+        return self.facts.boundary.source(call.args[0].value).writer == PEER and not self._is_gated(function, name)
+
+    def _is_gated(self, function: cst.CSTNode | None, name: str) -> bool:
+        below = descendants(function) if function is not None else iter(())
+        return any(isinstance(node, cst.Call) and last_name(node.func) in ("qsize", "full") for node in below)

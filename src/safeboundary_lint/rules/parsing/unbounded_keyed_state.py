@@ -1,0 +1,139 @@
+"""SBL408: a map keyed by what clients send is never made smaller."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.keyed import Keyed
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_CLIENTS = (
+    "ip", "*_ip", "ip_*", "*ip_addr*", "*client*", "*remote*", "*peer*", "addr", "*_addr", "address", "sender", "*sender_id", "*fingerprint*", "*device_id", "mac", "*user_agent*",
+    "*api_key*", "email", "phone*", "*identifier*", "*caller_id*", "source_ip", "host_ip",
+)  # fmt: skip
+_KEYS = ("key", "*_key", "uid", "*_uid", "*_id", "id", "ident", "identity", "name", "username", "host", "token", "identifier", "source", "user", "topic")
+_KEEPERS = ("*limit*", "*throttl*", "*debounc*", "*flood*", "*tracker*", "*dedup*", "*lockout*", "*brute*", "*abuse*", "*quota*", "*guard*", "*bucket*")
+_TALLIES = ("*hits*", "*attempts*", "*last_*", "*seen*", "*fail*", "*times*", "*window*", "*buckets*", "*limit*", "*rate*", "*requests*", "*throttl*", "*blocked*", "*ban*", "*calls*", "*cooldown*", "*strikes*", "*history*")
+
+
+class UnboundedKeyedState(Rule):
+    """A map in memory is keyed by what clients send, and nothing ever takes a key out.
+
+    What it does
+    ------------
+    Finds dicts of a class or of the module whose keys are client addresses, identifiers of senders, tokens and the like (rate
+    limiters, trackers, caches of last times), with no removal, no expiry and no check of the number of keys.
+
+    Why it matters
+    --------------
+    Every new client leaves an entry for ever. Someone who can choose the key, an IPv6 address or a header, makes the
+    process run out of memory by sending small requests, through the very code that should limit them.
+
+    Example
+    -------
+
+        import time
+        from collections import defaultdict
+
+        class RateLimiter:
+            def __init__(self, limit, window):
+                self.limit, self.window = limit, window
+                self.hits = defaultdict(list)
+
+            def allow(self, client_ip):
+                now = time.monotonic()
+                recent = [at for at in self.hits[client_ip] if now - at < self.window]
+                self.hits[client_ip] = recent
+                recent.append(now)
+                return len(recent) <= self.limit
+
+    Instead
+    -------
+
+        import time
+
+        class RateLimiter:
+            def __init__(self, limit, window):
+                self.limit, self.window = limit, window
+                self.hits = {}
+
+            def allow(self, client_ip):
+                now = time.monotonic()
+                recent = [at for at in self.hits.get(client_ip, ()) if now - at < self.window]
+                recent.append(now)
+                self.hits[client_ip] = recent
+                self.drop_idle(now)
+                return len(recent) <= self.limit
+
+            def drop_idle(self, now):
+                for client_ip in [ip for ip, times in self.hits.items() if now - times[-1] >= self.window]:
+                    del self.hits[client_ip]
+
+    Stays silent when
+    -----------------
+    Keys are deleted, popped or cleared anywhere in the file (a `reset` or `close` that nothing here calls is none), the map is replaced by
+    a filtered one, `len()` of it is compared, or it is a cache type with a bound.
+
+    Fix safety
+    ----------
+    A suggestion: which entries may go is the author's to say.
+
+    Known limits
+    ------------
+    Keys are taken for a client's by the value's origin or by their names.
+    """
+
+    code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
+    overlaps = ()
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for keyed in self.facts.keyed.all:
+            for write, key in keyed.writes:
+                function = self.facts.tree.function_of(write)
+                if function is not None and (confidence := self._is_client(keyed, key)) is not None and not self.facts.keyed.is_pruned(keyed):
+                    self._tell(keyed, write, key, confidence)
+                    break
+
+    def _is_client(self, keyed: Keyed, key: cst.BaseExpression) -> Confidence | None:
+        """How sure it is that clients choose the key."""
+        name = last_name(key)
+        tallies = named_like(keyed.name, *_TALLIES)
+        cls = self.facts.tree.class_of(keyed.binding.target)
+        keeps = tallies or cls is not None and named_like(cls.name.value, *_KEEPERS)
+        if isinstance(key, (cst.Tuple, cst.FormattedString)):
+            parts = [part for part in descendants(key) if isinstance(part, (cst.Name, cst.Attribute))]
+            return Confidence.MEDIUM if keeps and any(named_like(last_name(part), *_CLIENTS) for part in parts) else None
+        if isinstance(key, cst.Name) and self._is_own_item(key):
+            return None
+        if self.facts.boundary.source(key).writer == PEER:
+            return Confidence.MEDIUM if keeps else Confidence.LOW
+        if named_like(name, *_CLIENTS):
+            return Confidence.MEDIUM if keeps else Confidence.LOW
+        return Confidence.MEDIUM if tallies and keeps and cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._times_out(keyed, cls) else None
+
+    def _is_own_item(self, key: cst.Name) -> bool:
+        """A key out of a loop over what the program holds already."""
+        steps = self.facts.origins.step(key)
+        return bool(steps) and all(o.how == "item" and self.facts.boundary.source(o.node).writer != PEER for o in steps)
+
+    def _is_parameter(self, key: cst.BaseExpression) -> bool:
+        return any(isinstance(o.node, cst.Param) for o in self.facts.origins.trail(key))
+
+    def _times_out(self, keyed: Keyed, cls: cst.ClassDef) -> bool:
+        """The class deals in times or counts of calls: a limiter or tracker, not a registry."""
+        return any(isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter") for node in descendants(cls))
+
+    def _tell(self, keyed: Keyed, write: cst.CSTNode, key: cst.BaseExpression, confidence: Confidence) -> None:
+        held = self.facts.code(keyed.binding.target)
+        self.report(
+            write,
+            f"`{held}` keeps an entry for every `{self.facts.code(key)}` that clients come with and none is ever taken out: new keys fill the memory",
+            confidence=confidence,
+            trace=[(keyed.binding.target, f"`{held}` is made here and lives as long as the process")],
+            fix=Fix(Applicability.SUGGESTION, f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys"),
+        )

@@ -1,0 +1,158 @@
+"""SBL410: items of a message are limited in size, but not in number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, Source
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule, Status
+from safeboundary_lint.core.tree import descendants
+
+_SEPARATORS = ("*boundary*", "*delimiter*", "*delim", "*separator*", "*marker*")
+_BODIES = ("*body*", "*payload*", "*data*", "*content*", "*message*", "*raw*", "*stream*", "*multipart*", "*form*", "*packet*", "*request*")
+_ITEMS = ("*line*", "*header*", "*chunk*", "*frame*", "*part*", "*fragment*", "*field*", "*segment*", "*message*", "*packet*")
+_READING = ("readline", "readuntil", "read_line", "read_frame", "recv_frame", "receive_frame", "read_chunk", "next_part", "read_header", "read_until", "read_message", "get_frame", "read_part", "recv_line", "next_line", "readchunk")
+
+
+class UnboundedParts(Rule):
+    """The parts of a message are gathered one by one, and nothing limits how many there are.
+
+    What it does
+    ------------
+    Finds bodies split at a boundary into parts that are then parsed one by one, and loops that read headers, chunks or
+    frames from a peer into a list or dict until an end mark, with no count that leaves the loop.
+
+    Why it matters
+    --------------
+    Each item may be as small as the limit on its size allows, and there may be a million of them: every part becomes objects
+    many times its size, and the loop holds the event loop until the last one is parsed.
+
+    Example
+    -------
+
+        def parse_form(body: bytes, boundary: bytes):
+            fields = []
+            for part in body.split(boundary):
+                fields.append(parse_part(part))
+            return fields
+
+    Instead
+    -------
+
+        MAX_PARTS = 1000
+
+        def parse_form(body: bytes, boundary: bytes):
+            fields = []
+            parts = body.split(boundary, MAX_PARTS + 1)
+            if len(parts) > MAX_PARTS:
+                raise ValueError(f"form has more than {MAX_PARTS} parts")
+            for part in parts:
+                fields.append(parse_part(part))
+            return fields
+
+    Stays silent when
+    -----------------
+    `split` has a limit, the number of parts is compared with a bound, a counter of the loop or the size of all parts together is
+    checked and leaves, or the data is the program's own.
+
+    Fix safety
+    ----------
+    A suggestion: the largest honest number is the author's to say.
+
+    Known limits
+    ------------
+    Loops are recognised by what they read from the peer and the names of what they keep.
+    """
+
+    code, name, since, severity = "SBL410", "unbounded-parts", "0.1", Severity.WARNING
+    status = Status.PREVIEW
+    overlaps = ()
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if isinstance(node.func, cst.Attribute) and node.func.attr.value == "split" and len(node.args) == 1:
+            self._check_split(node, node.func.value)
+
+    def visit_While(self, node: cst.While) -> None:
+        self._check_loop(node)
+
+    def visit_For(self, node: cst.For) -> None:
+        if isinstance(node.iter, cst.Call) and last_name(node.iter.func) not in _READING:
+            return
+        self._check_loop(node)
+
+    def _check_split(self, call: cst.Call, text: cst.BaseExpression) -> None:
+        separator = call.args[0].value
+        parts = [last_name(part) for part in descendants(separator) if isinstance(part, (cst.Name, cst.Attribute))]
+        if not any(named_like(name, *_SEPARATORS) for name in parts) or not named_like(last_name(text), *_BODIES):
+            return
+        source = self.facts.boundary.source(text)
+        function = self.facts.tree.function_of(call)
+        if source.writer in (OWN, SHARED) or function is None or not self._is_looped(call, function):
+            return
+        bound = self._bound_to(call)
+        place = self.facts.origins.place(bound) if bound is not None else None
+        if place is None or not self.facts.counting.is_checked(function.body, {place}):
+            self._tell(call, f"`{self.facts.code(text)}` is split into as many parts as its sender likes", source, "split with a limit and refuse more parts than that")
+
+    def _bound_to(self, call: cst.Call) -> cst.BaseExpression | None:
+        for ancestor in self.facts.tree.ancestors(call):
+            if isinstance(ancestor, cst.Assign):
+                return ancestor.targets[0].target
+            if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
+                return None
+        return None
+
+    def _is_looped(self, call: cst.Call, function: cst.FunctionDef | cst.Lambda) -> bool:
+        """The parts are gone through one by one."""
+        return any(
+            any(origin.node is call or self.facts.tree.within(call, origin.node) for origin in self._iterated(node.iter))
+            for node in descendants(function.body)
+            if isinstance(node, (cst.For, cst.CompFor))
+        )
+
+    def _iterated(self, iterable: cst.BaseExpression) -> Iterator[object]:
+        base = iterable
+        while isinstance(base, cst.Subscript) or isinstance(base, cst.Call) and base.args and last_name(base.func) in ("enumerate", "list", "filter", "map"):
+            base = base.value if isinstance(base, cst.Subscript) else base.args[-1].value
+        yield from self.facts.origins.trail(base)
+
+    def _check_loop(self, loop: cst.While | cst.For) -> None:
+        """Reads an item from the peer each time round and keeps it."""
+        read = next((call for call in descendants(loop, into_definitions=False) if isinstance(call, cst.Call) and last_name(call.func) in _READING), None)
+        if read is None or self.facts.tree.enclosing(read, cst.While, cst.For) is not loop and not (isinstance(loop, cst.For) and loop.iter is read):
+            return
+        source = self.facts.boundary.source(read.func.value) if isinstance(read.func, cst.Attribute) else Source(PARAMETER, read)
+        kept = self._kept(loop)
+        if source.writer in (OWN, SHARED) or kept is None or self.facts.counting.is_counted(loop) or self._counts_elsewhere(loop):
+            return
+        if self.facts.boundary.source(read).writer == PEER or source.writer == PEER:
+            self._tell(read, f"`{self.facts.code(kept)}` takes in as many items as the peer sends", source, f"count what goes into `{self.facts.code(kept)}` and leave above a limit")
+
+    def _kept(self, loop: cst.While | cst.For) -> cst.BaseExpression | None:
+        for node in descendants(loop.body, into_definitions=False):
+            if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in ("append", "add", "extend") and node.args:
+                if named_like(last_name(node.func.value), *_ITEMS):
+                    return node.func.value
+            elif isinstance(node, cst.AssignTarget) and isinstance(node.target, cst.Subscript) and named_like(last_name(node.target.value), *_ITEMS):
+                return node.target.value
+        return None
+
+    def _counts_elsewhere(self, loop: cst.While | cst.For) -> bool:
+        """`for _ in range(MAX_HEADERS)`, or a length of what is kept in the loop's own test."""
+        if isinstance(loop, cst.While):
+            return any(isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "builtins.len" for node in descendants(loop.test))
+        return isinstance(loop.iter, cst.Call) and self.facts.names.qualified(loop.iter.func) in ("builtins.range", "itertools.islice")
+
+    def _tell(self, node: cst.CSTNode, what: str, source: Source, words: str) -> None:
+        self.report(
+            node,
+            f"{what}: each is limited, their number is not",
+            confidence=Confidence.MEDIUM,
+            trace=[(source.node, f"sent by the other side: `{self.facts.code(source.node)}`")],
+            fix=Fix(Applicability.SUGGESTION, words),
+        )
