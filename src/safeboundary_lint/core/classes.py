@@ -63,10 +63,18 @@ class Classes:
                 gathered[id(cls)][name] += [b for b in bindings if b.how in ("value", "annotated")]
         for store in self.names.stores:
             target = store.target
-            if isinstance(target, cst.Attribute) and isinstance(target.value, cst.Name) and target.value.value in ("self", "cls"):
-                if (cls := self.tree.class_of(target)) is not None:
-                    gathered[id(cls)][target.attr.value].append(store)
+            if isinstance(target, cst.Attribute) and (cls := self.named_class(target.value)) is not None:
+                gathered[id(cls)][target.attr.value].append(store)
         return gathered
+
+    def named_class(self, owner: cst.CSTNode) -> cst.ClassDef | None:
+        """The class of this file that `self`, `cls`, `self.__class__` or the class's own name stands for in front of an attribute."""
+        if isinstance(owner, cst.Attribute) and owner.attr.value == "__class__":
+            owner = owner.value
+        if isinstance(owner, cst.Name) and owner.value in ("self", "cls"):
+            return self.tree.class_of(owner)
+        definition = self.names.definition(owner) if isinstance(owner, cst.Name) else None
+        return definition if isinstance(definition, cst.ClassDef) else None
 
     def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
         """The method of a class or of its bases in this file."""

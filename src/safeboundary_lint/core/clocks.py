@@ -1,17 +1,21 @@
-"""A small algebra of clock domains: which clock a value was read from, through arithmetic, attributes and helpers.
+"""A small algebra of clock domains: which clock a value was read from, through arithmetic, attributes, containers and helpers.
 
 wall - wall = duration, monotonic - monotonic = duration, domain + duration = domain, wall - monotonic = offset.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant
+from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -22,16 +26,28 @@ _KEEPING_CALLS = frozenset(f"builtins.{name}" for name in ("int", "float", "roun
 _KEEPING_METHODS = frozenset(("timestamp", "replace", "astimezone", "total_seconds", "timetuple", "to_datetime"))
 _CHOOSING_CALLS = frozenset(("builtins.max", "builtins.min"))
 _SAME_CLOCK = (WALL, MONOTONIC)
+_STAMP_NAME = re.compile(r"(^|_)(start|started|begin|began|since|last|stamp|timestamp|ts|time|at|date|created|updated|modified|mtime|ctime|t0|t1)(_|$)")
+_SPAN_NAME = re.compile(r"timeout|ttl|interval|period|delay|duration|seconds|secs|minutes|hours|days|delta|window|threshold|age|max|min|limit|retention|offset|lifetime|wait")
 _DEPTH = 14
 _ALTERNATIVES = 6
+_READINGS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClockValue:
-    """One thing a value may be: a domain, and the clock readings it was made of."""
+    """One thing a value may be: a domain, and the clock readings of this process it was made of.
+
+    A wall value with no readings is a time stamp that somebody else took. `sure` is lower where the way to the reading is a guess.
+    """
 
     domain: str
     readings: tuple[Match, ...] = ()
+    sure: Confidence = Confidence.HIGH
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure the domain is: as sure as the weakest reading and as the way to it."""
+        return Confidence.weakest(self.sure, *(reading.confidence for reading in self.readings))
 
 
 class Clocks:
@@ -56,12 +72,18 @@ class Clocks:
         """The alternative of this domain, if the expression has one."""
         return next((value for value in self.values(expression) if value.domain == domain), None)
 
+    def own_reading(self, expression: cst.CSTNode, domain: str = WALL) -> ClockValue | None:
+        """The alternative that this process read from a clock of this domain, if the expression has one."""
+        value = self.of_domain(expression, domain)
+        return value if value is not None and value.readings else None
+
+    # -- what a value is -----------------------------------------------------------------------------------------------
+
     def _compute(self, node: cst.CSTNode, depth: int) -> list[ClockValue]:
         if isinstance(node, cst.Call):
             return self._of_call(node, depth)
         if isinstance(node, cst.BinaryOperation):
-            pairs = [(left, right) for left in self.values(node.left, depth) for right in self.values(node.right, depth)]
-            return [combined(node.operator, left, right) for left, right in pairs]
+            return self._of_operation(node, depth)
         try:
             self.facts.constant(node)
             return [ClockValue(CONSTANT)]
@@ -69,50 +91,145 @@ class Clocks:
             pass
         if isinstance(node, cst.UnaryOperation):
             return list(self.values(node.expression, depth))
-        return [
-            value
-            for origin in self.facts.origins.step(node, callers=True)
-            for value in (self.values(origin.node, depth) if origin.how in ("value", "augmented") else (ClockValue(UNKNOWN),))
-        ]
+        if isinstance(node, cst.Attribute) and (match := self.facts.match(node, "file-time")) is not None:
+            return [ClockValue(FILE_TIME, (match,))]
+        if isinstance(node, cst.Attribute) and self._is_column(node):
+            return [ClockValue(UNKNOWN)]
+        found = [value for origin in self.facts.origins.step(node, callers=True) for value in self._of_origin(origin, depth)]
+        if not any(value.domain != UNKNOWN for value in found):
+            found += [value for one in self.facts.contents.read(node) for value in self.values(one, depth)]
+        return found or self._stored_by_name(node, depth)
+
+    def _of_origin(self, origin: object, depth: int) -> list[ClockValue]:
+        node, how = origin.node, origin.how  # type: ignore[attr-defined]
+        if how in ("value", "augmented"):
+            return list(self.values(node, depth))
+        if how == "item":
+            items = self.facts.contents.item(node, origin.index)  # type: ignore[attr-defined]
+            return [value for one in items for value in self.values(one, depth)] or [ClockValue(UNKNOWN)]
+        return [ClockValue(UNKNOWN)]
+
+    def _of_operation(self, node: cst.BinaryOperation, depth: int) -> list[ClockValue]:
+        pairs = [(left, right) for left in self.values(node.left, depth) for right in self.values(node.right, depth)]
+        found = []
+        for left, right in pairs:
+            if isinstance(node.operator, cst.Subtract) and left.domain in _SAME_CLOCK and right.domain == UNKNOWN and _is_stamp(node.right):
+                found.append(ClockValue(UNKNOWN, left.readings))  # a span since a moment that somebody else knows
+            else:
+                found.append(combined(node.operator, left, right))
+        return found
 
     def _of_call(self, call: cst.Call, depth: int) -> list[ClockValue]:
-        if (match := self.facts.match(call, *_READERS)) is not None:
-            return [ClockValue(_READERS[match.row.kind], (match,))]
+        if self.facts.types.callee(call) is None and (reading := self.reading(call)) is not None:
+            asked = any(arg.keyword is not None and "monotonic" in arg.keyword.value for arg in call.args)  # `now_ms(monotonic=True)`
+            return [ClockValue(MONOTONIC if asked else _READERS[reading.row.kind], (reading,))]
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _KEEPING_METHODS:
-            return list(self.values(call.func.value, depth))
+            kept = list(self.values(call.func.value, depth))
+            if call.func.attr.value == "timestamp" and not call.args and all(value.domain == UNKNOWN for value in kept):
+                return [ClockValue(WALL, (), Confidence.MEDIUM)]
+            return kept
         dotted = self.facts.names.qualified(call.func)
         if dotted in _KEEPING_CALLS and call.args:
             return list(self.values(call.args[0].value, depth))
         if dotted in _CHOOSING_CALLS:
             return [value for arg in call.args for value in self.values(arg.value, depth)]
-        return [value for origin in self.facts.origins.step(call) for value in self.values(origin.node, depth)]
+        if (factory := self._factory(call)) is not None:
+            return [ClockValue(_READERS[factory.row.kind], (factory,))]
+        found = [*(origin.node for origin in self.facts.origins.step(call)), *self.facts.contents.read(call)]
+        return [value for one in found for value in self.values(one, depth)]
+
+    def reading(self, call: cst.Call) -> Match | None:
+        """The clock a call reads, also through a clock function held in a variable, attribute or default (`clock=time.time`)."""
+        if (match := self.facts.match(call, *_READERS)) is not None:
+            return match
+        for origin in self.facts.origins.trail(call.func, callers=True) if isinstance(call.func, (cst.Name, cst.Attribute)) else ():
+            referenced = origin.how == "value" and origin.node is not call.func and isinstance(origin.node, (cst.Name, cst.Attribute))
+            if referenced and (match := self.facts.match(origin.node, "wall-clock", "monotonic-clock")) is not None:
+                return Match(call, match.row, Confidence.weakest(match.confidence, Confidence.MEDIUM), match.dotted)
+        return None
+
+    def _factory(self, call: cst.Call) -> Match | None:
+        """`field(default_factory=time.time)`: the reading each record starts with."""
+        for arg in call.args:
+            if arg.keyword is not None and arg.keyword.value in ("default_factory", "factory"):
+                if isinstance(arg.value, cst.Lambda) and isinstance(arg.value.body, cst.Call):
+                    return self.facts.match(arg.value.body, "wall-clock", "monotonic-clock")
+                return self.facts.match(arg.value, "wall-clock", "monotonic-clock")
+        return None
+
+    def _is_column(self, attribute: cst.Attribute) -> bool:
+        """True for a field that the class body declares by a call, which is a column of a store: other processes write it too."""
+        bound = self.facts.origins.attribute_bindings(attribute)
+        return any(
+            isinstance(binding.source, cst.Call) and isinstance(binding.target, cst.Name) and self._factory(binding.source) is None
+            and last_name(binding.source.func) not in ("field", "attrib", "ib")
+            for binding in bound
+        )
+
+    def _stored_by_name(self, node: cst.CSTNode, depth: int) -> list[ClockValue]:
+        """`peer.last_seen` of an unknown object, when this very file puts readings of numbers there."""
+        if not isinstance(node, cst.Attribute) or self.facts.types.of(node.value) is not None or self._keeps_records():
+            return []
+        found = [
+            value
+            for store in self.facts.contents.stores_of(node.attr.value)
+            if store.how == "value" and store.source is not None and store.target is not node
+            for value in self.values(store.source, depth)
+        ]
+        numbers = all(reading.row.get("steady") or reading.row.kind == "monotonic-clock" for value in found for reading in value.readings)
+        return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers else []
+
+    def _keeps_records(self) -> bool:
+        return any(last_name(call.func) in ("save", "commit", "flush") for call in self.facts.tree.all(cst.Call))
+
+    # -- where a reading stands ----------------------------------------------------------------------------------------
+
+    def readings_within(self, expression: cst.CSTNode, domain: str) -> Iterator[Match]:
+        """Readings of one domain that a value was made of."""
+        for value in self.values(expression):
+            if value.domain == domain:
+                yield from value.readings
+
+
+def _is_stamp(node: cst.CSTNode) -> bool:
+    """True for an operand whose name says a moment and not a span."""
+    name = (last_name(node) or "").lower()
+    return bool(_STAMP_NAME.search(name)) and not _SPAN_NAME.search(name)
 
 
 def combined(operator: cst.BaseBinaryOp, left: ClockValue, right: ClockValue) -> ClockValue:
     """The domain of `left operator right`."""
-    readings = left.readings + right.readings
+    readings = tuple(dict.fromkeys(left.readings + right.readings))
+    sure = Confidence.weakest(left.sure, right.sure)
     if isinstance(operator, cst.Subtract):
         if left.domain == right.domain and left.domain in _SAME_CLOCK:
-            return ClockValue(DURATION, readings)
+            return ClockValue(DURATION, readings, sure)
         if {left.domain, right.domain} == {WALL, MONOTONIC}:
-            return ClockValue(OFFSET, readings)
+            return ClockValue(OFFSET, readings, sure)
         if left.domain in (*_SAME_CLOCK, FILE_TIME) and right.domain in (DURATION, CONSTANT, UNKNOWN):
-            return ClockValue(left.domain, readings)
+            return ClockValue(left.domain, readings, sure)
+        if left.domain in _SAME_CLOCK and right.domain == OFFSET:
+            return ClockValue(MONOTONIC if left.domain == WALL else WALL, readings, sure)
     if isinstance(operator, cst.Add):
         for one, other in ((left, right), (right, left)):
             if one.domain in _SAME_CLOCK and other.domain in (DURATION, CONSTANT, UNKNOWN):
-                return ClockValue(one.domain, readings)
+                return ClockValue(one.domain, readings, sure)
             if one.domain == OFFSET and other.domain in _SAME_CLOCK:
-                return ClockValue(WALL if other.domain == MONOTONIC else MONOTONIC, readings)
+                return ClockValue(WALL if other.domain == MONOTONIC else MONOTONIC, readings, sure)
     if isinstance(operator, (cst.Multiply, cst.Divide, cst.FloorDivide)):
         for one, other in ((left, right), (right, left)):
             if other.domain == CONSTANT and one.domain != UNKNOWN:
                 return one  # a change of unit
-    return ClockValue(DURATION if DURATION in (left.domain, right.domain) else UNKNOWN, readings)
+    return ClockValue(DURATION if DURATION in (left.domain, right.domain) else UNKNOWN, readings, sure)
 
 
 def _distinct(values: list[ClockValue]) -> tuple[ClockValue, ...]:
+    """One alternative a domain, with the readings of all of them; the surest way counts."""
     kept: dict[str, ClockValue] = {}
     for value in values:
-        kept.setdefault(value.domain, value)
+        if (known := kept.get(value.domain)) is None:
+            kept[value.domain] = value
+        else:
+            readings = tuple(dict.fromkeys(known.readings + value.readings))[:_READINGS]
+            kept[value.domain] = ClockValue(value.domain, readings, min(known.sure, value.sure, key=lambda one: one.rank))
     return tuple(kept.values())[:_ALTERNATIVES]

@@ -119,11 +119,12 @@ class Origins:
 
     def attribute_bindings(self, attribute: cst.Attribute) -> list[Binding]:
         """Every binding of the attribute in the methods of its class (and the class's bases in this file)."""
-        owner = self.facts.types.of(attribute.value)
-        if owner is None or owner.local is None:
-            return []
         types, name = self.facts.types, attribute.attr.value
-        return [binding for cls in types.local_lineage(owner.local) for binding in types.attributes_of(cls).get(name, ())]
+        owner = types.of(attribute.value)
+        cls = owner.local if owner is not None else types.named_class(attribute.value)
+        if cls is None:
+            return []
+        return [binding for cls in types.local_lineage(cls) for binding in types.attributes_of(cls).get(name, ())]
 
     def entry_bindings(self, subscript: cst.Subscript) -> list[Binding]:
         """Every assignment to the same constant key of the same dict: `d["k"] = v`, `self.d["k"] = v`, `d = {"k": v}`."""
@@ -172,8 +173,8 @@ class Origins:
         node = expression
         while isinstance(node, cst.Attribute):
             node = node.value
-        if head in ("self", "cls") and (cls := self.facts.tree.class_of(expression)) is not None:
-            return f"{id(self.facts.types.local_lineage(cls)[-1])}.{rest}"
+        if rest and (cls := self.facts.types.named_class(node)) is not None:
+            return f"{id(self.facts.types.local_lineage(cls)[-1])}.{rest.removeprefix('__class__.')}"
         assert isinstance(node, cst.Name)
         found = self.facts.names.lookup(node)
         return f"{id(found[0]) if found else 0}:{text}"

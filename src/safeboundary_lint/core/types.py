@@ -175,6 +175,8 @@ class Types(Classes):
         base = self.of(attribute.value, depth)
         if base is None:
             return None
+        if attribute.attr.value == "__class__":
+            return base
         if base.local is not None:
             bindings = [binding for cls in self.local_lineage(base.local) for binding in self.attributes_of(cls).get(attribute.attr.value, ())]
             if bindings and (found := self._of_bindings(bindings, depth)) is not None:
@@ -295,10 +297,14 @@ class Types(Classes):
         """Calls of a function in this file."""
         if self._callers is None:
             self._callers = defaultdict(list)
-            local = {f.name.value for f in self.tree.all(cst.FunctionDef)}
+            local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
             for call in self.tree.all(cst.Call):
-                if last_name(call.func) in local and (found := self.definition(call.func)) is not None:
-                    self._callers[id(found)].append(call)
+                if last_name(call.func) in local or isinstance(call.func, cst.Name) and call.func.value == "cls":
+                    found = self.named_class(call.func) or self.definition(call.func)
+                    if isinstance(found, cst.ClassDef):
+                        found = self.method(found, "__init__")
+                    if found is not None:
+                        self._callers[id(found)].append(call)
         return self._callers.get(id(function), [])
 
     @property

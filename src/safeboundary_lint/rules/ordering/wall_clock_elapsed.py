@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import libcst as cst
 
-from safeboundary_lint.core.clocks import WALL, ClockValue
-from safeboundary_lint.core.finding import Confidence, Severity
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.clocks import WALL
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
@@ -17,7 +25,9 @@ class WallClockElapsed(Rule):
     What it does
     ------------
     Finds differences and comparisons of two wall-clock readings of the same process: `time.time() - start`,
-    `while time.time() < deadline`, also through locals, attributes, dict entries and helpers of the file.
+    `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
+    file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
+    one that is only logged or stored is for information.
 
     Why it matters
     --------------
@@ -57,7 +67,9 @@ class WallClockElapsed(Rule):
 
     Fix safety
     ----------
-    A suggestion: every reading that meets the value must change together.
+    Safe where all readings that meet each other are variables of one function and none is stored, sent, printed or compared
+    with anything else. Unsafe where they are kept in private attributes of a class, because a subclass in another file may read
+    those, and for the clock of a scheduler or cache. Else a suggestion that names the use in the way.
 
     Known limits
     ------------
@@ -65,29 +77,77 @@ class WallClockElapsed(Rule):
     """
 
     code, name, since, severity = "SBL102", "wall-clock-elapsed", "0.1", Severity.WARNING
+    overlaps = ()
     needs = (("wall-clock",),)
+    fixable = Applicability.SAFE
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._told: set[tuple[int, bool, frozenset[int]]] = set()
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for match in self.facts.calls("clock-parameter"):
+            parameter = match.row.parameter("clock")
+            clock = argument(match.call, parameter) if parameter is not None else None
+            if clock is not None and (wall := self.facts.match(clock, "wall-clock")) is not None:
+                self._tell_clock(match, wall)
 
     def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
         if isinstance(node.operator, cst.Subtract):
-            self._check(node, node.left, node.right)
+            self._check(node, node.left, node.right, decides=False)
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
         if len(node.comparisons) == 1 and isinstance(node.comparisons[0].operator, _ORDERINGS):
-            self._check(node, node.left, node.comparisons[0].comparator)
+            self._check(node, node.left, node.comparisons[0].comparator, decides=True)
 
-    def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
-        clocks = self.facts.clocks
-        one, other = clocks.of_domain(left, WALL), clocks.of_domain(right, WALL)
+    def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression, *, decides: bool) -> None:
+        one, other = self.facts.clocks.own_reading(left), self.facts.clocks.own_reading(right)
         if one is None or other is None:
             return
-        readings = [reading.node for value in (one, other) for reading in value.readings]
+        readings = list({id(reading.node): reading for reading in (*one.readings, *other.readings)}.values())
+        decides = decides or self.facts.readings.decides(node)
+        function = self.facts.tree.function_of(node) or self.facts.tree.module
+        if (story := (id(function), decides, frozenset(id(reading.node) for reading in readings))) in self._told:
+            return
+        self._told.add(story)
+        lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in readings}))
+        code, place = self.facts.code(node), f"line{'s' if ' ' in lines else ''} {lines}"
+        said = (
+            f"`{code}` decides by the wall clock read in {place}: set back by an hour in between it waits an hour longer, set forward it is over at once"
+            if decides
+            else f"`{code}` measures with the wall clock read in {place}: when the clock is set in between, the figure is wrong or negative"
+        )
         self.report(
             node,
-            f"`{self.facts.code(node)}` measures time with the wall clock: when the clock is set, the wait is as wrong as the jump is long",
-            confidence=_confidence(one, other),
-            trace=[(reading, f"wall clock read here: `{self.facts.code(reading)}`") for reading in readings],
+            said,
+            severity=self.severity if decides else Severity.INFO,
+            confidence=Confidence.weakest(one.confidence, other.confidence),
+            trace=[(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in readings],
+            fix=self._fix(readings),
         )
 
+    def _fix(self, readings: list[Match]) -> Fix:
+        closure = self.facts.readings.closure(readings)
+        steadied = [self.facts.readings.steadied(reading) for reading in closure.readings]
+        together = ", ".join(f"`{self.facts.code(reading.node, 40)}` in line {self.facts.line(reading.node)}" for reading in closure.readings[:4])
+        if closure.obstacle is not None:
+            node, why = closure.obstacle
+            use = f"`{self.facts.code(node, 40)}` in line {self.facts.line(node)} {why}"
+            return Fix(Applicability.SUGGESTION, f"read the monotonic clock for {together}; {use}: keep a reading of the wall clock of its own there")
+        if None in steadied:
+            return Fix(Applicability.SUGGESTION, f"read the monotonic clock for {together}, all together: the span is a number of seconds then")
+        edits = [one for one in steadied if one is not None]
+        level = Applicability.SAFE if closure.local else Applicability.UNSAFE
+        imports = tuple(dict.fromkeys(line for _, lines in edits for line in lines))
+        return Fix(level, f"read the monotonic clock for {together}, all together", tuple(edit for edit, _ in edits), imports)
 
-def _confidence(*values: ClockValue) -> Confidence:
-    return Confidence.weakest(*(reading.confidence for value in values for reading in value.readings))
+    def _tell_clock(self, match: Match, wall: Match) -> None:
+        code, steady = self.facts.code(match.call.func), wall.row.get("steady")
+        safe = match.row.get("steady")
+        edits = (replaced(self.facts, wall.node.attr, steady),) if steady and isinstance(wall.node, cst.Attribute) else ()
+        self.report(
+            match.call,
+            f"`{code}` is driven by the wall clock `{self.facts.code(wall.node)}`: when the clock is set, everything due fires at once or late by the jump",
+            confidence=Confidence.weakest(match.confidence, wall.confidence),
+            fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"give `{code}` `{safe}` as its clock", edits),
+        )

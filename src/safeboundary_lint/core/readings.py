@@ -1,0 +1,234 @@
+"""Where a clock reading goes: what it decides, which readings must change to another clock together, and what stands in the way."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.clocks import CONSTANT, DURATION, UNKNOWN, WALL
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Confidence, Edit
+from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import Binding, last_name
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
+_IDENTITIES = (cst.Is, cst.IsNot)
+_KEEPING = ("builtins.int", "builtins.float", "builtins.round")
+_CLIMBED = ("builtins.max", "builtins.min", "builtins.abs", *_KEEPING)
+_WAITING = re.compile(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
+_DECIDING_FUNCTION = re.compile(r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle")
+_STAMP = re.compile(r"(^|_)(start|started|begin|since|last|stamp|timestamp|ts|at|date|created|updated|modified|mtime)(_|$)")
+_BUDGET = 200
+
+
+@dataclass(eq=False)
+class Closure:
+    """Readings that have to change together; `obstacle` is a use that needs the date, with what it is."""
+
+    readings: list[Match] = field(default_factory=list)
+    obstacle: tuple[cst.CSTNode, str] | None = None
+    local: bool = True  # every value stays in variables of one function
+
+
+class Readings:
+    """Uses of the clock readings of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._names: dict[str, list[cst.Name]] | None = None
+        self._attributes: dict[str, list[cst.Attribute]] | None = None
+
+    # -- what a span decides -------------------------------------------------------------------------------------------
+
+    def decides(self, expression: cst.CSTNode, depth: int = 2) -> bool:
+        """True when a span or moment is compared, waited for or tested; False where it is only told, stored or returned."""
+        node, parent = expression, self.facts.tree.parent(expression)
+        while parent is not None:
+            if isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
+                return True
+            if isinstance(parent, (cst.If, cst.While, cst.IfExp)):
+                return getattr(parent, "test", None) is node
+            if isinstance(parent, cst.Arg):
+                call = self.facts.tree.parent(parent)
+                if not isinstance(call, cst.Call):
+                    return False
+                word = parent.keyword.value if parent.keyword is not None else last_name(call.func) or ""
+                if _WAITING.search(word.lower()):
+                    return True
+                if self.facts.names.qualified(call.func) not in _CLIMBED:
+                    return False
+                node, parent = call, self.facts.tree.parent(call)
+                continue
+            if isinstance(parent, cst.Return):
+                function = self.facts.tree.function_of(parent)
+                return isinstance(function, cst.FunctionDef) and bool(_DECIDING_FUNCTION.search(function.name.value.lower()))
+            if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)) and depth:
+                return any(self.decides(use, depth - 1) for target in _targets(parent) for use in self._uses(target))
+            if not isinstance(parent, (cst.BinaryOperation, cst.UnaryOperation, cst.BooleanOperation, cst.Attribute, cst.Call)):
+                return False
+            node, parent = parent, self.facts.tree.parent(parent)
+        return False
+
+    def _uses(self, target: cst.CSTNode) -> Iterator[cst.Name]:
+        """Where a variable of a function is read."""
+        if not isinstance(target, cst.Name) or (found := self.facts.names.lookup(target)) is None:
+            return
+        targets = {id(binding.target) for binding in found[1]}
+        for name in self._named(target.value):
+            if id(name) not in targets and (other := self.facts.names.lookup(name)) is not None and other[1] is found[1]:
+                yield name
+
+    def _named(self, name: str) -> list[cst.Name]:
+        if self._names is None:
+            self._names = defaultdict(list)
+            for node in self.facts.tree.all(cst.Name):
+                self._names[node.value].append(node)
+        return self._names.get(name, [])
+
+    def _attributed(self, name: str) -> list[cst.Attribute]:
+        if self._attributes is None:
+            self._attributes = defaultdict(list)
+            for node in self.facts.tree.all(cst.Attribute):
+                self._attributes[node.attr.value].append(node)
+        return self._attributes.get(name, [])
+
+    # -- what must change together -------------------------------------------------------------------------------------
+
+    def closure(self, readings: Iterable[Match]) -> Closure:
+        """All readings that meet these, through variables of one function and private attributes of a class."""
+        found = Closure()
+        followed: set[int] = set()
+        queue: list[cst.CSTNode] = []
+
+        def add(several: Iterable[Match]) -> None:
+            for match in several:
+                if all(match.node is not known.node for known in found.readings):
+                    found.readings.append(match)
+                    queue.append(match.node)
+
+        add(readings)
+        for node in queue:  # grows while it is walked
+            if id(node) in followed:
+                continue
+            followed.add(id(node))
+            if len(followed) > _BUDGET:
+                found.obstacle = (node, "it goes too many ways")
+            if found.obstacle is not None:
+                break
+            self._follow(node, found, queue, add)
+        return found
+
+    def _follow(self, node: cst.CSTNode, found: Closure, queue: list[cst.CSTNode], add: object) -> None:
+        parent = self.facts.tree.parent(node)
+        if isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, (cst.Add, cst.Subtract)):
+            other = parent.right if parent.left is node else parent.left
+            met = self._met(other, found, add)
+            if met and isinstance(parent.operator, cst.Subtract):
+                return
+            if not met and self._is_span(other) and (parent.left is node or isinstance(parent.operator, cst.Add)):
+                queue.append(parent)
+                return
+            found.obstacle = found.obstacle or (parent, "meets a value that is not read here")
+        elif isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
+            self._follow_comparison(node, parent, found, add)
+        elif isinstance(parent, (cst.Assign, cst.AnnAssign)) and parent.value is node:
+            for target in _targets(parent):
+                self._follow_target(target, found, queue, add)
+        elif isinstance(parent, cst.IfExp) and node is not parent.test:
+            other = parent.orelse if parent.body is node else parent.body
+            if self.facts.is_constant(other, None) or self._met(other, found, add):
+                queue.append(parent)
+            else:
+                found.obstacle = found.obstacle or (parent, "may be another value")
+        elif isinstance(parent, cst.Arg) and isinstance(call := self.facts.tree.parent(parent), cst.Call):
+            if self.facts.names.qualified(call.func) in _KEEPING:
+                queue.append(call)
+            else:
+                found.obstacle = (parent.value, f"is handed to `{self.facts.code(call.func, 40)}`")
+        else:
+            found.obstacle = (node, "is used as a date or handed on")
+
+    def _follow_comparison(self, node: cst.CSTNode, parent: cst.CSTNode, found: Closure, add: object) -> None:
+        comparison = parent if isinstance(parent, cst.Comparison) else self.facts.tree.parent(parent)
+        assert isinstance(comparison, cst.Comparison)
+        target = comparison.comparisons[0]
+        other = target.comparator if comparison.left is node else comparison.left
+        if len(comparison.comparisons) == 1:
+            if isinstance(target.operator, _IDENTITIES) and self.facts.is_constant(other, None):
+                return
+            if isinstance(target.operator, _ORDERINGS) and self._met(other, found, add):
+                return
+        found.obstacle = found.obstacle or (comparison, "is compared with a value that is not read here")
+
+    def _follow_target(self, target: cst.CSTNode, found: Closure, queue: list[cst.CSTNode], add: object) -> None:
+        if isinstance(target, cst.Name) and (known := self.facts.names.lookup(target)) is not None and isinstance(known[0].node, cst.FunctionDef):
+            bindings: list[Binding] = known[1]
+            queue += self._uses(target)
+        elif isinstance(target, cst.Attribute) and (cls := self.facts.types.named_class(target.value)) is not None and _is_private(target.attr.value):
+            found.local = False
+            bindings = self.facts.origins.attribute_bindings(target)
+            bound = {id(binding.target) for binding in bindings}
+            for use in self._attributed(target.attr.value):
+                if self.facts.types.named_class(use.value) is not cls:
+                    found.obstacle = (use, "is used by another class")
+                elif id(use) not in bound:
+                    queue.append(use)
+        else:
+            found.obstacle = (target, "keeps it where other code can reach it")
+            return
+        for binding in bindings:
+            if binding.how == "annotated" or binding.how == "value" and self.facts.is_constant(binding.source, None):
+                continue
+            if binding.how != "value" or binding.source is None or not self._met(binding.source, found, add):
+                found.obstacle = found.obstacle or (binding.target, "is given another value")
+
+    def _met(self, other: cst.CSTNode, found: Closure, add: object) -> bool:
+        """True when `other` is a wall reading of this process and nothing else; its readings join the closure then."""
+        values = self.facts.clocks.values(other)
+        if not all(value.domain == WALL and value.readings or value.domain == CONSTANT and self._may_be_none(other) for value in values):
+            return False
+        add([reading for value in values for reading in value.readings])  # type: ignore[operator]
+        return any(value.readings for value in values)
+
+    def _may_be_none(self, node: cst.CSTNode) -> bool:
+        """The constants that a value may be are all None: 0 would be long ago on one clock and just now on the other."""
+        constants = [o.node for o in self.facts.origins.trail(node, callers=True) if o.how == "value" and isinstance(o.node, (cst.Integer, cst.Float, cst.UnaryOperation))]
+        return not constants
+
+    def _is_span(self, other: cst.CSTNode) -> bool:
+        """True for a duration, a number, or something unknown that is not named like a moment."""
+        known = all(value.domain in (DURATION, CONSTANT, UNKNOWN) for value in self.facts.clocks.values(other))
+        return known and not _STAMP.search((last_name(other) or "").lower())
+
+    # -- edits ---------------------------------------------------------------------------------------------------------
+
+    def steadied(self, reading: Match) -> tuple[Edit, tuple[str, ...]] | None:
+        """The edit, and the imports, that make a reading one of the clock that only goes forward; None where its kind can't."""
+        steady, call = reading.row.get("steady"), reading.node
+        if steady is None or reading.confidence is not Confidence.HIGH or not isinstance(call, cst.Call) or call.args:
+            return None
+        module = reading.dotted.rpartition(".")[0]
+        if isinstance(call.func, cst.Attribute):
+            return replaced(self.facts, call.func.attr, steady), ()
+        bound = self.facts.names.lookup_in(self.facts.names.scope_of(call), steady)
+        if bound is not None and any(binding.dotted != f"{module}.{steady}" for binding in bound[1]):
+            return None
+        return replaced(self.facts, call.func, steady), (f"from {module} import {steady}",)
+
+
+def _targets(statement: cst.CSTNode) -> list[cst.CSTNode]:
+    if isinstance(statement, cst.Assign):
+        return [target.target for target in statement.targets]
+    return [statement.target]  # type: ignore[attr-defined]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
