@@ -163,12 +163,17 @@ class Guards:
             self.refuses(callee, parameter) for parameter, value in bound_arguments(call, callee, method=method) if any(value is one for one in given)
         )
 
+    def parameter_place(self, function: cst.FunctionDef | cst.Lambda, parameter: cst.Param) -> str | None:
+        """The key of the place that a parameter is inside its function."""
+        found = self.facts.names.lookup_in(self.facts.names.scope_of(function.body), parameter.name.value)
+        return f"{id(found[0])}:{parameter.name.value}" if found is not None else None
+
     def refuses(self, function: cst.FunctionDef | cst.Lambda, parameter: cst.Param) -> bool:
         """True when a function of this file comes back only when its parameter is within a bound."""
         key = id(parameter)
         if key not in self._validated:
             self._validated[key] = False  # recursion
-            place = self.facts.origins.place(parameter.name)
+            place = self.parameter_place(function, parameter)
             flow = self.facts.flow(function)
             guards = {point.index for point in self.points(flow, {place})} if place else set()
             self._validated[key] = bool(guards) and (

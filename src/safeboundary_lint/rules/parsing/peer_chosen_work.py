@@ -132,7 +132,10 @@ class PeerChosenWork(Rule):
     def _is_bounded(self, call: cst.Call, way: list[cst.CSTNode]) -> bool:
         tree, guards = self.facts.tree, self.facts.guards
         places = {place for node in way if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))}
-        places |= {place for node in way if isinstance(node, cst.Param) and (place := self.facts.origins.place(node.name))}
+        for node in way:
+            function = tree.enclosing(node, cst.FunctionDef, cst.Lambda)
+            if isinstance(node, cst.Param) and function is not None and (place := guards.parameter_place(function, node)) is not None:
+                places.add(place)
         seen: set[int] = set()
         for node in (call, *way):
             function = tree.function_of(node)
