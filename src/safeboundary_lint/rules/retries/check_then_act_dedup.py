@@ -1,0 +1,102 @@
+"""SBL206: deduplication by looking first and marking later, in two steps that another process can come between."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.claims import Claim, Claims
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.http import words
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_REPEATED = frozenset(
+    "webhook webhooks event events message messages delivery idempotency idempotent dedup dedupe deduplicate duplicate duplicates seen processed process handle "
+    "handler consume consumer job jobs task tasks payment payments transaction order callback notification unicity conflict already storage once claim lock receive ingest".split()
+)
+
+
+class CheckThenActDedup(Rule):
+    """Whether something was done before is looked up first and written down later, in two steps.
+
+    What it does
+    ------------
+    Finds "not seen: do it, mark it" that is not one atomic step: a key of redis or a cache read and then set, a record looked for
+    and then created with no handler for the conflict.
+
+    Why it matters
+    --------------
+    Two workers, or two deliveries of one webhook, both look before either has marked. Both see nothing and both act: the mail
+    goes out twice, the order is booked twice. It happens just when the load is high and redeliveries are many.
+
+    Example
+    -------
+
+        import redis
+
+        client = redis.Redis()
+
+        def handle_delivery(delivery_id, payload, book):
+            if client.exists(delivery_id):
+                return
+            client.set(delivery_id, "1", ex=3600)
+            book(payload)
+
+    Instead
+    -------
+
+        import redis
+
+        client = redis.Redis()
+
+        def handle_delivery(delivery_id, payload, book):
+            if not client.set(delivery_id, "1", ex=3600, nx=True):
+                return
+            book(payload)
+
+    Stays silent when
+    -----------------
+    The mark is an atomic claim (`nx=True`, `setnx`, `cache.add`, `get_or_create`), a conflict of two creations is handled, a lock is held, keys are
+    watched, or the value that was read is used (a cache in front of something).
+
+    Fix safety
+    ----------
+    A suggestion: the claim has to come before the work, and be taken back when the work fails.
+
+    Known limits
+    ------------
+    A lookup before a creation outside of events, messages and jobs (a form that refuses a taken name) is reported with low confidence.
+    """
+
+    code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING
+    needs = (("shared-write", "record-lookup", "=except"),)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        claims = Claims(self.facts)
+        for claim in claims.in_stores():
+            assert claim.match is not None
+            self._report(claim, claim.match.confidence, "one atomic step: `set(key, value, nx=True, ex=...)` or `cache.add(key, ...)`, and act only when it says that it was new")
+        for claim in claims.in_records():
+            confidence = Confidence.MEDIUM if self._is_repeated(claim) else Confidence.LOW
+            self._report(claim, confidence, "a unique constraint and one step: insert first and handle the conflict (`get_or_create`, `ON CONFLICT DO NOTHING` and the row count)")
+
+    def _is_repeated(self, claim: Claim) -> bool:
+        """The function is about what may well arrive twice."""
+        function = self.facts.tree.enclosing(claim.look, cst.FunctionDef)
+        cls = self.facts.tree.enclosing(claim.look, cst.ClassDef)
+        told = [word for one in (function, cls) if one is not None for word in words(one.name.value)]
+        if isinstance(claim.found, cst.Raise) and claim.match is None:
+            told += [word for n in descendants(claim.found) if isinstance(n, cst.Name) for word in words(n.value)] + ["conflict"]
+        return any(word in _REPEATED for word in told)
+
+    def _report(self, claim: Claim, confidence: Confidence, instead: str) -> None:
+        look, mark = self.facts.code(claim.look), self.facts.code(claim.mark)
+        trace: list[tuple[cst.CSTNode, str]] = [(claim.look, "looked up here")]
+        trace += [(claim.found, "left here when it was there")] if claim.found is not None else []
+        self.report(
+            claim.look,
+            f"two that run at once both pass `{look}` before either comes to `{mark}` in line {self.facts.line(claim.mark)}: both do the work",
+            confidence=confidence,
+            trace=[*trace, (claim.mark, "written down only here")],
+            fix=Fix(Applicability.SUGGESTION, instead),
+        )
