@@ -131,11 +131,8 @@ class Files:
 
     def is_temporary(self, path: cst.CSTNode) -> bool:
         """True for a name that nobody else knows yet: made by `tempfile`, called temporary, or renamed later in the same class or file."""
-        trail = [origin.node for origin in self.facts.origins.trail(path)[:_STEPS]]
-        for node in trail:
-            for below in list(descendants(node, into_definitions=False))[:40]:
-                if isinstance(below, cst.Call) and self.facts.match(below, "temporary-file") is not None:
-                    return True
+        if self.facts.origins.derivation(path, lambda node: isinstance(node, cst.Call) and self.facts.match(node, "temporary-file") is not None) is not None:
+            return True
         if _TEMPORARY.search(self.words(path)) or _BESIDE.search(self.facts.code(path, 200)):
             return True
         return any(self.same(path, rename.source) for rename in self.renames)

@@ -40,6 +40,10 @@ class Queues:
             texts += [one for one in (text, last_name(origin.node)) if one]
         return any(_REPLY.search(text.replace("-", "_")) for text in texts)
 
+    def is_answer(self, call: cst.Call) -> bool:
+        """True for a publish of which an argument tells that it answers, or tells everybody who happens to listen."""
+        return any(self.is_named_reply(self.facts.code(arg.value, 200)) for arg in call.args)
+
     @staticmethod
     def is_named_reply(text: str) -> bool:
         """True when the name of a function, class or queue tells that it is about answers or broadcasts."""

@@ -179,7 +179,7 @@ class AckBeforeWrite(Rule):
         """A reply to the sender or a notice to watchers is no work that redelivery would repeat."""
         if work.match is None or work.match.row.kind != "publish":
             return False
-        return any(self.facts.queues.is_reply(arg.value) for arg in work.call.args)
+        return self.facts.queues.is_answer(work.call)
 
     def _takes_next(self, point: Point) -> bool:
         """True where another message is taken: what follows is about that one."""

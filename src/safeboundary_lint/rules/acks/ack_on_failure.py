@@ -22,7 +22,7 @@ _RECORDS = re.compile(
 _POISON = re.compile(
     r"\w*(?:ValueError|KeyError|TypeError|JSONDecode|Decode|Parse|Validation|Schema|Invalid|Malformed|Syntax|Unpickling|Deserial|AttributeError|IndexError|UnicodeError)\w*"
 )
-_DONE_ALREADY = re.compile(r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|AlreadyExists|Conflict|Ignore|Skip|Reject|Discard|Stale|Expired|Drop)\w*")
+_DONE_ALREADY = re.compile(r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|Exists|Conflict|Ignore|Skip|Reject|Discard|Stale|Expired|Drop)\w*")
 
 _COUNTERS = re.compile(r"_|i|n|tries|attempts?\w*|retr(?:y|ies)\w*")
 

@@ -83,7 +83,7 @@ class UnconfirmedPublish(Rule):
     def _is_best_effort(self, match: Match) -> bool:
         names = [self.facts.tree.symbol_of(match.node).lower().replace(".", "_")]
         names += [last_name(arg.value) or "" for arg in match.call.args if arg.keyword is None or "topic" in arg.keyword.value]
-        return any(_BEST_EFFORT.fullmatch(name.lower()) for name in names) or any(self.facts.queues.is_reply(arg.value) for arg in match.call.args)
+        return any(_BEST_EFFORT.fullmatch(name.lower()) for name in names) or self.facts.queues.is_answer(match.call)
 
     def _check(self, match: Match, how: str) -> None:
         if how == "callback":
