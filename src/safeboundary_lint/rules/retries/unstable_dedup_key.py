@@ -1,0 +1,165 @@
+"""SBL205: a key that processes share is made of something that differs between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument, keyword_names, string_parts
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_STORES = ("shared-read", "shared-write", "shared-claim", "shared-expiry")
+_KEPT = ("*hash*", "*digest*", "*checksum*", "*fingerprint*", "*dedup*", "*idempot*", "*etag*", "*cache_key*", "*version_id*")
+_MAKERS = ("*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*", "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*")
+_PERSISTENT = ("*model*", "*schema*", "*document*", "*entity*", "*record*", "*table*", "base", "*sqlmodel*")
+_PERSISTING = ("create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one", "delay", "apply_async", "send_task", "publish")
+_MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
+
+
+class UnstableDedupKey(Rule):
+    """A key that is shared or kept is made of a value that differs from process to process.
+
+    What it does
+    ------------
+    Finds `hash()`, `id()`, `pickle.dumps` and unsorted `json.dumps` that end up in the key of a shared cache or store, in a
+    persisted field, a task argument, or in what a function named like a maker of cache or deduplication keys returns as text.
+
+    Why it matters
+    --------------
+    Python's `hash()` of a string is seeded anew in each process: after a restart, or in the worker beside, the same request has
+    another key. Nothing is ever recognised as seen, the cache never hits, and a stored digest never matches again.
+
+    Example
+    -------
+
+        import redis
+
+        client = redis.Redis()
+
+        def is_new(order):
+            return client.set(f"order:{hash(order.reference)}", "1", nx=True, ex=3600)
+
+    Instead
+    -------
+
+        import hashlib
+        import redis
+
+        client = redis.Redis()
+
+        def is_new(order):
+            digest = hashlib.sha256(order.reference.encode()).hexdigest()
+            return client.set(f"order:{digest}", "1", nx=True, ex=3600)
+
+    Stays silent when
+    -----------------
+    The key stays in this process: a dict, `hash(x) % n` for a shard, `__hash__`; the name stands for something else (`for hash in hashes`);
+    `json.dumps(..., sort_keys=True)`.
+
+    Fix safety
+    ----------
+    A suggestion: keys that are stored already change.
+
+    Known limits
+    ------------
+    What another file does with a key is told from the names here. `hash()` of numbers is stable and not told apart.
+    """
+
+    code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
+    needs = (("unstable-value",),)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        seen: set[int] = set()
+        if not any(self._is_unstable(match) for match in self.facts.calls("unstable-value")):
+            return
+        for sink, expression, what, confidence in self._sinks():
+            way = self.facts.origins.derivation(expression, self._is_source, callers=False, through=self._keeps)
+            source = self.facts.match(way[-1], "unstable-value") if way else None
+            if source is not None and id(source.call) not in seen and self._suits(source, what):
+                seen.add(id(source.call))
+                self._report(source, sink, what, Confidence.weakest(confidence, self._certainty(source)))
+
+    def _sinks(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
+        """Where a key is shared or kept: the place, the key's expression, what it is called there."""
+        for match in self.facts.calls(*_STORES):
+            parameter = match.row.parameter("key")
+            key = argument(match.call, parameter) if parameter is not None else None
+            if key is not None:
+                yield match.call, key, "the key of a shared store", match.confidence
+        for call in self.facts.tree.all(cst.Call):
+            if any(named_like(name, *_KEPT) for name in keyword_names(call)) and (confidence := self._keeps_fields(call)) is not None:
+                for arg in call.args:
+                    if arg.keyword is not None and named_like(arg.keyword.value, *_KEPT):
+                        yield call, arg.value, f"`{arg.keyword.value}`, which is kept", confidence
+        for function in self.facts.tree.all(cst.FunctionDef):
+            if named_like(function.name.value, *_MAKERS) and not function.name.value.startswith("__"):
+                for value in self.facts.origins.returned(function):
+                    if self._is_text(value):
+                        yield value, value, f"what `{function.name.value}` returns", Confidence.MEDIUM
+
+    def _keeps_fields(self, call: cst.Call) -> Confidence | None:
+        """A record is made or changed: its fields are read again by another process."""
+        name = last_name(call.func)
+        if named_like(name, *_PERSISTING) and isinstance(call.func, cst.Attribute):
+            return Confidence.MEDIUM
+        definition = self.facts.types.definition(call.func)
+        if isinstance(definition, cst.ClassDef):
+            bases = self.facts.types.foreign_bases(definition)
+            return Confidence.MEDIUM if any(named_like(base.rpartition(".")[2], *_PERSISTENT) for base in bases) else None
+        return Confidence.LOW if name is not None and name[:1].isupper() else None
+
+    def _is_text(self, value: cst.BaseExpression) -> bool:
+        """A key as text leaves the process sooner than a number or tuple."""
+        queue = [origin.node for origin in self.facts.origins.trail(value)]
+        return any(string_parts(node) is not None or isinstance(node, cst.BinaryOperation) and string_parts(node.left) is not None for node in queue) or any(
+            isinstance(node, cst.Call) and named_like(last_name(node.func), "str", "format", "hexdigest", "join", "hex") for node in queue
+        )
+
+    def _is_source(self, node: cst.CSTNode) -> bool:
+        match = self.facts.match(node, "unstable-value") if isinstance(node, cst.Call) else None
+        return match is not None and self._is_unstable(match)
+
+    def _is_unstable(self, match: Match) -> bool:
+        without = match.row.get("without")
+        function = self.facts.tree.enclosing(match.call, cst.FunctionDef)
+        if function is not None and function.name.value.startswith("__") and function.name.value != "__init__":
+            return False
+        return not without or argument(match.call, without) is None and not any(arg.star for arg in match.call.args)
+
+    def _keeps(self, node: cst.CSTNode) -> bool:
+        """A remainder is a shard, a length is no content."""
+        if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Modulo):
+            return string_parts(node.left) is not None
+        if isinstance(node, cst.Call):
+            return not named_like(last_name(node.func), *_MEASURING, "get", "pop", "setdefault")
+        return not isinstance(node, (cst.Subscript, cst.Comparison))
+
+    def _suits(self, source: Match, what: str) -> bool:
+        """Text of JSON is unstable only where others decide the order of its entries."""
+        if not source.row.get("without"):
+            return not source.call.args or not isinstance(source.call.args[0].value, cst.Integer)
+        given = source.call.args[0].value if source.call.args else None
+        return given is not None and not isinstance(given, (cst.List, cst.ListComp, cst.Dict, cst.SimpleString)) and what.startswith(("the key", "what"))
+
+    def _certainty(self, source: Match) -> Confidence:
+        return Confidence.LOW if source.row.get("without") else source.confidence
+
+    def _report(self, source: Match, sink: cst.CSTNode, what: str, confidence: Confidence) -> None:
+        code, why = self.facts.code(source.call), source.row.get("why", "differs between processes")
+        if source.row.get("without"):
+            advice = f"sort the entries (`{source.row.get('without')}=True`), so that equal requests give equal text"
+        else:
+            given = [descendant for arg in source.call.args[:1] for descendant in descendants(arg.value)]
+            advice = f"make a digest that is the same everywhere: `hashlib.sha256(...)` of the text of `{self.facts.code(given[0]) if given else 'the value'}`"
+        self.report(
+            source.call,
+            f"`{code}` {why}, but becomes {what}: another process does not find what this one stored",
+            confidence=confidence,
+            trace=[(sink, f"used here as {what}")],
+            fix=Fix(Applicability.SUGGESTION, advice),
+        )
