@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+from collections import defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -24,45 +26,60 @@ class Exceptions:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._silent: dict[int, bool] = {}
+        self._lineages: dict[str, list[str]] = {}
 
     def model(self) -> ExceptionModel:
         """What the flow graph asks."""
         return ExceptionModel(self.can_raise, self.catches, self.swallows, self.never_returns)
 
-    def classes(self, handler_type: cst.BaseExpression | None) -> list[str]:
+    def classes(self, handler_type: cst.BaseExpression | None, depth: int = 5) -> list[str]:
         """Dotted names of the classes an `except` names; "builtins.BaseException" for a bare one. Local classes by their bare name."""
         if handler_type is None:
             return ["builtins.BaseException"]
         if isinstance(handler_type, cst.Tuple):
-            return [name for element in handler_type.elements for name in self.classes(element.value)]
+            return [name for element in handler_type.elements for name in self.classes(element.value, depth)]
         if (dotted := self.facts.names.qualified(handler_type)) is not None:
             return [self.facts.knowledge.canonical(dotted)]
         definition = self.facts.names.definition(handler_type)
         if isinstance(definition, cst.ClassDef):
             return [definition.name.value]
-        if isinstance(handler_type, cst.Name) and (found := self.facts.names.lookup(handler_type)) is not None:
+        if isinstance(handler_type, cst.Name) and depth and (found := self.facts.names.lookup(handler_type)) is not None:
             sources = [b.source for b in found[1] if b.how == "value" and isinstance(b.source, (cst.Tuple, cst.Name, cst.Attribute))]
-            return [name for source in sources if source is not handler_type for name in self.classes(source)]  # ERRORS = (A, B)
+            return [name for source in sources for name in self.classes(source, depth - 1)]  # ERRORS = (A, B)
         return []
 
     def lineage(self, name: str) -> list[str]:
         """A class and all that is known of its bases, nearest first."""
+        if name not in self._lineages:
+            found = {name: None}
+            queue = [name]
+            for one in queue:  # grows while it is walked
+                following = [base for base in self._bases(one) if base not in found]
+                found.update(dict.fromkeys(following))
+                queue += following
+            self._lineages[name] = list(found)
+        return self._lineages[name]
+
+    def _bases(self, name: str) -> list[str]:
         found = self.facts.knowledge.lineage(name)
-        for one in list(found):
-            own = getattr(builtins, one.removeprefix("builtins."), None) if one.startswith("builtins.") else None
-            if isinstance(own, type):
-                found += [f"builtins.{base.__name__}" for base in own.__mro__ if base is not object]
+        own = getattr(builtins, name.removeprefix("builtins."), None) if name.startswith("builtins.") else None
+        if isinstance(own, type):
+            found += [f"builtins.{base.__name__}" for base in own.__mro__ if base is not object]
+        for cls in self._local.get(name, ()):
+            found += [*self.facts.types.foreign_bases(cls), *(c.name.value for c in self.facts.types.local_lineage(cls)[1:])]
+        return found
+
+    @cached_property
+    def _local(self) -> dict[str, list[cst.ClassDef]]:
+        found: dict[str, list[cst.ClassDef]] = defaultdict(list)
         for cls in self.facts.tree.all(cst.ClassDef):
-            if cls.name.value == name:
-                for base in (*self.facts.types.foreign_bases(cls), *(c.name.value for c in self.facts.types.local_lineage(cls)[1:])):
-                    found += [base] if base == name else self.lineage(base)
-        return list(dict.fromkeys(found))
+            found[cls.name.value].append(cls)
+        return found
 
     def covers(self, handler_type: cst.BaseExpression | None, exception: str) -> bool:
         """True when a handler of this type catches the exception of this dotted name."""
         lineage = self.lineage(exception)
-        outside = not exception.startswith("builtins.") and "builtins.Exception" not in lineage
-        if outside:
+        if "builtins.BaseException" not in lineage:
             lineage = [*lineage, "builtins.Exception", "builtins.BaseException"]  # an ordinary library exception
         return any(self.facts.knowledge.canonical(name) in lineage for name in self.classes(handler_type))
 
@@ -72,17 +89,21 @@ class Exceptions:
 
     def catches(self, handler_type: cst.BaseExpression | None, raised: cst.BaseExpression | None) -> bool | None:
         """Does a handler catch what `raise raised` raises (None: whatever it is)? None when that can't be told."""
-        if self.catches_all(handler_type):
-            return True
         if raised is None:
-            return False
-        names = self.classes(raised.func if isinstance(raised, cst.Call) else raised)
-        if not names or not self.classes(handler_type):
-            return None
-        if self.covers(handler_type, names[0]):
+            return self.catches_all(handler_type)
+        raised_class = self._raised_class(raised)
+        if raised_class is None or not self.classes(handler_type):
+            return True if self.catches_all(handler_type) else None
+        if self.covers(handler_type, raised_class):
             return True
-        known = names[0].startswith("builtins.") or len(self.lineage(names[0])) > 1
-        return False if known else None
+        return False if "builtins.BaseException" in self.lineage(raised_class) else None
+
+    def _raised_class(self, raised: cst.BaseExpression) -> str | None:
+        """The class that `raise raised` names itself; a variable may hold any."""
+        named = raised.func if isinstance(raised, cst.Call) else raised
+        if self.facts.names.qualified(named) is None and not isinstance(self.facts.names.definition(named), cst.ClassDef):
+            return None
+        return self.classes(named)[0]
 
     def can_raise(self, call: cst.Call) -> bool:
         """False for logging and for builtins that don't fail in practice."""

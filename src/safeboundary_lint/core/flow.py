@@ -152,6 +152,7 @@ class _Builder:
         self.flow = flow
         self.exceptions = exceptions
         self.frame = _Frame({"return": flow.returned, "raise": flow.raised})
+        self.uncaught: dict[int, _Frame] = {}  # where an exception goes on to that no handler of a dispatch catches
 
     def build(self, root: cst.FunctionDef | cst.Lambda | cst.Module) -> None:
         if isinstance(root, cst.Lambda):
@@ -248,9 +249,8 @@ class _Builder:
                 return [dispatch]
             if verdict:
                 return [handler]
-        else:
-            return [dispatch]
-        return [succ for succ in dispatch.succs if succ.kind != "handler"] or [dispatch]
+        outward = self.uncaught[dispatch.index].target("raise")
+        return self._caught_by(node, outward) if outward is not None else []
 
     def _if(self, node: cst.If, arrive: list[Point]) -> list[Point]:
         tested = self._evaluate("test", node.test, arrive)
@@ -322,29 +322,30 @@ class _Builder:
             self.frame = _Frame({}, outer, lambda way, target: self._finally_copy(node, outer, target))
         around = self.frame
         if node.handlers:
-            dispatch = self.flow.point("dispatch", node)
+            dispatch, handlers = self._dispatch(node)
             self.frame = _Frame({"raise": dispatch}, around)
         ends = self._statement(node.body, arrive)
         self.frame = around
         if node.orelse is not None:
             ends = self._statement(node.orelse.body, ends)
         if node.handlers:
-            ends = ends + self._handlers(node, dispatch)
+            for handler, point in zip(node.handlers, handlers, strict=True):
+                ends = ends + self._statement(handler.body, [point])
         self.frame = outer
         if node.finalbody is not None:
             ends = self._statement(node.finalbody.body, ends) if ends else []
         return ends
 
-    def _handlers(self, node: cst.Try | cst.TryStar, dispatch: Point) -> list[Point]:
-        ends: list[Point] = []
+    def _dispatch(self, node: cst.Try | cst.TryStar) -> tuple[Point, list[Point]]:
+        """Where an exception of the body looks for its handler, and the handlers; made before the body, whose `raise` asks for them."""
+        dispatch = self.flow.point("dispatch", node)
         handlers = [self.flow.point("handler", handler) for handler in node.handlers]
         dispatch.succs += handlers
         caught_all = any(self.exceptions.catches(handler.type, None) for handler in node.handlers)
         if not caught_all and (outward := self.frame.target("raise")) is not None:
             dispatch.succs.append(outward)
-        for handler, point in zip(node.handlers, handlers, strict=True):
-            ends += self._statement(handler.body, [point])
-        return ends
+        self.uncaught[dispatch.index] = self.frame
+        return dispatch, handlers
 
     _trystar = _try
 
