@@ -1,15 +1,22 @@
-"""The command line as users run it: a process of its own."""
+"""The command line as users run it: `run` in a process of its own, `call` in this one, which is faster."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+import pytest
+
+from safeboundary_lint.cli import main
 
 DEADLINE = """\
 import time
@@ -65,9 +72,21 @@ def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] |
     return ran
 
 
-def check(*arguments: str, cwd: Path, stdin: bytes = b"") -> Ran:
-    """Run `check` with a JSON report, unmoved by configuration files above `cwd`."""
-    return run("check", "--output-format", "json", *arguments, cwd=cwd, stdin=stdin)
+def call(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Ran:
+    """Like `run`, without starting a process."""
+    streams = [io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="") for content in (stdin, b"", b"")]
+    terminate = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patched, mock.patch.dict(os.environ, env or environment(), clear=True):
+        patched.chdir(cwd)
+        patched.setattr(sys, "argv", ["safeboundary-lint", *arguments])
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams):
+            patched.setattr(sys, name, stream)
+        try:
+            code = main()
+        finally:
+            signal.signal(signal.SIGTERM, terminate)
+    out, err = (stream.detach().getvalue().decode(errors="replace") for stream in streams[1:] if stream.flush() is None)
+    return Ran(code, out, err)
 
 
 def write(folder: Path, **files: str) -> None:

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from command import DEADLINE, check, configure, run, write
+from command import DEADLINE, Ran, configure, run, write
 
 FOUND = [("good.py", 6, "SBL102")]
+
+
+def check(*arguments: str, cwd: Path) -> Ran:
+    """Run `check` with a JSON report."""
+    return run("check", "--output-format", "json", *arguments, cwd=cwd)
 
 
 @pytest.fixture

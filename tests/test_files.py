@@ -223,7 +223,7 @@ def test_standard_input(tmp_path: Path, select: Select) -> None:
 def test_deep_folders_are_no_obstacle(tmp_path: Path, select: Select, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, a="")
     room = os.pathconf(tmp_path, "PC_PATH_MAX") - len(str(tmp_path)) - 20
-    place = "/".join(["d"] * min(1500, room // 2))
+    place = "/".join(["d"] * min(1050, room // 2))
     for end in range(1, len(place) + 1, 2):
         os.mkdir(place[:end])
     (tmp_path / place / "b.py").write_text("")

@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 
 import click
+from click.exceptions import Exit
 
 from safeboundary_lint import __version__
 from safeboundary_lint.cli.check import check
@@ -23,7 +24,23 @@ PROGRAM = "safeboundary-lint"
 FAILED, INTERRUPTED, UNREAD, TERMINATED = 2, 130, 141, 143
 
 
-@click.group(name=PROGRAM, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Program(click.Group):
+    """A group of commands that ends quietly when it is interrupted or nobody reads what it prints."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for; what click would answer with a message of its own becomes an exit code."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            raise Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails once more
+            raise Exit(UNREAD) from None
+
+
+@click.group(cls=Program, name=PROGRAM, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-V", "--version", prog_name=PROGRAM)
 def cli() -> None:
     """Finds the places where a Python service's correctness at its boundaries depends on luck.
@@ -51,18 +68,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = cli.main(prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
         return FAILED
     except ConfigError as error:
         return _failed(str(error))
-    except (KeyboardInterrupt, click.Abort):
+    except click.Abort:
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit fails once more
-        return UNREAD
     except OSError as error:
         return _failed(f"{error.filename or 'output'}: {error.strerror or error}")
     except Exception as error:

@@ -88,7 +88,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
         if options["fix"] and files.STDIN in paths and not any(file.source is not None for file in selected.files):
             click.echo(stdin(), nl=False)  # excluded: who reads the fixed source gets it back as it was
     report = run.collected(checked, selected.problems)
-    notes.detail(f"{report.files} files checked in {time.monotonic() - began:.2f} s")
+    notes.detail(f"{output.counted(report.files, 'file')} checked in {time.monotonic() - began:.2f} s")
     _publish(report, destinations, options, taken=_takes_stdout(paths, options))
     return _exit_code(report, options, len(fixing.applied) if fixing else 0)
 

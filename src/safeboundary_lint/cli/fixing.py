@@ -7,7 +7,7 @@ import dataclasses
 import click
 
 from safeboundary_lint import fixes, run
-from safeboundary_lint.cli.output import Notes
+from safeboundary_lint.cli.output import Notes, counted
 from safeboundary_lint.core.finding import Applicability, Finding, Problem
 from safeboundary_lint.core.source import Source
 from safeboundary_lint.files import SourceFile
@@ -66,4 +66,4 @@ class Fixing:
         count = len(self.applied)
         if count or not self._write:
             verb = "applied" if self._write else "would apply"
-            notes.say(f"{verb} {count} {'fix' if count == 1 else 'fixes'} in {self._files} {'file' if self._files == 1 else 'files'}")
+            notes.say(f"{verb} {counted(count, 'fix', 'fixes')} in {counted(self._files, 'file')}")

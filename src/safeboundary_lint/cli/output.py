@@ -61,6 +61,11 @@ class Notes:
             click.echo(f"note: {message}", err=True)
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def console(stream: TextIO) -> Console:
     """What rich knows about a stream: colour by NO_COLOR, FORCE_COLOR and the terminal, and the width."""
     from rich.console import Console
