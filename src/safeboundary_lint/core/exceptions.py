@@ -48,6 +48,15 @@ class Exceptions:
             return [name for source in sources for name in self.classes(source, depth - 1)]  # ERRORS = (A, B)
         return []
 
+    def named(self, handler_type: cst.BaseExpression | None) -> list[str]:
+        """Last names of what an `except` catches, as far as the text tells them, also where a class can't be resolved."""
+        if isinstance(handler_type, cst.Tuple):
+            return [name for element in handler_type.elements for name in self.named(element.value)]
+        if known := self.classes(handler_type):
+            return [name.rpartition(".")[2] for name in known]
+        text = last_name(handler_type)
+        return [text] if text is not None else []
+
     def lineage(self, name: str) -> list[str]:
         """A class and all that is known of its bases, nearest first."""
         if name not in self._lineages:

@@ -119,8 +119,7 @@ class AckOnFailure(Rule):
         return False
 
     def _reaches(self, flow: Flow, ack: Ack, points: list[Point], node: cst.Try, handler: cst.ExceptHandler) -> bool:
-        caught = " ".join(self.facts.exceptions.classes(handler.type))
-        if self._is_done_already(caught):
+        if self._is_done_already(self.facts.exceptions.named(handler.type)):
             return False
         goals = {point.index for point in points}
         starts = [point for point in flow.by_node.get(id(handler), ()) if point.index in flow.reachable]
@@ -144,8 +143,7 @@ class AckOnFailure(Rule):
         return False
 
     @staticmethod
-    def _is_done_already(caught: str) -> bool:
-        names = [one.rpartition(".")[2] for one in caught.split()]
+    def _is_done_already(names: list[str]) -> bool:
         return bool(names) and all(_DONE_ALREADY.fullmatch(name) for name in names)
 
     def _gives_back(self, point: Point, goals: set[int]) -> bool:
@@ -179,7 +177,7 @@ class AckOnFailure(Rule):
 
     def _report_handler(self, ack: Ack, tried: WorkCall, handler: cst.ExceptHandler) -> None:
         failing, caught, here = self.facts.line(tried.call), self.facts.line(handler), self.facts.line(ack.node)
-        names = [one.rpartition(".")[2] for one in self.facts.exceptions.classes(handler.type)]
+        names = self.facts.exceptions.named(handler.type)
         poison = bool(names) and all(_POISON.fullmatch(name) for name in names)
         self.report(
             ack.node,

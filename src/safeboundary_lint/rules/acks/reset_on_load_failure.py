@@ -122,7 +122,7 @@ class ResetOnLoadFailure(Rule):
         return None
 
     def _is_missing(self, handler: cst.ExceptHandler) -> bool:
-        names = [one.rpartition(".")[2] for one in self.facts.exceptions.classes(handler.type)]
+        names = self.facts.exceptions.named(handler.type)
         return bool(names) and all(_MISSING.fullmatch(name) for name in names)
 
     def _resets(self, handler: cst.ExceptHandler) -> cst.CSTNode | None:
@@ -155,7 +155,7 @@ class ResetOnLoadFailure(Rule):
         )
 
     def _is_parse(self, handler: cst.ExceptHandler) -> bool:
-        return any(re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name) for name in self.facts.exceptions.classes(handler.type))
+        return any(re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name) for name in self.facts.exceptions.named(handler.type))
 
 
 def _is_empty(value: cst.BaseExpression) -> bool:

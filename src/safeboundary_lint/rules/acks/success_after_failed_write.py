@@ -94,7 +94,7 @@ class SuccessAfterFailedWrite(Rule):
         return None
 
     def _is_expected(self, handler: cst.ExceptHandler) -> bool:
-        names = [one.rpartition(".")[2] for one in self.facts.exceptions.classes(handler.type)]
+        names = self.facts.exceptions.named(handler.type)
         return bool(names) and all(_EXPECTED.fullmatch(name) for name in names)
 
     def _success_after(self, flow: Flow, node: cst.Try, handler: cst.ExceptHandler) -> tuple[cst.CSTNode, str] | None:
