@@ -1,0 +1,149 @@
+"""SBL512: a secret is compared in a time that tells how much of it was right."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_SECRETS = ("*token", "*secret", "*signature", "*api_key", "*apikey", "*hmac", "*_mac", "mac", "*_sig", "*auth_key", "*access_key", "*csrf*", "*secret_key", "*_digest")
+_NO_SECRETS = ("next_*", "page_*", "*_page_token", "*sync_token", "continuation*", "cursor*", "prev_*", "old_*", "last_*", "sub*token", "*type*", "eos*", "pad*", "bos*", "unk*", "stop*")
+_JUDGES = ("*auth*", "*verif*", "*valid*", "*check*", "*webhook*", "*permission*", "*csrf*", "*login*", "*identit*", "*signature*", "*hmac*", "*secur*", "*credential*", "*allow*")
+_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params")
+_KEEPS = ("hexdigest", "digest", "decode", "encode", "lower", "upper", "strip", "hex", "b64encode", "urlsafe_b64encode", "hexlify", "str", "bytes", "rstrip")
+
+
+class SignatureCompare(Rule):
+    """A MAC, a signature or a token is compared with `==`, which takes longer the more of it is right.
+
+    What it does
+    ------------
+    Finds `==` and `!=` between a keyed digest (also one that a helper of the file makes, and through `.decode()` and base64) and
+    something else, and between two secrets by name where one is checked against the other.
+
+    Why it matters
+    --------------
+    The comparison stops at the first wrong byte. Measured often enough, its time gives the right value away, byte after byte.
+
+    Example
+    -------
+
+        import hashlib
+        import hmac
+
+        def is_genuine(secret, body, signature):
+            expected = hmac.new(secret, body, hashlib.sha256).hexdigest()
+            return expected == signature
+
+    Instead
+    -------
+
+        import hashlib
+        import hmac
+
+        def is_genuine(secret, body, signature):
+            expected = hmac.new(secret, body, hashlib.sha256).hexdigest()
+            return hmac.compare_digest(expected, signature)
+
+    Stays silent when
+    -----------------
+    The digest has no key (an integrity check of public data); one side is a constant; both are given by the same user; the
+    tokens are those of a parser or of a list that is read page by page.
+
+    Fix safety
+    ----------
+    Unsafe: `compare_digest` raises TypeError for None, and for text with characters outside ASCII.
+
+    Known limits
+    ------------
+    Secrets without a telling name that come from another file are not recognised.
+    """
+
+    code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("mac", "=token", "=secret", "=signature", "=api_key", "=hmac", "=headers"),)
+    fixable = Applicability.UNSAFE
+
+    def visit_Comparison(self, node: cst.Comparison) -> None:
+        if len(node.comparisons) != 1 or not isinstance(node.comparisons[0].operator, (cst.Equal, cst.NotEqual)):
+            return
+        sides = (node.left, node.comparisons[0].comparator)
+        if any(self._is_constant(side) for side in sides):
+            return
+        made = next((found for side in sides if (found := self._mac(side)) is not None), None)
+        if made is not None:
+            self._tell(node, f"the keyed digest made in line {self.facts.line(made)}", Confidence.HIGH, made)
+        elif all(self._is_secret(side) for side in sides) and self._is_judged(node, sides):
+            self._tell(node, f"`{self.facts.code(sides[1])}`", Confidence.MEDIUM, None)
+
+    def _is_constant(self, side: cst.BaseExpression) -> bool:
+        """A literal, or a constant by its name: what is no secret of this run."""
+        if isinstance(side, (cst.SimpleString, cst.Integer, cst.FormattedString)) or isinstance(side, cst.Name) and side.value in ("None", "True", "False"):
+            return True
+        return isinstance(side, cst.Call) and last_name(side.func) in ("len", "type", "id", "count")
+
+    def _mac(self, side: cst.BaseExpression) -> cst.Call | None:
+        """The call that computes a keyed digest, when the value is that digest in some writing."""
+
+        def is_mac(node: cst.CSTNode) -> bool:
+            return isinstance(node, cst.Call) and self.facts.match(node, "mac") is not None
+
+        way = self.facts.origins.derivation(side, is_mac, callers=False, through=self._is_writing)
+        return way[-1] if way is not None else None  # type: ignore[return-value]
+
+    def _is_writing(self, node: cst.CSTNode) -> bool:
+        """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
+        if isinstance(node, cst.Call):
+            return last_name(node.func) in _KEEPS or self.facts.types.callee(node) is not None
+        return isinstance(node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await))
+
+    def _is_secret(self, side: cst.BaseExpression) -> bool:
+        if self._from_peer(side):
+            return True
+        named = side.func.value if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS else side
+        name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
+        return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS)
+
+    def _from_peer(self, side: cst.BaseExpression) -> bool:
+        """`request.headers["X-Key"]`, `request.args.get("token")`."""
+        source = side.value if isinstance(side, cst.Subscript) else side.func if isinstance(side, cst.Call) else None
+        receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
+        return receiver is not None and (last_name(receiver) or "").lower() in _FROM_PEER
+
+    def _is_judged(self, node: cst.Comparison, sides: tuple[cst.BaseExpression, ...]) -> bool:
+        """One secret is checked against another, in code that decides who gets in."""
+        if all(self._from_peer(side) for side in sides):
+            return False
+        around = [a.name.value for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
+        if not any(named_like(name, *_JUDGES) for name in around):
+            return any(self._from_peer(side) for side in sides)
+        return len({self.facts.code(side) for side in sides}) == 2
+
+    def _tell(self, node: cst.Comparison, what: str, confidence: Confidence, made: cst.Call | None) -> None:
+        self.report(
+            node,
+            f"`{self.facts.code(node)}` compares with {what} byte by byte: the time it takes tells an attacker how much of his guess is right",
+            confidence=confidence,
+            trace=[(made, "the keyed digest is made here")] if made is not None else [],
+            fix=self._fix(node),
+        )
+
+    def _fix(self, node: cst.Comparison) -> Fix:
+        comparison = node.comparisons[0]
+        negated = "not " if isinstance(comparison.operator, cst.NotEqual) else ""
+        text = f"{negated}hmac.compare_digest({self._source(node.left)}, {self._source(comparison.comparator)})"
+        advice = f"compare in constant time: `{text}`"
+        found = self.facts.names.lookup_in(self.facts.names.scope_of(node), "hmac")
+        free = found is None or all(binding.how == "import" and binding.dotted == "hmac" for binding in found[1])
+        several = any("\n" in self.facts.tree.module.code_for_node(part) for part in descendants(node) if isinstance(part, cst.BaseExpression))
+        if not free or several or node.lpar:
+            return Fix(Applicability.SUGGESTION, advice)
+        return Fix(Applicability.UNSAFE, advice, (replaced(self.facts, node, text),), ("import hmac",))
+
+    def _source(self, node: cst.CSTNode) -> str:
+        return self.facts.tree.module.code_for_node(node)
