@@ -69,7 +69,7 @@ class AutoAck(Rule):
 
     code, name, since, severity = "SBL302", "auto-ack", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("consume", "consumer-setting", "destructive-pop", "late-ack", "=enable"),)
+    needs = (("consume", "consumer-setting", "destructive-pop", "late-ack"),)
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("consume"):

@@ -15,7 +15,7 @@ from safeboundary_lint.core.work import WorkCall
 
 _COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
 _OBSERVED = re.compile(r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|display|screen|cache|token|char|text|signal|callback|listener)s?\w*")
-_SENDS = re.compile(r"_*\w*(?:flush|send|write|post|upload|publish|insert|save|persist|bulk|commit|emit|export|deliver|ship|push|submit_batch|store|execute|executemany)\w*")
+_WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 
 class BufferClearedBeforeFlush(Rule):
@@ -73,21 +73,16 @@ class BufferClearedBeforeFlush(Rule):
 
     code, name, since, severity = "SBL311", "buffer-cleared-before-flush", "0.1", Severity.WARNING
     overlaps = ()
+    needs = (_WRITES,)
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        if self.facts.types.method_class(node) is None or not self._mentions(node):
-            return
-        taken = self._taken(node)
+        taken = self._taken(node) if self.facts.types.method_class(node) is not None else {}
         for place, (name, statement) in taken.items():
             if _OBSERVED.fullmatch(place.rpartition(".")[2].lstrip("_").lower()):
                 continue
             emptied = self._emptied(node, place)
             if emptied is not None:
                 self._check(node, name, statement, emptied)
-
-    def _mentions(self, function: cst.FunctionDef) -> bool:
-        """A cheap look: only a function that writes something is of interest."""
-        return any(_SENDS.fullmatch(last_name(call.func) or "") for call in self.facts.summaries.calls_of(function))
 
     def _taken(self, function: cst.FunctionDef) -> dict[str, tuple[str, cst.CSTNode]]:
         """Places of attributes whose content a local name takes over: `batch = self.buffer`, `list(self.buffer)`, `self.buffer[:]`, a swap."""
@@ -130,14 +125,22 @@ class BufferClearedBeforeFlush(Rule):
         self.report(
             emptied,
             f"the buffer is emptied before `{self.facts.code(call)}` on line {self.facts.line(call)} has written what was in it: when that fails, the batch is lost",
-            confidence=Confidence.MEDIUM if work is not None else Confidence.LOW,
+            confidence=Confidence.weakest(work.confidence, Confidence.MEDIUM) if work is not None else self._sureness(call),
             trace=[(taken, f"taken over into `{name}`"), (emptied, "emptied here"), (call, "written here, if it succeeds")],
             fix=Fix(Applicability.SUGGESTION, f"remove `{name}` from the buffer after the write, or put it back in a handler"),
         )
 
+    def _sureness(self, call: cst.Call) -> Confidence:
+        match = self.facts.match(call, *_WRITES)
+        return Confidence.weakest(match.confidence, Confidence.MEDIUM) if match is not None else Confidence.MEDIUM
+
     def _writes(self, call: cst.Call, name: str) -> bool:
-        sends = _SENDS.fullmatch(last_name(call.func) or "") is not None
-        return sends and any(isinstance(n, cst.Name) and n.value == name for arg in call.args for n in descendants(arg.value))
+        if not any(isinstance(n, cst.Name) and n.value == name for arg in call.args for n in descendants(arg.value)):
+            return False
+        if self.facts.match(call, *_WRITES) is not None:
+            return True
+        callee = self.facts.types.callee(call)
+        return callee is not None and bool(self.facts.summaries.effects(callee, *_WRITES))
 
     def _given_back(self, function: cst.FunctionDef, name: str) -> bool:
         """True when a handler or `finally` of the function mentions the batch again."""

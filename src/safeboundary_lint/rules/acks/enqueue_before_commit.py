@@ -68,7 +68,7 @@ class EnqueueBeforeCommit(Rule):
 
     code, name, since, severity = "SBL309", "enqueue-before-commit", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("enqueue", "publish"), ("transaction", "commit", "signal-receiver", "=instance", "=save", "=connect", "=atomic"))
+    needs = (("enqueue", "publish"), ("transaction", "commit", "signal-receiver", "=instance", "=sender", "=save", "=create"))
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

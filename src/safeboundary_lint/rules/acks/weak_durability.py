@@ -14,8 +14,11 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_PRAGMA = re.compile(r"\bpragma\s+(?:\w+\.)?synchronous\s*[=(]\s*['\"]?(off|0)\b", re.IGNORECASE)
-_SESSION = re.compile(r"\bset\s+(?:session\s+|local\s+)?synchronous_commit\s*(?:=|to)\s*['\"]?(off|false|0)\b|\bcreate\s+unlogged\s+table\b", re.IGNORECASE)
+_PRAGMA = re.compile(r"\b(?i:pragma)\s+(?:\w+\.)?(?:synchronous|SYNCHRONOUS)\s*[=(]\s*['\"]?(?i:off|0)\b")
+_SESSION = re.compile(
+    r"\b(?i:set)\s+(?:(?i:session|local)\s+)?(?:synchronous_commit|SYNCHRONOUS_COMMIT)\s*(?:=|(?i:to))\s*['\"]?(?i:off|false|0)\b"
+    r"|\b(?i:create)\s+(?:unlogged|UNLOGGED)\s+(?i:table)\b"
+)
 _SCRATCH = re.compile(
     r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|rebuild|vacuum|build|replay|test|fixture|"
     r"memory|metric|monitor|telemetry|stats|heartbeat|log|analy|report|download)\w*"
@@ -71,7 +74,11 @@ class WeakDurability(Rule):
 
     code, name, since, severity = "SBL305", "weak-durability", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("durability-parameter", "durability-setting", "=acks", "=execute", "=executescript", "=text", "=exec_driver_sql"),)
+    needs = (
+        (
+            "durability-parameter", "durability-setting", "=synchronous", "=SYNCHRONOUS", "=synchronous_commit", "=SYNCHRONOUS_COMMIT", "=unlogged", "=UNLOGGED",
+        ),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
