@@ -45,8 +45,14 @@ class Buffers:
             if isinstance(value, cst.Call) and self.facts.names.qualified(value.func) == "builtins.len":
                 continue
             source = self.facts.boundary.source(value)
-            if source.writer == PEER:
+            if source.writer == PEER and self._arrives_in_pieces(source.node):
                 yield Growth(target, place, node, value, source.node)
+
+    @staticmethod
+    def _arrives_in_pieces(source: cst.CSTNode) -> bool:
+        """Pushed in by a parameter, or received: not a body that is whole already."""
+        name = last_name(source.func) if isinstance(source, cst.Call) else None
+        return isinstance(source, cst.Param) or name is not None and any(word in name.lower() for word in ("recv", "receive", "read"))
 
     def is_searched(self, place: str, within: cst.CSTNode) -> cst.CSTNode | None:
         """Where a delimiter is looked for in the buffer: `b"\\n" in buf`, `buf.find(...)`, `pattern.search(buf)`."""

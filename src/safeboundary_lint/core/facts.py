@@ -24,6 +24,7 @@ from safeboundary_lint.core.flow import Flow
 from safeboundary_lint.core.guards import Guards
 from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.keyed import KeyedMaps
+from safeboundary_lint.core.identity import Identities
 from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
@@ -94,6 +95,11 @@ class Facts:
     def readings(self) -> Readings:
         """Where clock readings go."""
         return Readings(self)
+
+    @cached_property
+    def identities(self) -> Identities:
+        """What identifiers are made of."""
+        return Identities(self)
 
     @cached_property
     def exceptions(self) -> Exceptions:

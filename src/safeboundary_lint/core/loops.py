@@ -155,7 +155,9 @@ class Loops:
         return any(isinstance(node, cst.Comparison) for node in descendants(loop.test)) and any(True for _ in self._progress(loop, loop.test))
 
     def _is_telling(self, loop: cst.For | cst.While) -> bool:
-        told = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
+        told: list[cst.CSTNode] = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
+        if isinstance(loop, cst.While):
+            told += [node.target for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.AugAssign)]
         return any(isinstance(name, (cst.Name, cst.Attribute)) and named_like(last_name(name), *ATTEMPT) for one in told for name in descendants(one))
 
     def is_narrowed(self, handler: cst.ExceptHandler) -> bool:

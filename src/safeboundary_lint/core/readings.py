@@ -71,13 +71,13 @@ class Readings:
                 function = self.facts.tree.function_of(parent)
                 return isinstance(function, cst.FunctionDef) and bool(_DECIDING_FUNCTION.search(function.name.value.lower()))
             if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)) and depth:
-                return any(self.decides(use, depth - 1) for target in _targets(parent) for use in self._uses(target))
+                return any(self.decides(use, depth - 1) for target in _targets(parent) for use in self.uses(target))
             if not isinstance(parent, (cst.BinaryOperation, cst.UnaryOperation, cst.BooleanOperation, cst.Attribute, cst.Call)):
                 return False
             node, parent = parent, self.facts.tree.parent(parent)
         return False
 
-    def _uses(self, target: cst.CSTNode) -> Iterator[cst.Name]:
+    def uses(self, target: cst.CSTNode) -> Iterator[cst.Name]:
         """Where a variable of a function is read."""
         if not isinstance(target, cst.Name) or (found := self.facts.names.lookup(target)) is None:
             return
@@ -171,7 +171,7 @@ class Readings:
     def _follow_target(self, target: cst.CSTNode, found: Closure, queue: list[cst.CSTNode], add: object) -> None:
         if isinstance(target, cst.Name) and (known := self.facts.names.lookup(target)) is not None and isinstance(known[0].node, cst.FunctionDef):
             bindings: list[Binding] = known[1]
-            queue += self._uses(target)
+            queue += self.uses(target)
         elif isinstance(target, cst.Attribute) and (cls := self.facts.types.named_class(target.value)) is not None and _is_private(target.attr.value):
             found.local = False
             bindings = self.facts.origins.attribute_bindings(target)

@@ -33,6 +33,7 @@ class WireNumber:
     source: cst.CSTNode
     confidence: Confidence
     route: tuple[cst.CSTNode, ...] = field(default=())
+    is_text: bool = False  # made of text: `int(line, 16)`
 
 
 class Wire:
@@ -56,11 +57,11 @@ class Wire:
         for node, index in queue:  # grows while it is walked
             if len(queue) > _BUDGET:
                 return
-            match = self.facts.match(node, "wire-integer") if isinstance(node, cst.Call) else None
+            match = self.facts.match(node, "wire-integer", "text-integer") if isinstance(node, cst.Call) else None
             if match is not None and (confidence := self._wide(match, index)) is not None:
-                yield WireNumber(node, confidence, tuple(_way(node, before)))
+                yield WireNumber(node, confidence, tuple(_way(node, before)), match.row.kind == "text-integer")
                 continue
-            if match is not None and self.facts.names.qualified(match.call.func) != "builtins.int":
+            if match is not None and match.row.kind == "wire-integer":
                 continue
             if isinstance(node, cst.Subscript) and self._declares(node):
                 yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
@@ -99,7 +100,7 @@ class Wire:
         data = argument(call, parameter) if parameter is not None else None
         if data is not None and self._is_narrow(match, data, index):
             return None
-        if self.facts.names.qualified(call.func) == "builtins.int":
+        if match.row.kind == "text-integer":
             return self._text_number(match, data)
         if data is None:
             return match.confidence

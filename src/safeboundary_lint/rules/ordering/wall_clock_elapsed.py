@@ -12,6 +12,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -105,11 +106,11 @@ class WallClockElapsed(Rule):
         if one is None or other is None:
             return
         readings = list({id(reading.node): reading for reading in (*one.readings, *other.readings)}.values())
+        if len(readings) == 1 and not any(isinstance(part, (cst.Attribute, cst.Subscript, cst.Call)) for part in descendants(node)):
+            return  # arithmetic on one and the same moment
         decides = decides or self.facts.readings.decides(node)
-        function = self.facts.tree.function_of(node) or self.facts.tree.module
-        if (story := (id(function), decides, frozenset(id(reading.node) for reading in readings))) in self._told:
+        if self._is_told(node, readings, decides):
             return
-        self._told.add(story)
         lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in readings}))
         code, place = self.facts.code(node), f"line{'s' if ' ' in lines else ''} {lines}"
         said = (
@@ -125,6 +126,15 @@ class WallClockElapsed(Rule):
             trace=[(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in readings],
             fix=self._fix(readings),
         )
+
+    def _is_told(self, node: cst.CSTNode, readings: list[Match], decides: bool) -> bool:
+        """One story a function: what is measured since the same moment is told once."""
+        since = frozenset(id(reading.node) for reading in readings if not self.facts.tree.within(reading.node, node))
+        function = self.facts.tree.function_of(node) or self.facts.tree.module
+        if (story := (id(function), decides, since or frozenset((id(node),)))) in self._told:
+            return True
+        self._told.add(story)
+        return False
 
     def _fix(self, readings: list[Match]) -> Fix:
         closure = self.facts.readings.closure(readings)

@@ -75,6 +75,7 @@ class CyclicReferenceWalk(Rule):
     code, name, since, severity = "SBL412", "cyclic-reference-walk", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
+    needs = ((r"~^\s*while\b",),)
 
     def visit_While(self, node: cst.While) -> None:
         for name in self._walked(node.test):
@@ -132,7 +133,7 @@ class CyclicReferenceWalk(Rule):
             return named_like(last_name(step.func), "*next_ifd*", "*read_next*offset*")
         inner = [call for call in self.facts.summaries.calls_of(callee)]
         deeper = [c for call in inner if (f := self.facts.types.callee(call)) is not None for c in self.facts.summaries.calls_of(f)]
-        return any(self.facts.match(call, "wire-integer") is not None and self.facts.names.qualified(call.func) != "builtins.int" or named_like(last_name(call.func), *_UNPACKING) for call in (*inner, *deeper))
+        return any(self.facts.match(call, "wire-integer") is not None or named_like(last_name(call.func), *_UNPACKING) for call in (*inner, *deeper))
 
     def _is_stopped(self, loop: cst.While, name: str) -> bool:
         tests = [node.test for node in descendants(loop.body, into_definitions=False) if isinstance(node, (cst.If, cst.While, cst.IfExp))]

@@ -90,6 +90,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
+    needs = ((r"~=\s*(\{|(\w+\.)*(dict|defaultdict|OrderedDict|Counter)\()",), (r"~(?i)hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|debounc|flood|track|dedup|lockout|brute|abuse|quota|guard",))
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
@@ -111,9 +112,9 @@ class UnboundedKeyedState(Rule):
         if isinstance(key, cst.Name) and self._is_own_item(key):
             return None
         if self.facts.boundary.source(key).writer == PEER:
-            return Confidence.MEDIUM if keeps else Confidence.LOW
+            return Confidence.MEDIUM if keeps else None
         if named_like(name, *_CLIENTS):
-            return Confidence.MEDIUM if keeps else Confidence.LOW
+            return Confidence.MEDIUM if keeps else None
         return Confidence.MEDIUM if tallies and keeps and cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._times_out(keyed, cls) else None
 
     def _is_own_item(self, key: cst.Name) -> bool:

@@ -71,7 +71,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("read-all", "fetch", "boundary-stream"),)
+    needs = (("read-all", "fetch", "boundary-stream", r"~[\"']\w+\.input[\"']"),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:

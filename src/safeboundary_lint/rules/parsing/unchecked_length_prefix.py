@@ -17,6 +17,7 @@ from safeboundary_lint.core.wire import WireNumber
 
 _READING = ("read*", "recv*", "unpack*", "parse*", "decode*", "get*", "next", "pop*", "load*", "from_*", "consume*", "take*", "deserialize*", "deserialise*", "__next__", "s2n", "seek", "fetch*")
 _IN_MEMORY = ("io.BytesIO", "io.StringIO", "_io.BytesIO")
+_DECLARED = r"~(?i)\[[^\]\n]*(length|size|count|len|nbytes)[\"'/]*\]"  # `data["Length"]`
 
 
 class UncheckedLengthPrefix(Rule):
@@ -74,13 +75,13 @@ class UncheckedLengthPrefix(Rule):
 
     code, name, since, severity = "SBL402", "unchecked-length-prefix", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wire-integer", "=length", "=size", "=count"),)
+    needs = (("wire-integer", "text-integer", _DECLARED), ("wire-integer", "sized-read", "allocate"))
 
     def finish(self) -> None:
         told: set[int] = set()
         for sink, value, does in self._sinks():
             for number in self.facts.wire.numbers(value):
-                if id(number.source) not in told and not self._is_guarded(sink, number):
+                if id(number.source) not in told and not (number.is_text and not isinstance(sink, cst.Call)) and not self._is_guarded(sink, number):
                     told.add(id(number.source))
                     self._tell(sink, value, does, number)
 

@@ -176,7 +176,7 @@ class UnboundedRetry(Rule):
         )
 
     def _is_lost(self, handler: cst.ExceptHandler) -> bool:
-        return any(self.facts.outcomes.is_ambiguous(name) is not None for name in self.facts.exceptions.classes(handler.type))
+        return any(self.facts.outcomes.is_ambiguous(name) is not False for name in self.facts.exceptions.classes(handler.type))
 
     def _check_recursion(self, region: Region) -> None:
         call = region.site
