@@ -12,6 +12,8 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_SETTERS = ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
+
 
 class NoTimeout(Rule):
     """A network call has no timeout, and its library waits for ever by default.
@@ -93,36 +95,31 @@ class NoTimeout(Rule):
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         if receiver is None or self.facts.names.qualified(call.func) is not None:
             return False
-        # An adapter or a wrapper of the session brings its own.
-        place = self.facts.origins.place(receiver)
+        return self._session_has_timeout(self.facts.origins.place(receiver))
+
+    def _session_has_timeout(self, session: str | None) -> bool:
+        """An adapter mounted on the session names a timeout, or its request method is replaced by one that does."""
+        place = self.facts.origins.place
+        mounted = (call for call in self.facts.tree.all(cst.Call) if isinstance(call.func, cst.Attribute) and call.func.attr.value == "mount")
+        if any(isinstance(call.func, cst.Attribute) and place(call.func.value) == session and self._names_timeout(call) for call in mounted):
+            return True
         return any(
-            last_name(other.func) in ("mount", "partial") and self._names_timeout(other) or self._assigns_timeout(other, place)
-            for other in self.facts.tree.all(cst.Call)
-            if last_name(other.func) in ("mount", "partial", "setattr")
-        ) or any(
-            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request", "*timeout*") and self.facts.origins.place(store.target.value) == place
+            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request", "send", "*timeout*") and place(store.target.value) == session
             for store in self.facts.names.stores
         )
 
     def _object_has_timeout(self, call: cst.Call) -> bool:
         """A socket: `settimeout` or `setblocking` on what it is called, a Unix socket, or an event loop's."""
-        return any(
-            last_name(other.func) in ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
-            for other in self.facts.summaries.calls_of(self.facts.tree.function_of(call) or self.facts.tree.module)
-        ) or any(last_name(node) == "AF_UNIX" for node in self.facts.tree.all(cst.Attribute)) or self._class_sets_timeout(call)
-
-    def _class_sets_timeout(self, call: cst.Call) -> bool:
-        owner = self.facts.tree.class_of(call)
-        return owner is not None and any(
-            last_name(other.func) in ("settimeout", "setblocking") for other in self.facts.tree.all(cst.Call) if self.facts.tree.class_of(other) is owner
-        )
+        tree = self.facts.tree
+        own = self.facts.summaries.calls_of(tree.function_of(call) or tree.module)
+        if any(last_name(other.func) in _SETTERS for other in own) or any(last_name(node) == "AF_UNIX" for node in tree.all(cst.Attribute)):
+            return True
+        owner = tree.class_of(call)
+        return owner is not None and any(last_name(other.func) in _SETTERS and tree.class_of(other) is owner for other in tree.all(cst.Call))
 
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:
         return any(isinstance(node, cst.Name) and "timeout" in node.value.lower() for arg in call.args for node in (arg.keyword, *descendants(arg.value)))
-
-    def _assigns_timeout(self, call: cst.Call, place: str | None) -> bool:
-        return last_name(call.func) == "setattr" and self._names_timeout(call) and place is not None
 
     def _tell(self, match: Match, given: cst.BaseExpression | None) -> None:
         called = self.facts.code(match.call.func)
