@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import libcst as cst
 
@@ -16,6 +16,7 @@ from safeboundary_lint.comments import Comments
 from safeboundary_lint.core import knowledge
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Confidence, FileReport, Finding, Problem, Step, fingerprint
+from safeboundary_lint.core.options import Options
 from safeboundary_lint.core.rule import Report, Rule
 from safeboundary_lint.core.screen import Words, screen_of
 from safeboundary_lint.core.source import LINE_END, Source, Undecodable
@@ -24,18 +25,6 @@ from safeboundary_lint.core.thinning import thinned
 
 
 _WORTH_THINNING = 3000  # characters; below, LibCST has parsed the file before the outline is made
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to look for in one file. Hashable and picklable: it is part of the cache key and travels to workers."""
-
-    codes: frozenset[str]  # rules to run
-    min_confidence: Confidence = Confidence.MEDIUM
-    knowledge: tuple[tuple[str, str], ...] = ()  # user rows: (section, JSON of its content), validated by config
-    honour_noqa: bool = True  # False inside flake8, which applies `# noqa` itself
-    honour_comments: bool = True  # False shows what the comments silence
-    screening: bool = True  # False runs every rule on every whole file: slower, same findings
 
 
 def analyse(source: bytes, path: str, options: Options) -> FileReport:
@@ -56,7 +45,7 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         problem = syntax_problem(text, path)
         return _judged(path, decoded, [], [problem] if problem else [], options)
     if options.screening and len(text) >= _WORTH_THINNING:
-        text = thinned(text, left, screen, words)
+        text, left = thinned(text, left, screen, words)
     try:
         module = parse(text)
     except Unparsable as error:

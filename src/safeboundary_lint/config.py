@@ -20,7 +20,7 @@ from safeboundary_lint.core.finding import Confidence, Problem
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-    from safeboundary_lint.analyse import Options
+    from safeboundary_lint.core.options import Options
 
 TABLE = "safeboundary-lint"
 COMMAND_LINE = "command line"
@@ -134,17 +134,17 @@ def _options(
     knowledge: tuple[tuple[str, str], ...],
     test_file: bool,
 ) -> Options:
-    from safeboundary_lint.analyse import Options
-    from safeboundary_lint.rules import load
+    from safeboundary_lint.core.options import Options
+    from safeboundary_lint.rules import catalogue
 
-    registry = load()
-    codes = registry.default(preview=preview, test_file=test_file)
+    rules = catalogue()
+    codes = rules.default(preview=preview, test_file=test_file)
     for layer in layers:
         if layer.select is not None:
-            codes = registry.expand(layer.select)
-        codes = (codes | registry.expand(layer.extend_select)) - registry.expand(layer.ignore)
+            codes = rules.expand(layer.select)
+        codes = (codes | rules.expand(layer.extend_select)) - rules.expand(layer.ignore)
     for selectors in ignored:
-        codes -= registry.expand(selectors)
+        codes -= rules.expand(selectors)
     return Options(codes=codes, min_confidence=min_confidence, knowledge=knowledge)
 
 
@@ -210,12 +210,12 @@ def _validated(table: Mapping[str, object], file: str) -> tuple[Settings, tuple[
 
 def known(selectors: Iterable[str]) -> tuple[str, ...]:
     """The selectors, when each means a rule. Raises ConfigError for one that means none."""
-    from safeboundary_lint.core.rule import UnknownRule
-    from safeboundary_lint.rules import load
+    from safeboundary_lint.core.catalogue import UnknownRule
+    from safeboundary_lint.rules import catalogue
 
     wanted = tuple(selectors)
     try:
-        load().expand(wanted)
+        catalogue().expand(wanted)
     except UnknownRule as error:
         raise ConfigError(str(error)) from None
     return wanted

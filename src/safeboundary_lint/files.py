@@ -14,7 +14,7 @@ from safeboundary_lint.projects import Projects, git_root
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-    from safeboundary_lint.analyse import Options
+    from safeboundary_lint.core.options import Options
 
 STDIN = "-"
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-import enum
 import functools
 import inspect
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import libcst as cst
 
+from safeboundary_lint.core.catalogue import Catalogue, Entry, Status, UnknownRule
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Step
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 HEADINGS = ("What it does", "Why it matters", "Example", "Instead", "Stays silent when", "Fix safety", "Known limits")
-
-
-class Status(str, enum.Enum):
-    """Stable rules are on by default, preview ones with `--preview`, opt-in ones only when selected."""
-
-    STABLE = "stable"
-    PREVIEW = "preview"
-    OPT_IN = "opt-in"
 
 
 @dataclass(slots=True)
@@ -57,6 +47,7 @@ class Rule(cst.CSTVisitor):
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: of each tuple one must be in the file: a kind, `=word`, `~regex` (by lines)
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
+    local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 
     def __init__(self, facts: Facts) -> None:
@@ -111,11 +102,7 @@ def _visitors(rule: type[Rule]) -> tuple[tuple[type[cst.CSTNode], str], ...]:
     return tuple((getattr(cst, name.removeprefix("visit_")), name) for name in sorted(set(own)))
 
 
-class UnknownRule(ValueError):
-    """A selector that means no rule."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Registry:
     """All rules, and what a selector means."""
 
@@ -129,40 +116,25 @@ class Registry:
                 raise ValueError(f"rules declared twice: {sorted(twice)}")
         object.__setattr__(self, "rules", tuple(sorted(self.rules, key=lambda rule: rule.code)))
 
+    @functools.cached_property
+    def catalogue(self) -> Catalogue:
+        """What the rules are called."""
+        return Catalogue(Entry(rule.code, rule.name, rule.family(), rule.status, rule.in_tests) for rule in self.rules)
+
     def get(self, code_or_name: str) -> type[Rule]:
         """The rule of a code or name, whatever its case. Raises UnknownRule."""
         for rule in self.rules:
             if code_or_name.upper() == rule.code or code_or_name.lower() == rule.name:
                 return rule
-        raise UnknownRule(f"no rule is called {code_or_name!r}{self._like(code_or_name)}")
+        raise UnknownRule(f"no rule is called {code_or_name!r}{self.catalogue.like(code_or_name)}")
 
     def expand(self, selectors: Iterable[str]) -> frozenset[str]:
         """Codes meant by codes, code prefixes, names, families and ALL. Raises UnknownRule for one that means none."""
-        codes: set[str] = set()
-        for selector in selectors:
-            wanted = selector.strip()
-            meant = {
-                rule.code
-                for rule in self.rules
-                if wanted == "ALL"
-                or wanted.lower() in (rule.name, rule.family())
-                or (re.fullmatch(r"SBL\d{0,3}", wanted.upper()) and rule.code.startswith(wanted.upper()))
-            }
-            if not meant:
-                raise UnknownRule(f"no rule matches {selector!r}{self._like(wanted)}: use a code, a prefix such as SBL3, a name, a family or ALL")
-            codes |= meant
-        return frozenset(codes)
-
-    def _like(self, word: str) -> str:
-        """A hint at what a selector that means nothing may have been meant to be."""
-        words = {word for rule in self.rules for word in (rule.code.lower(), rule.name, rule.family())}
-        close = difflib.get_close_matches(word.lower().replace("_", "-"), sorted(words), n=1)
-        return f" (did you mean {(close[0].upper() if close[0].startswith('sbl') else close[0])!r}?)" if close else ""
+        return self.catalogue.expand(selectors)
 
     def default(self, *, preview: bool = False, test_file: bool = False) -> frozenset[str]:
         """Codes on by default; fewer in test files."""
-        wanted = {Status.STABLE, Status.PREVIEW} if preview else {Status.STABLE}
-        return frozenset(rule.code for rule in self.rules if rule.status in wanted and (rule.in_tests or not test_file))
+        return self.catalogue.default(preview=preview, test_file=test_file)
 
 
 __all__ = ["HEADINGS", "Confidence", "Edit", "Fix", "Registry", "Report", "Rule", "Severity", "Status", "Step", "UnknownRule"]
