@@ -169,6 +169,8 @@ class Files:
         value = argument(match.call, parameter) if parameter is not None else None
         if value is None:
             return "r"
+        if "O_TRUNC" in self.facts.code(value, 200):
+            return "w"
         try:
             mode = self.facts.constant(value)
         except NotConstant:
@@ -178,8 +180,8 @@ class Files:
     def _opened(self, match: Match, modes: str) -> FileWrite | None:
         mode = self._mode(match)
         path = self._path(match)
-        if mode is None or path is None or not set(mode) & set(modes):
-            return None
+        if mode is None or path is None or not set(mode) & set(modes) or isinstance(path, cst.Call) and last_name(path.func) == "open":
+            return None  # `fdopen(os.open(...))`: the inner call says it
         tree = self.facts.tree
         holder = tree.parent(match.call)
         if isinstance(holder, cst.Await):

@@ -80,15 +80,18 @@ class AckOnFailure(Rule):
 
     code, name, since, severity = "SBL303", "ack-on-failure", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("ack",), ("=try",))
+    needs = (("ack", "ack-context"), ("=try",))
     fixable = Applicability.UNSAFE
 
     def finish(self) -> None:
         for ack in self.facts.acks.all():
-            if isinstance(ack.node, cst.WithItem) or self.facts.queues.ephemeral_around(ack.node):
+            if self.facts.queues.ephemeral_around(ack.node):
                 continue
             points = self.facts.acks.points(ack)
-            tries = [node for node in self.facts.tree.all(cst.Try) if (self.facts.tree.function_of(node) or self.facts.tree.module) is ack.function]
+            tree = self.facts.tree
+            tries = [node for node in tree.all(cst.Try) if (tree.function_of(node) or tree.module) is ack.function]
+            if isinstance(ack.node, cst.WithItem):  # its block acknowledges unless an exception leaves it
+                tries = [node for node in tries if (block := tree.parent(ack.node)) is not None and tree.within(node, block)]
             if points and tries:
                 self._check(ack, points, tries)
 

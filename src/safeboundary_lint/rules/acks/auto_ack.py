@@ -11,6 +11,8 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.rule import Rule
 
+_CONSUMER_KEYS = ("group[._]id", "auto[._]offset[._]reset", "session[._]timeout[._]ms", "max[._]poll[._]*", "partition[._]assignment[._]strategy")
+
 
 class AutoAck(Rule):
     """A consumer acknowledges on delivery and then does work, so that a crash in the middle loses the message.
@@ -76,6 +78,7 @@ class AutoAck(Rule):
             self._check_consumer(match)
         for match in self.facts.calls("destructive-pop"):
             self._check_pop(match)
+        self._check_stores()
         for match in self.facts.calls("late-ack"):
             self._check_late(match)
 
@@ -161,12 +164,20 @@ class AutoAck(Rule):
     def visit_Dict(self, node: cst.Dict) -> None:
         elements = [element for element in node.elements if isinstance(element, cst.DictElement)]
         keys = [string(element.key) for element in elements]
-        if not any(named_like(key, "group[._]id") for key in keys):
+        if not any(named_like(key, *_CONSUMER_KEYS) for key in keys):
             return
         for key, element in zip(keys, elements, strict=True):
             values = self._setting(key, off=False)
             if values is not None and self.facts.is_constant(element.value, *values) and not self._off_in_file():
                 self._report(element.key, f'"{key}": {self.facts.code(element.value)}', Confidence.HIGH)
+
+    def _check_stores(self) -> None:
+        """`settings["enable.auto.commit"] = True`."""
+        for store in self.facts.names.stores:
+            key = string(store.target.slice[0].slice.value) if isinstance(store.target, cst.Subscript) and isinstance(store.target.slice[0].slice, cst.Index) else None
+            values = self._setting(key, off=False)
+            if values is not None and store.source is not None and self.facts.is_constant(store.source, *values) and not self._off_in_file():
+                self._report(store.target, f'"{key}": {self.facts.code(store.source)}', Confidence.MEDIUM)
 
     def _check_default_settings(self, match: Match) -> None:
         """Settings with a group and without a word about committing: automatic commit is the default."""

@@ -97,7 +97,7 @@ class ResetOnLoadFailure(Rule):
         handler = next((h for h in node.handlers if not self._is_missing(h)), None)
         if saved is None or handler is None:
             return
-        reset = self._resets(handler)
+        reset = self._resets(handler) or self._stays_empty(node, handler)
         if reset is not None:
             self._report(node, handler, reset, path, saved)
 
@@ -138,6 +138,23 @@ class ResetOnLoadFailure(Rule):
                 return node
         return None
 
+    def _stays_empty(self, node: cst.Try, handler: cst.ExceptHandler) -> cst.CSTNode | None:
+        """`data = {}`, then a load that fails and is only logged: `data` is still empty behind it."""
+        leaves = (cst.Raise, cst.Return, cst.Continue, cst.Break)
+        inside = list(descendants(handler.body, into_definitions=False))
+        if any(isinstance(n, leaves) or isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) for n in inside):
+            return None
+        for target in (n.target for n in descendants(node.body) if isinstance(n, cst.AssignTarget)):
+            if isinstance(target, cst.Name) and (found := self.facts.names.lookup(target)) is not None:
+                before = (b.source for b in found[1] if b.how == "value" and not self.facts.tree.within(b.target, node))
+                if any(isinstance(source, cst.BaseExpression) and _is_empty(source) for source in before) and self._is_load(target):
+                    return handler
+        return None
+
+    def _is_load(self, target: cst.CSTNode) -> bool:
+        assign = self.facts.tree.statement_of(target)
+        return any(isinstance(n, cst.Call) and self.facts.match(n, "load") is not None for n in descendants(assign))
+
     def _asked_only(self, node: cst.Return) -> bool:
         """A getter whose result is never saved: nothing in this file calls it, or its name says that it only looks."""
         function = self.facts.tree.function_of(node)
@@ -161,7 +178,11 @@ class ResetOnLoadFailure(Rule):
 def _is_empty(value: cst.BaseExpression) -> bool:
     if isinstance(value, (cst.Dict, cst.List, cst.Set)):
         return not value.elements
+    if isinstance(value, cst.Name):
+        return _RESETS.fullmatch(value.value.lower()) is not None
     if not isinstance(value, cst.Call):
         return False
     name = last_name(value.func) or ""
+    if name in ("copy", "deepcopy") and isinstance(value.func, cst.Attribute):
+        return _RESETS.fullmatch((last_name(value.func.value) or "").lower()) is not None
     return not value.args and (name in ("dict", "list", "set", "defaultdict", "OrderedDict") or _RESETS.fullmatch(name) is not None)

@@ -131,7 +131,8 @@ class SuccessAfterFailedWrite(Rule):
         if point.kind != "statement" or node is None:
             return None
         if isinstance(node, cst.Return):
-            return (node, "success is returned") if node.value is not None and self._is_success(node.value) else None
+            full = node.value is not None and not self.facts.tree.within(node, handler) and self._is_untouched(node.value, handler)
+            return (node, "success is returned") if node.value is not None and (full or self._is_success(node.value)) else None
         if isinstance(node, cst.Assign) and self._marks(node):
             return node, "it is marked as done"
         for call in (n for n in descendants(node, into_definitions=False) if isinstance(n, cst.Call)):
@@ -140,6 +141,18 @@ class SuccessAfterFailedWrite(Rule):
             if self._deletes(call) and not self.facts.tree.within(call, handler):
                 return call, "the source is removed"
         return None
+
+    def _is_untouched(self, value: cst.BaseExpression, handler: cst.ExceptHandler) -> bool:
+        """True for `return order`: what the caller gets is the same whether or not it was written."""
+        node = self.facts.tree.parent(handler)
+        if not isinstance(value, cst.Name) or node is None or (found := self.facts.names.lookup(value)) is None:
+            return False
+        told = (binding for binding in found[1] if binding.how != "parameter")
+        return all(
+            not self.facts.tree.within(binding.target, node) and not self.facts.is_constant(binding.source, None, False, True, 0, "")
+            for binding in told
+            if binding.how in ("value", "item", "augmented")
+        ) and not re.search(r"err|fail|success|ok|status|result|count", value.value)
 
     def _is_success(self, value: cst.BaseExpression) -> bool:
         try:

@@ -116,9 +116,8 @@ class UnconfirmedPublish(Rule):
 
     def _report_future(self, match: Match, how: str) -> None:
         confidence = match.confidence
-        flushed = self._flushed_after(match)
-        if flushed:
-            confidence = Confidence.LOW
+        if self._flushed_after(match):  # waits, and tells nobody of a failure
+            confidence = Confidence.weakest(confidence, Confidence.MEDIUM)
         awaited = isinstance(self.facts.tree.parent(match.call), cst.Await)
         told = "awaiting it once only queues it" if how == "awaited-future" and awaited else "its future is dropped"
         self.report(

@@ -11,6 +11,7 @@ from safeboundary_lint.core.edits import argument_added, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -19,6 +20,7 @@ _SESSION = re.compile(
     r"\b(?i:set)\s+(?:(?i:session|local)\s+)?(?:synchronous_commit|SYNCHRONOUS_COMMIT)\s*(?:=|(?i:to))\s*['\"]?(?i:off|false|0)\b"
     r"|\b(?i:create)\s+(?:unlogged|UNLOGGED)\s+(?i:table)\b"
 )
+_TRANSIENT = re.compile(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
 _SCRATCH = re.compile(
     r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|rebuild|vacuum|build|replay|test|fixture|"
     r"memory|metric|monitor|telemetry|stats|heartbeat|log|analy|report|download)\w*"
@@ -110,7 +112,7 @@ class WeakDurability(Rule):
                 added = argument_added(self.facts, match.call, strong)
                 what = f"`{self.facts.code(match.node)}` is transient by default"
                 self._report(match.node, what, match.confidence, match.row, (added,) if added else ())
-        elif self.facts.is_constant(value, *weak):
+        elif self.facts.is_constant(value, *weak) or _TRANSIENT.fullmatch(last_name(value) or ""):
             new = strong.partition("=")[2]
             self._report(match.node, f"`{parameter.name}={self.facts.code(value)}`", match.confidence, match.row, (replaced(self.facts, value, new),))
 
