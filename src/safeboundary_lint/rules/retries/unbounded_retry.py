@@ -141,15 +141,20 @@ class UnboundedRetry(Rule):
 
     def _policy_fix(self, policy: cst.CSTNode, stops: list[str]) -> Fix:
         wanted = {"stop": "stop=stop_after_attempt(5)", "max_tries": "max_tries=5", "stop_max_attempt_number": "stop_max_attempt_number=5", "tries": "tries=5"}
-        text = next((wanted[name] for name in stops if name in wanted), f"{stops[0]}=..." if stops else "a limit")
-        library = (self.facts.names.qualified(policy.func if isinstance(policy, cst.Call) else policy) or "").partition(".")[0]
-        imports = (f"from {library} import stop_after_attempt",) if text.startswith("stop=") else ()
-        message = f"give up at some time: `{text}`, so that the last error reaches the caller"
+        text = next((wanted[name] for name in stops if name in wanted), None)
         named = {arg.keyword.value for arg in policy.args if arg.keyword is not None} if isinstance(policy, cst.Call) else set()
-        if text not in wanted.values() or named & set(stops):
-            return Fix(Applicability.SUGGESTION, message)
+        if text is None or named & set(stops):
+            return Fix(Applicability.SUGGESTION, f"give up at some time: set `{stops[0] if stops else 'a limit'}`, so that the last error reaches the caller")
+        message = f"give up at some time: `{text}`, so that the last error reaches the caller"
+        maker = policy.func if isinstance(policy, cst.Call) else policy
+        imports: tuple[str, ...] = ()
+        if text.startswith("stop="):
+            if isinstance(maker, cst.Attribute):
+                text = f"stop={self.facts.code(maker.value)}.stop_after_attempt(5)"
+            else:
+                imports = (f"from {(self.facts.names.qualified(maker) or '').partition('.')[0]} import stop_after_attempt",)
         if not isinstance(policy, cst.Call):
-            return Fix(Applicability.UNSAFE, message, (edits.inserted_after(self.facts, policy, f"({text})"),), imports)
+            return Fix(Applicability.UNSAFE, message, (edits.replaced(self.facts, policy, f"{self.facts.code(policy)}({text})"),), imports)
         edit = edits.argument_added(self.facts, policy, text)
         return Fix(Applicability.UNSAFE, message, (edit,), imports) if edit is not None else Fix(Applicability.SUGGESTION, message)
 
