@@ -23,6 +23,7 @@ _ASIDE = re.compile(
     r"last_seen|last_used|last_active|heartbeat|watch|listen|poll|consume|monitor|serve|stream|loop|worker|progress|presence|invalidate|purge|reload|typing|"
     r"update_state|update_ha|create_connection|create_task|create_server|create_session|create_client|stats|statistics|alert|sync_|index)\w*"
 )
+_WATCHERS = re.compile(r"_*\w*(?:log|metric|telemetry|stat|trace|alert|notif|analytic|cache|monitor|slack|mail|hook|event_bus|emitter|websocket|limiter)\w*")
 _ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route", "websocket")
 _MARKS = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
 
@@ -94,7 +95,7 @@ class ResponseBeforeWrite(Rule):
             return None
         called = work.func if isinstance(work, cst.Call) else work
         plain = (last_name(called) or "").lower()
-        if _ASIDE.fullmatch(plain):
+        if _ASIDE.fullmatch(plain) or isinstance(called, cst.Attribute) and _WATCHERS.fullmatch((last_name(called.value) or "").lower()):
             return None
         definition = self.facts.types.definition(called)
         if isinstance(definition, (cst.FunctionDef, cst.Lambda)) and (effect := self.facts.work.within(definition)) is not None and effect.row.kind != "publish":

@@ -21,6 +21,7 @@ _SESSION = re.compile(
     r"|\b(?i:create)\s+(?:unlogged|UNLOGGED)\s+(?i:table)\b"
 )
 _TRANSIENT = re.compile(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
+_OPTION = re.compile(r"sync|durab|unsafe|fast|speed|performance|turbo")
 _SCRATCH = re.compile(
     r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|rebuild|vacuum|build|replay|test|fixture|"
     r"memory|metric|monitor|telemetry|stats|heartbeat|log|analy|report|download)\w*"
@@ -152,7 +153,9 @@ class WeakDurability(Rule):
     def _check_statement(self, node: cst.SimpleString | cst.FormattedString) -> None:
         text = string_parts(node)
         found = (_PRAGMA.search(text) or _SESSION.search(text)) if text is not None else None
-        if found is None or self._is_scratch(node) or isinstance(self.facts.tree.parent(node), cst.Expr) or self._beside_memory(node):
+        if found is None or self._is_scratch(node) or isinstance(self.facts.tree.parent(node), cst.Expr):
+            return
+        if self._beside_memory(node) or self._is_asked_for(node):
             return
         self.report(
             node,
@@ -162,8 +165,17 @@ class WeakDurability(Rule):
             fix=Fix(Applicability.SUGGESTION, "leave it on; with a write-ahead log `synchronous=NORMAL` is nearly as fast and cannot corrupt the database"),
         )
 
+    def _is_asked_for(self, node: cst.CSTNode) -> bool:
+        """True under a test of an option that is about just this: its user has chosen."""
+        flow = self.facts.flow_around(node)
+        tests = (test for point in flow.points_of(node)[:1] for test, _outcome in self.facts.dominators(flow).guards(point))
+        return any(_OPTION.search((last_name(n) or "").lower()) for test in tests if not isinstance(test, cst.For) for n in descendants(test) if isinstance(n, (cst.Name, cst.Attribute)))
+
     def _beside_memory(self, node: cst.CSTNode) -> bool:
         function = self.facts.tree.function_of(node) or self.facts.tree.module
         body = function if isinstance(function, cst.Module) else function.body
+        opened = (n.args[0].value for n in descendants(body) if isinstance(n, cst.Call) and n.args and last_name(n.func) == "connect")
+        if any(self.facts.files.is_temporary(path) for path in opened):
+            return True
         texts = (string_parts(n) for n in descendants(body) if isinstance(n, (cst.SimpleString, cst.FormattedString)))
         return any(text is not None and (":memory:" in text or "mode=memory" in text or "journal_mode=off" in text.lower()) for text in texts)
