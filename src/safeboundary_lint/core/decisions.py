@@ -1,0 +1,101 @@
+"""Functions that decide who may do what: which answer of theirs allows, told from their names and from how they deny."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+TRUE, RAISING, FILTER, DENYING, IDENTITY = "true", "raising", "filter", "denying", "identity"
+
+_NOUN = (
+    r"permission|permit|access|auth(?!or_|ors?$)|signature|token|role|scope|acl|webhook|csrf|rate_?limit|throttl|quota|trusted|admin|credential|"
+    r"captcha|api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|hash_chain|mfa|otp|certificate"
+)
+_VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
+_STRONG = re.compile(r"(^|_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_permissions?|has_perms?|has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|authenticate|allowed_to|is_admin)(_|$)")
+_WEAK = re.compile(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
+_NOUN_FIRST = re.compile(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
+_DENIES = re.compile(r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|_)(should_block|should_deny|is_over_limit)")
+_TRUE_DENIES = re.compile(r"expired|block|banned|denied|revoked|needs_|need_|requires_|must_|is_rate_limited|throttled|exceed|invalid|locked|private|forbidden|limited|suspicious|missing|is_over|unsafe|dangerous|is_spam")
+_FILTERS = re.compile(rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|accessible|visible)_\w+$")
+_IDENTITIES = re.compile(r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|headers?|token|session)|user_id_from\w*)$")
+_REQUIRES = re.compile(rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|authorize)\w*_.*({_NOUN})")
+_ALLOWS = re.compile(r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$", re.IGNORECASE)
+
+
+def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
+    """How a function decides: TRUE allows, RAISING denies (None allows), FILTER gives what is allowed, DENYING (True denies), IDENTITY."""
+    around = (ancestor.name.value for ancestor in facts.tree.ancestors(function) if isinstance(ancestor, cst.FunctionDef))
+    for level, name in enumerate(name.lower() for name in (function.name.value, *around)):
+        if _IDENTITIES.search(name):
+            return IDENTITY
+        if _DENIES.search(name):
+            return DENYING
+        if _TRUE_DENIES.search(name):
+            return None
+        if _FILTERS.search(name) and not _STRONG.search(name):
+            return FILTER
+        if _STRONG.search(name) or _WEAK.search(name) or _NOUN_FIRST.search(name):
+            if level and not _REQUIRES.search(name):
+                continue
+            return RAISING if _denies_by_raising(facts, function, name) else TRUE
+    return None
+
+
+def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bool:
+    """No answer of the function is a yes or a no: it raises, or returns what it was asked for."""
+    answers = facts.origins.returned(function)
+    if any(facts.is_constant(answer, True, False) or isinstance(answer, (cst.Comparison, cst.Tuple, cst.Dict)) for answer in answers):
+        return False
+    if function.returns is not None and last_name(function.returns.annotation) in ("bool", "tuple", "dict", "Tuple", "Dict"):
+        return False
+    raises = any(isinstance(node, cst.Raise) for node in descendants(function.body, into_definitions=False))
+    return (raises or name.startswith(("require", "_require", "enforce", "ensure"))) and bool(_REQUIRES.search(name))
+
+
+def allows(facts: Facts, function: cst.FunctionDef, how: str, answer: cst.CSTNode | None) -> bool:
+    """True when this answer (None: no answer) lets the request pass."""
+    if how == RAISING:
+        return answer is None or facts.is_constant(answer, None)
+    if answer is None:
+        return False
+    if how == DENYING:
+        return facts.is_constant(answer, False)
+    if how == FILTER:
+        return isinstance(answer, cst.Name) and answer.value in {parameter.name.value for parameter in parameters(function)}
+    return how == TRUE and is_yes(facts, answer)
+
+
+def is_yes(facts: Facts, answer: cst.CSTNode) -> bool:
+    """`True`, `(True, ...)`, `{"allowed": True}`, `{"status": "allow"}`, `"allow"`, `Decision.ALLOW`, `Result(allowed=True)`."""
+    if facts.is_constant(answer, True):
+        return True
+    if (text := string(answer)) is not None:
+        return bool(_ALLOWS.match(text))
+    if isinstance(answer, cst.Tuple):
+        return bool(answer.elements) and facts.is_constant(answer.elements[0].value, True)
+    if isinstance(answer, cst.Attribute):
+        return answer.attr.value.isupper() and bool(_ALLOWS.match(answer.attr.value))
+    pairs: list[tuple[str | None, cst.CSTNode]] = []
+    if isinstance(answer, cst.Dict):
+        pairs = [(string(element.key), element.value) for element in answer.elements if isinstance(element, cst.DictElement)]
+    elif isinstance(answer, cst.Call):
+        pairs = [(arg.keyword.value if arg.keyword else None, arg.value) for arg in answer.args]
+    return any(_is_yes_entry(facts, key, value) for key, value in pairs)
+
+
+def _is_yes_entry(facts: Facts, key: str | None, value: cst.CSTNode) -> bool:
+    if key is None:
+        return False
+    if _ALLOWS.match(key):
+        return facts.is_constant(value, True)
+    return key.lower() in ("status", "decision", "action", "result", "verdict", "outcome", "effect") and is_yes(facts, value) and not facts.is_constant(value, True)

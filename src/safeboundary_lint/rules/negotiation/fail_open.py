@@ -1,0 +1,225 @@
+"""SBL506: when a check can't be made, the request passes."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core import decisions, paths
+from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_MISSING = re.compile(r"secret|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
+_NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
+_ABOUT_REQUEST = ("request", "req", "state", "session", "headers", "scope", "context", "ctx", "environ", "cookies", "claims")
+
+
+class FailOpen(Rule):
+    """When an authorisation check, a signature check or a limit can't be decided, the request passes.
+
+    What it does
+    ------------
+    Finds functions that decide who may do what and answer "allowed" in an exception handler, or when the secret, the verifier
+    or the proof is missing: `True`, `{"status": "allow"}`, the unfiltered input, no exception where denying means raising; and
+    identities that default to a real account.
+
+    Why it matters
+    --------------
+    Failures can be provoked: a header that can't be parsed, a backend that is flooded, a deployment without the secret. A check
+    that passes when it fails protects only against those who don't try.
+
+    Example
+    -------
+
+        import logging
+
+        def is_authorized(user, action, policy_client):
+            try:
+                return policy_client.decide(user, action)
+            except Exception:
+                logging.exception("policy service failed")
+                return True
+
+    Instead
+    -------
+
+        import logging
+
+        def is_authorized(user, action, policy_client):
+            try:
+                return policy_client.decide(user, action)
+            except Exception:
+                logging.exception("policy service failed")
+                return False
+
+    Stays silent when
+    -----------------
+    True means deny (`is_blocked`, `is_expired`); the handler denies, raises or tries the next key; nothing is configured that
+    could decide, by design. Where a comment says that the check fails open, and where no webhook secret is configured, the
+    finding is information.
+
+    Fix safety
+    ----------
+    A suggestion: whom a failing check locks out is for the author to say.
+
+    Known limits
+    ------------
+    The meaning of a function is told from its name. Decorators and middleware that swallow the exception are not seen.
+    """
+
+    code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
+    overlaps = ()
+    needs = (("=except", "=not", "=None", "=or", "=getattr", "=get"),)
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        how = decisions.meaning(self.facts, node)
+        if how == decisions.IDENTITY:
+            self._check_identity(node)
+        elif how is not None and not self.facts.consent.named_for_it(node):
+            self._check_handlers(node, how)
+            if how in (decisions.TRUE, decisions.RAISING):
+                self._check_missing(node, how)
+
+    # -- in handlers -----------------------------------------------------------------------------------------------------
+
+    def _check_handlers(self, function: cst.FunctionDef, how: str) -> None:
+        attempts = [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Try) and node.handlers]
+        if not attempts:
+            return
+        flow = self.facts.flow(function)
+        for attempt in attempts:
+            if not any(isinstance(node, (cst.Call, cst.Subscript)) for node in descendants(attempt.body, into_definitions=False)):
+                continue
+            for handler in attempt.handlers:
+                way = self._allowed_after(flow, function, attempt, handler, how)
+                if way is not None:
+                    self._tell_handler(function, handler, way, how)
+
+    def _allowed_after(self, flow: Flow, function: cst.FunctionDef, attempt: cst.Try, handler: cst.ExceptHandler, how: str) -> Point | None:
+        """The point at which a failure that this handler takes is answered with "allowed", without another try."""
+        starts = [point for point in flow.points_of(handler) if point.kind == "handler"]
+        tree = self.facts.tree
+
+        def again(point: Point) -> bool:
+            return point.node is not None and tree.within(point.node, attempt.body)
+
+        def goal(point: Point) -> bool:
+            if isinstance(point.node, cst.Return):
+                return decisions.allows(self.facts, function, how, point.node.value)
+            return how == decisions.RAISING and point is flow.returned
+
+        def denied(point: Point) -> bool:
+            return again(point) or isinstance(point.node, cst.Return) and not goal(point)
+
+        way = paths.find(starts, goal, avoiding=denied, raising=False)
+        if way is None or any(point.kind == "next" for point in way):
+            return None
+        after = [point for point in way if isinstance(point.node, cst.Expr) and not tree.within(point.node, handler) and self._checks(point.node)]
+        return None if after else way[-1]
+
+    def _checks(self, statement: cst.Expr) -> bool:
+        """Another check that follows."""
+        calls = [node for node in descendants(statement) if isinstance(node, cst.Call)]
+        return any(re.search(r"check|verify|validate|require|authori", (last_name(call.func) or "").lower()) for call in calls)
+
+    def _tell_handler(self, function: cst.FunctionDef, handler: cst.ExceptHandler, way: Point, how: str) -> None:
+        at = way.node if isinstance(way.node, cst.Return) and self.facts.tree.within(way.node, handler) else handler
+        broad = self.facts.exceptions.catches_all(handler.type)
+        answer = f"`{self.facts.code(way.node)}`" if isinstance(way.node, cst.Return) else "no exception"
+        self.report(
+            at,
+            f"a failure of the check in `{function.name.value}` is answered with {answer}, which lets the request pass: "
+            "whoever makes the check fail is allowed",
+            severity=Severity.INFO if self._says_so(function) else self.severity,
+            confidence=Confidence.HIGH if broad and how == decisions.TRUE else Confidence.MEDIUM if broad or self._is_failure(handler) else Confidence.LOW,
+            trace=[(handler, "the failure is taken here"), *([(way.node, "and the request passes")] if way.node is not None and way.node is not at else [])],
+            fix=Fix(Applicability.SUGGESTION, f"deny in the handler of `{function.name.value}`, or let the failure reach the caller"),
+        )
+
+    def _is_failure(self, handler: cst.ExceptHandler) -> bool:
+        """Something went wrong outside (a connection, a library), rather than a lookup that found nothing."""
+        for name in self.facts.exceptions.classes(handler.type):
+            if name.startswith("builtins.") and "builtins.OSError" not in self.facts.exceptions.lineage(name) and name != "builtins.ImportError":
+                return False
+            if re.search(r"NotFound|DoesNotExist|NotExist|NoResult|Missing|StopIteration", name):
+                return False
+        return True
+
+    def _says_so(self, function: cst.FunctionDef) -> bool:
+        """A comment or the docstring says that failing means passing."""
+        text = self.facts.tree.module.code_for_node(function).lower().replace("-", " ")
+        return "fail open" in text or "fails open" in text or "failing open" in text
+
+    # -- when something is missing ---------------------------------------------------------------------------------------
+
+    def _check_missing(self, function: cst.FunctionDef, how: str) -> None:
+        for node in descendants(function.body, into_definitions=False):
+            if not isinstance(node, cst.If) or (missing := self._missing(node.test)) is None:
+                continue
+            answer = next((s for line in node.body.body if isinstance(line, cst.SimpleStatementLine) for s in line.body if isinstance(s, (cst.Return, cst.Raise))), None)
+            if isinstance(answer, cst.Return) and decisions.allows(self.facts, function, how, answer.value):
+                self._tell_missing(function, answer, missing)
+
+    def _missing(self, test: cst.BaseExpression) -> str | None:
+        """What an `if` finds missing: `not secret`, `secret is None`, `not all(required_headers.values())`."""
+        for part, truth in paths.implied(test, True):
+            if isinstance(part, cst.Comparison):
+                operator = part.comparisons[0].operator
+                if not self.facts.is_constant(part.comparisons[0].comparator, None) or not isinstance(operator, cst.Is if truth else cst.IsNot):
+                    continue
+                name = last_name(part.left)
+            elif truth:
+                continue
+            elif isinstance(part, cst.Call) and self.facts.names.qualified(part.func) in ("builtins.all", "builtins.any") and part.args:
+                name = next((n.value for n in descendants(part.args[0].value) if isinstance(n, cst.Name) and _MISSING.search(n.value.lower())), None)
+            else:
+                name = last_name(part)
+            if name is not None and _MISSING.search(name.lower()):
+                return name
+        return None
+
+    def _tell_missing(self, function: cst.FunctionDef, answer: cst.Return, missing: str) -> None:
+        unset = re.search(r"secret|webhook_id|webhook_key", missing.lower()) is not None
+        self.report(
+            answer,
+            f"without `{missing}` the check in `{function.name.value}` answers `{self.facts.code(answer)}`, which lets every request pass",
+            severity=Severity.INFO if unset or self._says_so(function) else self.severity,
+            confidence=Confidence.MEDIUM,
+            fix=Fix(Applicability.SUGGESTION, f"deny when `{missing}` is missing, and refuse to start where it has to be configured"),
+        )
+
+    # -- identities ----------------------------------------------------------------------------------------------------
+
+    def _check_identity(self, function: cst.FunctionDef) -> None:
+        for returned in self.facts.origins.returned(function):
+            for origin in self.facts.origins.trail(returned):
+                default = self._default(origin.node)
+                if default is not None and self.facts.tree.within(default, function):
+                    self._tell_identity(function, default)
+                    return
+
+    def _default(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The account that stands in for nobody: `getattr(state, "user", "x")`, `headers.get("user", "x")`, `user or "x"`."""
+        default: cst.CSTNode | None = None
+        if isinstance(node, cst.Call) and last_name(node.func) in ("getattr", "get") and len(node.args) == (3 if last_name(node.func) == "getattr" else 2):
+            default = node.args[-1].value
+        elif isinstance(node, cst.BooleanOperation) and isinstance(node.operator, cst.Or):
+            default = node.right
+        text = string(default)
+        if text is None or text.lower() in _NOBODY:
+            return None
+        words = {(last_name(part) or "").lower() for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute))}
+        return default if words & set(_ABOUT_REQUEST) else None
+
+    def _tell_identity(self, function: cst.FunctionDef, default: cst.CSTNode) -> None:
+        self.report(
+            default,
+            f"`{function.name.value}` answers {self.facts.code(default)} for a request that nobody has authenticated: it acts with that account's rights",
+            confidence=Confidence.MEDIUM,
+            fix=Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity"),
+        )
