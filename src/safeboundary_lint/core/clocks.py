@@ -146,7 +146,14 @@ class Clocks:
             referenced = origin.how == "value" and origin.node is not call.func and isinstance(origin.node, (cst.Name, cst.Attribute))
             if referenced and (match := self.facts.match(origin.node, "wall-clock", "monotonic-clock")) is not None:
                 return Match(call, match.row, Confidence.weakest(match.confidence, Confidence.MEDIUM), match.dotted)
-        return None
+        return self._handed_on(call)
+
+    def _handed_on(self, call: cst.Call) -> Match | None:
+        """A clock that a known library hands out again under an unmistakable name."""
+        dotted = self.facts.names.qualified(call.func) if not call.args else None
+        last = dotted.rpartition(".")[2] if dotted is not None and not dotted.startswith("builtins.") else ""
+        rows = (row for row in self.facts.knowledge.wild.get(last, ()) if row.kind in ("wall-clock", "monotonic-clock") and not row.receivers)
+        return next((Match(call, row, row.confidence, f"*.{last}") for row in rows), None)
 
     def _factory(self, call: cst.Call) -> Match | None:
         """`field(default_factory=time.time)`: the reading each record starts with."""

@@ -56,7 +56,7 @@ class Contents:
         if isinstance(expression, cst.Call):
             called = last_name(expression.func)
             if called == "heappop" and expression.args:
-                return self._held(expression.args[0].value)
+                return self.held(expression.args[0].value)
             if called in _TAKING and isinstance(expression.func, cst.Attribute):
                 keyed = called in ("get", "pop", "setdefault") and expression.args
                 found = self._entry(expression.func.value, _key(expression.args[0].value) if keyed else _NO_KEY)
@@ -99,7 +99,7 @@ class Contents:
         if isinstance(source, cst.Call):
             called = last_name(source.func)
             if called in ("items", "values") and isinstance(source.func, cst.Attribute):
-                held = self._held(source.func.value)
+                held = self.held(source.func.value)
                 if called == "items":
                     return held if index == 1 else []
                 return self._selected(held, index) if index is not None else held
@@ -107,7 +107,7 @@ class Contents:
                 return self._iterated(source.args[0].value, None) if index == 1 else []
             if called in _COPYING and source.args:
                 return self._iterated(source.args[0].value, index)
-        held = self._held(source)
+        held = self.held(source)
         return self._selected(held, index) if index is not None else held
 
     def _selected(self, held: list[cst.CSTNode], key: object) -> list[cst.CSTNode]:
@@ -119,7 +119,8 @@ class Contents:
             return found
         return self._selected([container], key)
 
-    def _held(self, container: cst.CSTNode) -> list[cst.CSTNode]:
+    def held(self, container: cst.CSTNode) -> list[cst.CSTNode]:
+        """What the container that a variable or attribute stands for may hold, under any key."""
         return [entry.value for entry in self._entries_of(container)]
 
     def _field(self, record: cst.CSTNode, name: str) -> list[cst.CSTNode]:

@@ -1,0 +1,138 @@
+"""SBL103: a reading of the wall clock is all that tells one thing from another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument, string
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.identity import is_identity, is_version, snake
+from safeboundary_lint.core.rule import Rule
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+
+class WallClockIdentity(Rule):
+    """A reading of the wall clock is used as an identifier, version, nonce, sequence number or object key.
+
+    What it does
+    ------------
+    Finds identifiers whose only varying part is a reading of the wall clock: assigned, passed, returned or stored under a
+    name such as `request_id`, `nonce`, `version`, `sequence`, or used as the key of a stored object.
+
+    Why it matters
+    --------------
+    Two calls within one tick of the clock get the same value, and the second one overwrites or answers for the first. When the
+    clock is set back, values repeat and an order built on them goes backwards: peers refuse the nonce, the newest version is
+    not the last one.
+
+    Example
+    -------
+
+        import time
+
+        def enqueue(queue, payload):
+            job_id = f"job-{int(time.time())}"
+            queue.put({"id": job_id, "payload": payload})
+            return job_id
+
+    Instead
+    -------
+
+        import uuid
+
+        def enqueue(queue, payload):
+            job_id = f"job-{uuid.uuid4()}"
+            queue.put({"id": job_id, "payload": payload})
+            return job_id
+
+    Stays silent when
+    -----------------
+    The identifier has a random part, a counter or a process id beside the time, the value is kept above the one before
+    (`max(now, last + 1)`), it is the number of a period (`int(time.time() // 60)`), or it is a time stamp by name and use.
+
+    Fix safety
+    ----------
+    A suggestion: whoever reads the identifier may rely on its form.
+
+    Known limits
+    ------------
+    An `if new == last: new += 1` is no guard: it repeats a value after the next tick. A guard in another function is not seen.
+    """
+
+    code, name, since, severity = "SBL103", "wall-clock-identity", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("wall-clock", "file-time"),)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._told: set[int] = set()
+
+    def visit_Assign(self, node: cst.Assign) -> None:
+        for target in node.targets:
+            self._assigned(target.target, node.value)
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        if node.value is not None:
+            self._assigned(node.target, node.value)
+
+    def visit_Arg(self, node: cst.Arg) -> None:
+        if node.keyword is not None and is_identity(node.keyword.value):
+            self._check(node.value, node.keyword.value)
+
+    def visit_DictElement(self, node: cst.DictElement) -> None:
+        if (key := string(node.key)) is not None and is_identity(key):
+            self._check(node.value, key)
+
+    def visit_Return(self, node: cst.Return) -> None:
+        function = self.facts.tree.function_of(node)
+        if node.value is not None and isinstance(function, cst.FunctionDef) and is_identity(function.name.value):
+            self._check(node.value, function.name.value)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for match in self.facts.calls("named-object"):
+            parameter = match.row.parameter("name")
+            name = argument(match.call, parameter) if parameter is not None else None
+            if name is not None:
+                self._check(name, "object key", stored=True)
+
+    def _assigned(self, target: cst.CSTNode, value: cst.BaseExpression) -> None:
+        name = None
+        if isinstance(target, cst.Name):
+            name = target.value
+        elif isinstance(target, cst.Attribute):
+            name = target.attr.value
+        elif isinstance(target, cst.Subscript) and isinstance(target.slice[0].slice, cst.Index):
+            name = string(target.slice[0].slice.value)
+        if name is not None and is_identity(name) and not self.facts.identities.is_kept_in_order(target):
+            self._check(value, name)
+
+    def _check(self, value: cst.BaseExpression, name: str, *, stored: bool = False) -> None:
+        recipe = self.facts.identities.recipe(value)
+        if not recipe.stamps or recipe.unique or recipe.guarded or recipe.period:
+            return
+        stamp, clock = recipe.stamps[0]
+        if id(clock.readings[0].node) in self._told or is_version(name) and recipe.named:
+            return
+        self._told.add(id(clock.readings[0].node))
+        reading = clock.readings[0].node
+        what = f"`{snake(name)}`" if not stored else "the object key"
+        self.report(
+            value,
+            f"{what} is nothing but the wall clock (`{self.facts.code(reading)}` in line {self.facts.line(reading)}): two within one tick, or after "
+            f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
+            confidence=Confidence.weakest(clock.confidence, Confidence.MEDIUM if recipe.named else Confidence.HIGH),
+            trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
+            fix=Fix(Applicability.SUGGESTION, self._advice(name, stored)),
+        )
+
+    @staticmethod
+    def _advice(name: str, stored: bool) -> str:
+        if stored:
+            return "put a random part into the key (`uuid.uuid4().hex`); the time may stay in front of it"
+        if any(word in snake(name) for word in ("nonce", "seq", "version", "revision", "generation", "serial")):
+            return f"keep `{snake(name)}` above the one before, under a lock and stored: `max(now, last + 1)`, or count"
+        return f"make `{snake(name)}` from `uuid.uuid4()`, or add a random part to the time"
