@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safeboundary_lint.core.finding import Confidence, Problem
+from safeboundary_lint.patterns import matcher
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
     from safeboundary_lint.core.options import Options
 
 TABLE = "safeboundary-lint"
@@ -115,14 +114,7 @@ class Settings:
 
 def matches(patterns: tuple[str, ...], place: str) -> bool:
     """True when a gitignore-style pattern matches `place`, a path with forward slashes relative to the patterns' root."""
-    return bool(place) and _spec(patterns).match_file(place)
-
-
-@functools.lru_cache(maxsize=None)
-def _spec(patterns: tuple[str, ...]) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec
-
-    return GitIgnoreSpec.from_lines(patterns)
+    return bool(place) and bool(matcher(patterns)(place))
 
 
 @functools.lru_cache(maxsize=None)
@@ -240,7 +232,7 @@ def _patterns(value: object) -> tuple[str, ...]:
     patterns = _strings(value)
     for pattern in patterns:
         try:
-            _spec((pattern,))
+            matcher((pattern,))
         except ValueError:
             raise ConfigError(f"{pattern!r} is not a pattern: write it as in a .gitignore file") from None
     return patterns

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from safeboundary_lint.core.finding import Problem
+from safeboundary_lint.patterns import Matcher, matcher
 from safeboundary_lint.projects import Projects, git_root
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
     from safeboundary_lint.core.options import Options
 
 STDIN = "-"
@@ -151,7 +150,7 @@ class _Walk:
 class _Ignores:
     """The `.gitignore` files that hold in a folder, outermost first, each with the folder it lies in."""
 
-    levels: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    levels: tuple[tuple[str, Matcher], ...] = ()
 
     @classmethod
     def above(cls, base: str) -> _Ignores | None:
@@ -173,31 +172,34 @@ class _Ignores:
         levels = () if ".git" in names else self.levels
         sources = [os.path.join(folder, ".git", "info", "exclude")] if ".git" in names else []
         sources += [os.path.join(folder, ".gitignore")] if ".gitignore" in names else []
-        specs = [(os.path.join(folder, ""), spec) for spec in map(_gitignore, sources) if spec is not None]
-        return _Ignores((*levels, *specs)) if specs or levels != self.levels else self
+        own = [(os.path.join(folder, ""), matches) for matches in map(_gitignore, sources) if matches is not None]
+        return _Ignores((*levels, *own)) if own or levels != self.levels else self
 
     def cover(self, path: str) -> bool:
         """True when git ignores `path`; a folder's ends with a separator. The innermost file that speaks of it decides."""
-        for folder, spec in reversed(self.levels):
-            verdict = spec.check_file(path[len(folder) :].replace(os.sep, "/")).include
+        for folder, matches in reversed(self.levels):
+            verdict = matches(path[len(folder) :].replace(os.sep, "/"))
             if verdict is not None:
                 return verdict
         return False
 
 
-def _gitignore(file: str) -> GitIgnoreSpec | None:
+def _gitignore(file: str) -> Matcher | None:
     """The patterns of a `.gitignore` file; what git would not understand is skipped, as git does."""
-    from pathspec import GitIgnoreSpec
-
     try:
         with open(file, encoding="utf-8-sig", errors="surrogateescape") as stream:
-            lines = stream.read().split("\n")
+            lines = [line.removesuffix("\r") for line in stream.read().split("\n")]
     except OSError:
         return None
-    patterns = []
-    for line in lines:
-        try:
-            patterns += GitIgnoreSpec.from_lines([line]).patterns
-        except ValueError:
-            continue
-    return GitIgnoreSpec(patterns)
+    try:
+        return matcher(tuple(lines))
+    except ValueError:
+        return matcher(tuple(line for line in lines if _means_something(line)))
+
+
+def _means_something(pattern: str) -> bool:
+    try:
+        matcher((pattern,))
+    except ValueError:
+        return False
+    return True

@@ -42,10 +42,9 @@ class Guards:
         at: cst.CSTNode,
         *,
         since: cst.CSTNode | None = None,
-        until_return: bool = False,
         counts: Callable[[cst.BaseExpression], bool] = lambda bound: True,
     ) -> bool:
-        """True when every path to `at` (or from it to the function's return) passes a check that bounds one of `places`.
+        """True when every path to `at` passes a check that bounds one of `places`.
 
         `since` is where the quantity is made, when in the same function; `counts` can refuse a bound.
         """
@@ -57,8 +56,6 @@ class Guards:
             return False
         uses = flow.points_of(at)
         starts = flow.points_of(since) if since is not None else []
-        if until_return:
-            return find(uses, lambda point: point is flow.returned, avoiding=lambda point: point.index in guards, raising=False) is None
         goals = {point.index for point in uses}
         made_here = bool(starts) and not goals.issubset({start.index for start in starts})
         begin = starts if made_here else [flow.entry]
@@ -68,6 +65,9 @@ class Guards:
         """Points past which one of `places` is bounded."""
         for point, (small, big) in self._bounds_of(flow):
             if self.mentions(small, places) and not self.mentions(big, places) and self.meaningful(big) and counts(big):
+                yield point
+        for point in flow.points:
+            if point.kind == "statement" and isinstance(point.node, cst.Assign) and self._clips(point.node, places):
                 yield point
         for call in self.facts.summaries.calls_of(flow.root):
             if self.validates(call, places):
@@ -115,6 +115,15 @@ class Guards:
         except NotConstant:
             return True
         return not isinstance(value, (int, float)) or value < NO_BOUND
+
+    def _clips(self, assign: cst.Assign, places: Collection[str]) -> bool:
+        """`size = MAX_SIZE`: the quantity is replaced by a bound."""
+        if not any(self.facts.origins.place(target.target) in places for target in assign.targets if isinstance(target.target, (cst.Name, cst.Attribute))):
+            return False
+        try:
+            return isinstance(self.facts.constant(assign.value), int) and self.meaningful(assign.value)
+        except NotConstant:
+            return isinstance(assign.value, (cst.Name, cst.Attribute)) and named_like(last_name(assign.value), "max*", "*_max", "*limit*", "*cap")
 
     # -- tests -------------------------------------------------------------------------------------------------------
 

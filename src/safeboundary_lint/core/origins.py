@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from safeboundary_lint.core.tree import children, descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
+    from safeboundary_lint.core.flow import Flow
 
 _SEARCH_BUDGET = 1500  # points looked at for one use; past it every binding of the name counts
 _ROOT_BUDGET = 60  # values looked at for one question
@@ -39,6 +41,7 @@ class Origins:
         self.facts = facts
         self._entries: dict[tuple[str, object], list[Binding]] | None = None
         self._returned: dict[int, list[cst.BaseExpression]] = {}
+        self._bound: dict[tuple[int, str], dict[int, list[Binding]]] = {}
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
@@ -88,34 +91,69 @@ class Origins:
 
     def _search_back(self, name: cst.Name, function: cst.FunctionDef | cst.Lambda, bindings: list[Binding]) -> list[Binding]:
         flow = self.facts.flow(function)
-        at: dict[int, list[Binding]] = {}
-        reaching = [binding for binding in bindings if binding.how == "parameter"]
-        for binding in bindings:
-            for point in flow.points_of(binding.target):
-                at.setdefault(point.index, []).append(binding)
-        found: dict[int, Binding] = {}
         uses = flow.points_of(name)
-        own_target = any(binding.target is name for binding in bindings)
-        stack = [pred for use in uses for pred in use.preds] if not own_target else list(uses)
-        if any(use.kind == "handler" for use in uses):
-            stack += uses
-        seen = {point.index for point in stack}
+        if not uses:
+            return bindings
+        bound_at = self._bound_at(flow, name.value, bindings)
+        own = [binding for binding in bindings if binding.target is name]
+        earlier = [binding for use in uses for binding in bound_at.get(use.index, ()) if self._precedes(binding, name)]
+        found = {id(binding) for binding in (*own, *earlier)}
+        if any(self._replaces(binding) for binding in (*own, *earlier)):
+            return [binding for binding in bindings if id(binding) in found]
+        stack, seen = list(uses), {use.index for use in uses}
         while stack:
             if len(seen) > _SEARCH_BUDGET:
                 return bindings
             point = stack.pop()
-            here = at.get(point.index, ())
-            for binding in here:
-                found[id(binding)] = binding
-            if any(binding.how != "augmented" for binding in here):
-                continue
             if point is flow.entry:
-                found.update((id(binding), binding) for binding in reaching)
+                found.update(id(binding) for binding in bindings if binding.how == "parameter")
             for pred in point.preds:
-                if pred.index not in seen:
+                here = bound_at.get(pred.index, ())
+                if point not in pred.succs:  # by an exception: what fails binds nothing, but a part of it may have
+                    here = [binding for binding in here if self._is_walrus(binding)]
+                found.update(map(id, here))
+                if (point not in pred.succs or not any(map(self._replaces, here))) and pred.index not in seen:
                     seen.add(pred.index)
                     stack.append(pred)
-        return [binding for binding in bindings if id(binding) in found] if uses else bindings
+        return [binding for binding in bindings if id(binding) in found]
+
+    def _bound_at(self, flow: Flow, name: str, bindings: list[Binding]) -> dict[int, list[Binding]]:
+        """The bindings of a local name by the index of the point after which they hold."""
+        key = (id(flow), name)
+        if key not in self._bound:
+            at: dict[int, list[Binding]] = defaultdict(list)
+            for binding in bindings:
+                for point in flow.points_of(binding.source if binding.how == "definition" and binding.source else binding.target):
+                    # A loop binds when it gets an item, a case when it matches.
+                    chosen = point.kind in ("next", "case") and not self._is_walrus(binding)
+                    for after in [succ for succ in point.succs if succ.outcome] if chosen else [point]:
+                        at[after.index].append(binding)
+            self._bound[key] = at
+        return self._bound[key]
+
+    def _is_walrus(self, binding: Binding) -> bool:
+        return isinstance(self.facts.tree.parent(binding.target), cst.NamedExpr)
+
+    def _precedes(self, binding: Binding, name: cst.Name) -> bool:
+        """True for `(x := ...)` that stands before a use of x in the same evaluation."""
+        order = self.facts.tree.order
+        return self._is_walrus(binding) and binding.target is not name and order[id(binding.target)] < order[id(name)]
+
+    def _replaces(self, binding: Binding) -> bool:
+        """False for a binding that adds to the value before it, or that may be left out where it stands."""
+        if binding.how in ("augmented", "annotated"):
+            return False
+        if self._is_walrus(binding):
+            below: cst.CSTNode = binding.target
+            for above in self.facts.tree.ancestors(below):
+                if isinstance(above, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
+                    break
+                if isinstance(above, (cst.BaseComp, cst.Comparison)) or below is getattr(above, "right", None) and isinstance(above, cst.BooleanOperation):
+                    return False
+                if isinstance(above, (cst.IfExp, cst.MatchCase)) and below is not getattr(above, "test", None):
+                    return False
+                below = above
+        return True
 
     def attribute_bindings(self, attribute: cst.Attribute) -> list[Binding]:
         """Every binding of the attribute in the methods of its class (and the class's bases in this file)."""

@@ -11,7 +11,7 @@ import ast
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from safeboundary_lint.core.rule import Rule
@@ -71,27 +71,22 @@ class Outline:
             del lines[start.lineno - 1 - first : (start.end_lineno or start.lineno) - first]
         return lines
 
-    def seeds(self, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[set[int], bool]:
-        """Units that could hold a part of a finding of these rules, and whether the code around the units could.
+    def seeds(self, rule: type[Rule], tests: Sequence[Callable[[Words], bool]]) -> tuple[set[int], bool]:
+        """Units that could hold a part of a finding of a rule, and whether the code around the units could.
 
-        A finding needs something from each of its rule's groups of needs, somewhere in what the units name of each other:
-        so it is enough to start from the group that the fewest units meet.
+        A finding needs something from each group of its rule's needs (`tests`), somewhere in what the units name of each other: so it is
+        enough to start from the group that the fewest units meet. A local rule needs all of it in one unit.
         """
-        found: set[int] = set()
-        outside = False
-        for needs in {rule.needs for rule in rules}:
-            best: tuple[int, set[int], bool] | None = None
-            for group in needs:
-                test = screen.test(group, words)
-                met = {index for index, unit in enumerate(self.units) if test(unit.words)}
-                size = sum(self.units[index].last - self.units[index].first for index in met)
-                if best is None or size < best[0]:
-                    best = size, met, test(self.around)
-            if best is None:
-                return set(range(len(self.units))), True
-            found |= best[1]
-            outside = outside or best[2]
-        return found, outside
+        met = [{index for index, unit in enumerate(self.units) if test(unit.words)} for test in tests]
+        outside = [test(self.around) for test in tests]
+        if not tests:
+            return set(range(len(self.units))), True
+        if rule.local:
+            return set.intersection(*met), all(outside)
+        if not all(several or around for several, around in zip(met, outside, strict=True)):
+            return set(), False
+        best = min(range(len(tests)), key=lambda index: sum(self.units[unit].last - self.units[unit].first for unit in met[index]))
+        return met[best], outside[best]
 
     def closure(self, seeds: Collection[int], outside: bool) -> set[int]:
         """`seeds` and all that these units, or the code around the units, need."""
@@ -137,12 +132,24 @@ def _words(lines: list[str]) -> Words:
     return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"))
 
 
-def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> str:
-    """What of a text has to be parsed for these rules; all of it when the running Python can't read it."""
+def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[str, list[type[Rule]]]:
+    """What of a text has to be parsed for these rules, and which of them can still fire when comments and docstrings are left out.
+
+    All of it for all of them when the running Python can't read the text.
+    """
+    wanted = list(rules)
     if words.star_import:
-        return text
+        return text, wanted
     try:
         outline = Outline(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return text
-    return outline.thinned(outline.closure(*outline.seeds(rules, screen, words)))
+        return text, wanted
+    seeds: set[int] = set()
+    outside, left = False, []
+    for rule in wanted:
+        found, around = outline.seeds(rule, [screen.test(group, words) for group in rule.needs])
+        if found or around:
+            left.append(rule)
+            seeds |= found
+            outside = outside or around
+    return outline.thinned(outline.closure(seeds, outside)) if left else "", left

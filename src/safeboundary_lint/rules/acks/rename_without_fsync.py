@@ -95,6 +95,19 @@ class RenameWithoutFsync(Rule):
             written = next((write for write in self._handles(function) if self._is_source(write, rename)), None)
             if written is not None:
                 self._check(rename, written, self.facts.flow(function))
+            elif (opened := self._opened_elsewhere(rename, function)) is not None:
+                self._report(rename, opened, "none", rename.call)
+
+    def _opened_elsewhere(self, rename: Rename, function: cst.FunctionDef) -> FileWrite | None:
+        """`self._temporary`, opened by one method and renamed by another, in a class that syncs nowhere."""
+        tree, cls = self.facts.tree, self.facts.types.method_class(function)
+        if cls is None or not isinstance(rename.source, cst.Attribute):
+            return None
+        for write in self.facts.files.writes:
+            if write.opened and tree.class_of(write.node) is cls and self.facts.files.same(write.path, rename.source):
+                methods = [one for one in tree.all(cst.FunctionDef) if tree.class_of(one) is cls]
+                return None if any(self._points(self.facts.flow(one), "fsync") for one in methods) else write
+        return None
 
     def _handles(self, function: cst.FunctionDef) -> list[FileWrite]:
         """Files that a function opens for writing, those made by `tempfile` included."""

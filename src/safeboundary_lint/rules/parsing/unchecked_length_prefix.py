@@ -192,9 +192,9 @@ class UncheckedLengthPrefix(Rule):
                 continue
             seen.add(id(function))
             store = next((one.target for one in stored if tree.function_of(one.target) is function), None)
-            if guards.holds(places, store if store is not None else node, until_return=store is not None, counts=counts):
+            if store is not None and self.facts.counting.is_checked(function.body, places):
                 return True
-            if store is not None and guards.holds(places, store, since=number.source, counts=counts):
+            if guards.holds(places, store if store is not None else node, since=number.source if store is not None else None, counts=counts):
                 return True
         return False
 
@@ -208,16 +208,24 @@ class UncheckedLengthPrefix(Rule):
                 return None
         return None
 
-    def _tell(self, sink: cst.CSTNode, value: cst.BaseExpression, does: str, number: WireNumber) -> None:
+    def _where_the_check_belongs(self, sink: cst.CSTNode, number: WireNumber) -> cst.CSTNode:
+        """The use; where that stands in a helper, the call that hands the number over; where it was kept, the place it is made."""
         tree = self.facts.tree
-        here = tree.function_of(number.source) is tree.function_of(sink)
-        crossing = next((node for node in number.route if isinstance(node, cst.Attribute) and node.value is not None), None)
-        place = sink if here or crossing is None else number.source  # the place where the check belongs
+        home = tree.function_of(number.source)
+        if tree.function_of(sink) is home:
+            return sink
+        for parameter, passed in zip(number.route, number.route[1:], strict=False):
+            if isinstance(parameter, cst.Param) and tree.function_of(passed) is home:
+                return tree.enclosing(passed, cst.Call) or number.source
+        return number.source if any(isinstance(node, (cst.Attribute, cst.Param)) for node in number.route) else sink
+
+    def _tell(self, sink: cst.CSTNode, value: cst.BaseExpression, does: str, number: WireNumber) -> None:
+        place = self._where_the_check_belongs(sink, number)
         amount, line = self.facts.code(value), self.facts.line(number.source)
-        if place is sink:
+        if place is sink or self.facts.tree.function_of(place) is None:
             message = f"`{amount}` comes from the peer's bytes (line {line}) and nothing bounds it: as much as it says {does}"
         else:
-            message = f"the peer's number is kept unchecked: as much as it says {does} in line {self.facts.line(sink)}"
+            message = f"the peer's number of line {line} goes on unchecked: as much as it says {does} in line {self.facts.line(sink)}"
         self.report(
             place,
             message,

@@ -96,10 +96,12 @@ class RetryExhaustionSilent(Rule):
     def _told(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends) -> tuple[str, Confidence] | None:
         """What the caller sees, and how sure it is that this misleads."""
         values = [r.value for r in self._returns(function) if r.value is not None and last_name(r.value) != "None"]
+        if any(isinstance(end.value, cst.Name) and end.value.value == "True" for end in ends.returns):
+            return "True", Confidence.HIGH
         if values and all(isinstance(value, cst.Name) and value.value in ("True", "False") for value in values):
             return None  # nothing means no
         if ends.breaks is not None:
-            gathered = [r for r in ends.returns if r.value is not None and not self._is_negative(r.value) and not self._is_empty(r.value)]
+            gathered = [r for r in ends.returns if r.value is not None and not self._is_negative(r.value) and not _is_empty_literal(r.value)]
             return ("what was gathered so far as if it were all", Confidence.MEDIUM) if gathered else None
         if self.facts.loops.around(loop.node) is not None:
             return None
@@ -107,8 +109,6 @@ class RetryExhaustionSilent(Rule):
         for end in ends.returns:
             if end.value is None or last_name(end.value) == "None":
                 return "None", Confidence.LOW if ends.logs or optional or end.value is not None else Confidence.MEDIUM
-            if isinstance(end.value, cst.Name) and end.value.value == "True":
-                return "True", Confidence.HIGH
             if self._is_empty(end.value):
                 return f"`{self.facts.code(end.value)}`", Confidence.LOW if ends.logs else Confidence.MEDIUM
         if ends.falls:
@@ -122,11 +122,11 @@ class RetryExhaustionSilent(Rule):
         return any(self.facts.is_constant(node, False) for node in descendants(value) if isinstance(node, cst.Name)) or last_name(value) == "None"
 
     def _is_empty(self, value: cst.BaseExpression) -> bool:
-        if isinstance(value, (cst.List, cst.Dict, cst.Tuple)):
-            return not value.elements
+        if _is_empty_literal(value):
+            return True
         if isinstance(value, cst.Name):
             steps = self.facts.origins.step(value)
-            return bool(steps) and any(isinstance(s.node, (cst.List, cst.Dict)) and not s.node.elements or last_name(s.node) == "None" for s in steps)
+            return any(_is_empty_literal(step.node) or last_name(step.node) == "None" for step in steps)
         try:
             return self.facts.constant(value) == ""
         except NotConstant:
@@ -154,6 +154,10 @@ class RetryExhaustionSilent(Rule):
         kind = "TimeoutError" if not loop.handlers else "ConnectionError"
         raised = f'raise {kind}("{function.name.value}: every attempt failed")'
         return Fix(Applicability.UNSAFE, message, (edits.inserted_after(self.facts, _last_statement(loop.node), f"\n{indent}{raised}"),))
+
+
+def _is_empty_literal(value: cst.CSTNode) -> bool:
+    return isinstance(value, (cst.List, cst.Dict, cst.Tuple)) and not value.elements
 
 
 def _last_statement(node: cst.CSTNode) -> cst.CSTNode:

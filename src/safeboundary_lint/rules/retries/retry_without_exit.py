@@ -12,7 +12,7 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _RETRY = ("*attempt*", "*retr*", "tries", "max_tries", "num_tries", "*_tries")
-_GATHERING = ("append", "add", "extend", "update", "put", "insert", "record", "observe", "join", "check_*", "assert*")
+_GATHERING = ("append", "add", "extend", "record", "observe", "assert*")
 
 
 class RetryWithoutExit(Rule):
