@@ -145,5 +145,7 @@ class RetryPolicyUnsafeMethods(Rule):
         if not kept or any(isinstance(below, cst.Comment) for below in descendants(value)):
             return None
         inner = ", ".join(self.facts.code(element.value) for element in kept)
-        opening, closing = {cst.List: "[]", cst.Tuple: "()", cst.Set: "{}"}[type(value)]
-        return edits.replaced(self.facts, value, f"{opening}{inner}{',' if isinstance(value, cst.Tuple) and len(kept) == 1 else ''}{closing}")
+        if isinstance(value, cst.Tuple):  # its parentheses are not part of its place
+            return edits.replaced(self.facts, value, f"{inner}," if len(kept) == 1 else inner)
+        opening, closing = "[]" if isinstance(value, cst.List) else "{}"
+        return edits.replaced(self.facts, value, f"{opening}{inner}{closing}")
