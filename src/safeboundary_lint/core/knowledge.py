@@ -104,6 +104,7 @@ class Knowledge:
     words: Mapping[str, frozenset[str]]  # kind -> last names by which a file can mention it
     last_names: frozenset[str]
     libraries: frozenset[str]  # top-level modules that rows know
+    settings: frozenset[str]  # kinds whose names are keys and parameters: met as words anywhere, also in strings
 
     @functools.cache  # noqa: B019 -- one instance per set of user rows, kept for the process
     def canonical(self, dotted: str) -> str:
@@ -166,9 +167,13 @@ def _files() -> tuple[tuple[str, dict[str, Any]], ...]:
 
 
 @functools.cache
+def _declared() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads((resources.files("safeboundary_lint") / "knowledge" / "kinds.toml").read_text(encoding="utf-8"))
+
+
+@functools.cache
 def _kinds() -> Mapping[str, Mapping[str, str]]:
-    text = (resources.files("safeboundary_lint") / "knowledge" / "kinds.toml").read_text(encoding="utf-8")
-    return {kind: declared.get("facts", {}) for kind, declared in tomllib.loads(text).items()}
+    return {kind: declared.get("facts", {}) for kind, declared in _declared().items()}
 
 
 class _Loader:
@@ -249,6 +254,7 @@ class _Loader:
             {kind: frozenset(several) for kind, several in words.items()},
             frozenset(last_names),
             frozenset(libraries),
+            frozenset(kind for kind, declared in _declared().items() if declared.get("setting", False)),
         )
 
 

@@ -117,7 +117,11 @@ class Screen:
         mentions: set[str] = set()
         for need in group:
             table: Mapping[str, set[str]] = self._table.get(need, {})
-            mentions.update(last for last in table.keys() & file.all if _ANY in table[last] or not file.all.isdisjoint(table[last]))
+            met = {last for last in table.keys() & file.all if _ANY in table[last] or not file.all.isdisjoint(table[last])}
+            if need in self._knowledge.settings:
+                plain |= met
+            else:
+                mentions |= met
 
         def meets(words: Words) -> bool:
             if not words.all.isdisjoint(plain) or (not words.all.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
