@@ -36,6 +36,7 @@ class FileWrite:
     opened: bool = False  # an open file, written in steps
     item: cst.WithItem | None = None  # the `with` item that closes it
     handle: str | None = None  # the name it is bound to
+    descriptor: bool = False  # `path` is a descriptor that was opened before
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,8 +181,8 @@ class Files:
     def _opened(self, match: Match, modes: str) -> FileWrite | None:
         mode = self._mode(match)
         path = self._path(match)
-        if mode is None or path is None or not set(mode) & set(modes) or isinstance(path, cst.Call) and last_name(path.func) == "open":
-            return None  # `fdopen(os.open(...))`: the inner call says it
+        if mode is None or path is None or not set(mode) & set(modes):
+            return None
         tree = self.facts.tree
         holder = tree.parent(match.call)
         if isinstance(holder, cst.Await):
@@ -192,7 +193,9 @@ class Files:
             handle = item.asname.name.value
         elif isinstance(holder, cst.Assign):
             handle = dotted_text(holder.targets[0].target)
-        return FileWrite(match.call, path, match.confidence, mode, True, item, handle)
+        before = (origin.node for origin in self.facts.origins.trail(path)[:4])
+        descriptor = any(isinstance(node, cst.Call) and self.facts.match(node, "open-file") is not None for node in before)
+        return FileWrite(match.call, path, match.confidence, mode, True, item, handle, descriptor)
 
     def _written(self, match: Match) -> FileWrite | None:
         path = self._path(match)

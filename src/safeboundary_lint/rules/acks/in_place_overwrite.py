@@ -105,7 +105,7 @@ class InPlaceOverwrite(Rule):
         if _ONE_OFF.search(self.facts.path.replace("\\", "/")):
             return
         for write in self.facts.files.writes:
-            if not self._empties_only(write) and (confidence := self._kept(write)) is not None:
+            if not write.descriptor and not self._empties_only(write) and (confidence := self._kept(write)) is not None:
                 self._report(write, confidence)
 
     def _empties_only(self, write: FileWrite) -> bool:
