@@ -1,0 +1,49 @@
+"""Patterns as in a `.gitignore` file, matched without pathspec where they are plain: importing it takes longer than most runs."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+
+Matcher = Callable[[str], "bool | None"]
+"""Told a path with forward slashes, a folder's with one at its end: True when it is meant, False when a `!` pattern takes it out,
+None when no pattern speaks of it."""
+
+# What a pattern may hold to be translated here: no `!`, no `\\`, no `**`, no white space at its ends, brackets around letters and digits only.
+_PLAIN = re.compile(r"(?![!#\s])(?:[^\\\[\]*\r\n\t]|\*(?!\*)|\[[A-Za-z0-9_]+\])+(?<!\s)")
+_PIECE = re.compile(r"\[\w+\]|\*|\?|[^*?\[]+")
+_WILD = {"*": "[^/]*", "?": "[^/]"}
+
+
+@functools.lru_cache(maxsize=256)
+def matcher(patterns: tuple[str, ...]) -> Matcher:
+    """What the patterns mean together; the last one that speaks of a path decides. Raises ValueError for one that means nothing."""
+    speaking = [pattern for pattern in patterns if pattern.strip() and not pattern.startswith("#")]
+    if not speaking:
+        return lambda path: None
+    if not all(map(_plain, speaking)):
+        return _by_pathspec(patterns)
+    found = re.compile("|".join(map(_translated, speaking)), re.DOTALL).match
+    return lambda path: True if found(path) else None
+
+
+def _plain(pattern: str) -> bool:
+    segments = pattern.removeprefix("/").removesuffix("/").split("/")
+    return bool(_PLAIN.fullmatch(pattern)) and all(segment.strip("*") for segment in segments)
+
+
+def _translated(pattern: str) -> str:
+    """The regular expression for a path, from its start, that a plain pattern means."""
+    anchored = "/" in pattern[:-1]
+    body = "".join(_WILD.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in _PIECE.findall(pattern.strip("/")))
+    start = "" if anchored else "(?:.*/)?"
+    end = "/" if pattern.endswith("/") else r"(?:/|\Z)"
+    return start + body + end
+
+
+def _by_pathspec(patterns: Iterable[str]) -> Matcher:
+    from pathspec import GitIgnoreSpec
+
+    spec = GitIgnoreSpec.from_lines(patterns)
+    return lambda path: spec.check_file(path).include
