@@ -125,10 +125,11 @@ class UnboundedBuffer(Rule):
         size = argument(match.call, parameter) if parameter is not None else None
         if size is not None and not self.facts.is_constant(size, 0, -1, None):
             return
-        name = self._name_of(match.call)
-        if name is None or named_like(name, *_ANSWERS):
+        target = self._target_of(match.call)
+        name = last_name(target)
+        if target is None or name is None or named_like(name, *_ANSWERS):
             return
-        feeder = next((call for call in self.facts.tree.all(cst.Call) if self._feeds(call, name)), None)
+        feeder = next((call for call in self.facts.tree.all(cst.Call) if self._feeds(call, name, target)), None)
         if feeder is None:
             return
         added = argument_added(self.facts, match.call, f"{parameter.name}=100") if parameter is not None and size is None else None
@@ -141,19 +142,21 @@ class UnboundedBuffer(Rule):
             fix=Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words),
         )
 
-    def _name_of(self, call: cst.Call) -> str | None:
+    def _target_of(self, call: cst.Call) -> cst.BaseExpression | None:
         parent = self.facts.tree.parent(call)
         if isinstance(parent, cst.Assign):
-            return last_name(parent.targets[0].target)
-        return last_name(parent.target) if isinstance(parent, cst.AnnAssign) else None
+            return parent.targets[0].target  # type: ignore[return-value]
+        return parent.target if isinstance(parent, cst.AnnAssign) else None
 
-    def _feeds(self, call: cst.Call, name: str) -> bool:
+    def _feeds(self, call: cst.Call, name: str, target: cst.BaseExpression) -> bool:
         """`queue.put(message)` in a callback of a broker or network library, or of what came in there."""
         func = call.func
         if not (isinstance(func, cst.Attribute) and func.attr.value in ("put", "put_nowait") and call.args):
             return False
         if (last_name(func.value) or "").lstrip("_") != name.lstrip("_"):
             return False
+        if isinstance(target, cst.Attribute) and self.facts.origins.place(func.value) != self.facts.origins.place(target):
+            return False  # a local is handed to other objects, which call it the same
         function = self.facts.tree.function_of(call)
         handed = function is not None and id(function) in self.facts.types.callbacks
         pushed = isinstance(function, cst.FunctionDef) and self.facts.boundary.is_pushed(function)

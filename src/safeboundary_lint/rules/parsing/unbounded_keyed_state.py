@@ -17,8 +17,11 @@ _CLIENTS = (
     "*api_key*", "email", "phone*", "*identifier*", "*caller_id*", "source_ip", "host_ip",
 )  # fmt: skip
 _KEYS = ("key", "*_key", "uid", "*_uid", "*_id", "id", "ident", "identity", "name", "username", "host", "token", "identifier", "source", "user", "topic")
-_KEEPERS = ("*limit*", "*throttl*", "*debounc*", "*flood*", "*tracker*", "*dedup*", "*lockout*", "*brute*", "*abuse*", "*quota*", "*guard*", "*bucket*")
-_TALLIES = ("*hits*", "*attempts*", "*last_*", "*seen*", "*fail*", "*times*", "*window*", "*buckets*", "*limit*", "*rate*", "*requests*", "*throttl*", "*blocked*", "*ban*", "*calls*", "*cooldown*", "*strikes*", "*history*")
+_TALLIES = (
+    "hits", "attempts", "last_", "seen", "fail", "times", "window", "bucket", "limit", "rate", "requests", "throttl", "block", "ban", "calls", "cooldown", "strikes", "history",
+    "count", "clients", "stamps", "_ips", "per_ip", "by_ip", "recent", "debounc", "flood",
+)  # fmt: skip
+_USED = rf"~(?i)({'|'.join(_TALLIES)})\w*\s*(\[|\.\w+\(|\)|=[^=])"
 
 
 class UnboundedKeyedState(Rule):
@@ -90,7 +93,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((r"~=\s*(\{|(\w+\.)*(dict|defaultdict|OrderedDict|Counter)\()",), (r"~(?i)hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|debounc|flood|track|dedup|lockout|brute|abuse|quota|guard",))
+    needs = ((_USED,),)
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
@@ -103,19 +106,18 @@ class UnboundedKeyedState(Rule):
     def _is_client(self, keyed: Keyed, key: cst.BaseExpression) -> Confidence | None:
         """How sure it is that clients choose the key."""
         name = last_name(key)
-        tallies = named_like(keyed.name, *_TALLIES)
-        cls = self.facts.tree.class_of(keyed.binding.target)
-        keeps = tallies or cls is not None and named_like(cls.name.value, *_KEEPERS)
+        if not any(word in keyed.name.lower() for word in _TALLIES):
+            return None
         if isinstance(key, (cst.Tuple, cst.FormattedString)):
             parts = [part for part in descendants(key) if isinstance(part, (cst.Name, cst.Attribute))]
-            return Confidence.MEDIUM if keeps and any(named_like(last_name(part), *_CLIENTS) for part in parts) else None
+            return Confidence.MEDIUM if any(named_like(last_name(part), *_CLIENTS) for part in parts) else None
         if isinstance(key, cst.Name) and self._is_own_item(key):
             return None
-        if self.facts.boundary.source(key).writer == PEER:
-            return Confidence.MEDIUM if keeps else None
-        if named_like(name, *_CLIENTS):
-            return Confidence.MEDIUM if keeps else None
-        return Confidence.MEDIUM if tallies and keeps and cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._times_out(keyed, cls) else None
+        if self.facts.boundary.source(key).writer == PEER or named_like(name, *_CLIENTS):
+            return Confidence.MEDIUM
+        cls = self.facts.tree.class_of(keyed.binding.target)
+        timed = cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._tells_time(cls)
+        return Confidence.MEDIUM if timed else None
 
     def _is_own_item(self, key: cst.Name) -> bool:
         """A key out of a loop over what the program holds already."""
@@ -125,8 +127,9 @@ class UnboundedKeyedState(Rule):
     def _is_parameter(self, key: cst.BaseExpression) -> bool:
         return any(isinstance(o.node, cst.Param) for o in self.facts.origins.trail(key))
 
-    def _times_out(self, keyed: Keyed, cls: cst.ClassDef) -> bool:
-        """The class deals in times or counts of calls: a limiter or tracker, not a registry."""
+    @staticmethod
+    def _tells_time(cls: cst.ClassDef) -> bool:
+        """The class reads a clock: a limiter or tracker, not a registry."""
         return any(isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter") for node in descendants(cls))
 
     def _tell(self, keyed: Keyed, write: cst.CSTNode, key: cst.BaseExpression, confidence: Confidence) -> None:

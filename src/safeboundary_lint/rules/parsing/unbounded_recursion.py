@@ -14,7 +14,7 @@ from safeboundary_lint.core.tree import descendants
 _PARSING = ("*parse*", "*decode*", "*unpack*", "*deserial*", "*unmarshal*", "*expression*", "*_expr", "*tokeni*", "*lex", "*read_object*", "*read_value*", "*read_element*", "*loads*")
 _PARSERS = ("*parser*", "*decoder*", "*unpacker*", "*deserializer*", "*tokenizer*", "*lexer*", "*unmarshaller*", "*unpickler*")
 _INPUT = ("token", "tokens", "tok", "lexer", "tokenizer", "tlist", "sublist", "stream", "buf", "buffer", "lookahead")
-_OWN = ("*args*", "*argv*", "*config*", "*settings*", "*option*")
+_OWN = ("*args*", "*argument*", "*argv*", "*config*", "*settings*", "*option*")
 
 
 class UnboundedRecursion(Rule):
