@@ -14,7 +14,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_MISSING = re.compile(r"secret|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
+_MISSING = re.compile(r"secret$|secret_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
 _NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _ABOUT_REQUEST = ("request", "req", "state", "session", "headers", "scope", "context", "ctx", "environ", "cookies", "claims")
 

@@ -1,0 +1,144 @@
+"""SBL513: a missing configuration gives a secret that everybody knows."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import argument, string
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_SECRET = re.compile(r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|key_name))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$", re.IGNORECASE)
+_PASSWORD = re.compile(r"password$|passwd$|passphrase$", re.IGNORECASE)
+_NO_VALUE = re.compile(r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$", re.IGNORECASE)
+_DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
+
+
+class DefaultSecret(Rule):
+    """When the configuration names no secret, a constant that is in the source takes its place.
+
+    What it does
+    ------------
+    Finds secrets, signing keys and salts that are looked up with a constant default: in the environment, a configuration, a
+    settings class, a parameter, or behind `or`.
+
+    Why it matters
+    --------------
+    One deployment without the variable, one misspelled name, and tokens are signed with a key that anyone reads in the source.
+    Nothing fails, so nobody notices.
+
+    Example
+    -------
+
+        import os
+
+        SECRET_KEY = os.environ.get("SECRET_KEY", "change-me-please")
+
+    Instead
+    -------
+
+        import os
+
+        SECRET_KEY = os.environ["SECRET_KEY"]
+
+    Stays silent when
+    -----------------
+    The default is empty, None, a path or a reference; it stands under an explicit development flag; the file refuses the
+    default elsewhere; the secret is made anew by a random generator.
+
+    Fix safety
+    ----------
+    A suggestion: a deployment that relied on the default does not start afterwards, which is the point.
+
+    Known limits
+    ------------
+    Defaults in files of other formats are not read. Passwords with a default have low confidence.
+    """
+
+    code, name, since, severity = "SBL513", "default-secret", "0.1", Severity.ERROR
+    overlaps = ("ruff:S105", "bandit:B105")
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for match in self.facts.calls("environment-lookup"):
+            key = string(match.call.args[0].value) if match.call.args else None
+            parameter = match.row.parameter("default")
+            default = argument(match.call, parameter) if parameter is not None else None
+            if key is not None and default is not None:
+                self._check(match.call, key, default)
+
+    def visit_BooleanOperation(self, node: cst.BooleanOperation) -> None:
+        """`os.getenv("SECRET_KEY") or "dev"`, `secret or "dev"`."""
+        if isinstance(node.operator, cst.Or) and string(node.right) is not None:
+            key = self._key(node.left)
+            if key is not None:
+                self._check(node, key, node.right)
+
+    def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
+        """A field of a settings class."""
+        cls = self.facts.tree.class_of(node)
+        if cls is None or self.facts.tree.function_of(node) is not None or not isinstance(node.target, cst.Name) or node.value is None:
+            return
+        if not re.search(r"settings|config", " ".join([cls.name.value, *(last_name(base.value) or "" for base in cls.bases)]).lower()):
+            return
+        value = node.value
+        if isinstance(value, cst.Call):
+            value = argument(value, "default", 0) or value
+        self._check(node, node.target.value, value)
+
+    def visit_Param(self, node: cst.Param) -> None:
+        if node.default is not None:
+            self._check(node, node.name.value, node.default)
+
+    def _key(self, left: cst.BaseExpression) -> str | None:
+        if isinstance(left, cst.Call):
+            return string(left.args[0].value) if left.args else None
+        if isinstance(left, cst.Subscript):
+            return next((text for index in left.slice for part in descendants(index) if (text := string(part))), None)
+        return last_name(left)
+
+    def _check(self, node: cst.CSTNode, key: str, default: cst.CSTNode) -> None:
+        text = self._constant(default)
+        password = _PASSWORD.search(key) is not None
+        if text is None or _NO_VALUE.search(text) or not (password or _SECRET.search(key)) or len(text) < 3:
+            return
+        if text.lower().replace("-", "_") == key.lower() or self._is_development(node) or self._is_refused(default, text):
+            return
+        self.report(
+            default,
+            f"without `{key}` in the configuration the secret is {self.facts.code(default, 24)}, which everybody can read in the source: "
+            "what it protects can be forged",
+            severity=Severity.WARNING if isinstance(node, cst.Param) else self.severity,
+            confidence=Confidence.LOW if password or isinstance(node, cst.Param) else Confidence.MEDIUM,
+            fix=Fix(Applicability.SUGGESTION, f"read `{key}` without a default, so that a deployment without it does not start"),
+        )
+
+    def _constant(self, default: cst.CSTNode) -> str | None:
+        for origin in self.facts.origins.trail(default)[:3]:
+            if (text := string(origin.node)) is not None and " " not in text.strip():
+                return text
+        return None
+
+    def _is_development(self, node: cst.CSTNode) -> bool:
+        """Under a flag that says so, or in a class that is named so."""
+        words = [word for test, _outcome in self.facts.consent.conditions(node) for word in self._words(test)]
+        words += [a.name.value.lower() for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.ClassDef, cst.FunctionDef))]
+        return any(part in word for word in words for part in _DEVELOPMENT if len(part) > 2) or "ci" in words
+
+    def _words(self, test: cst.CSTNode) -> list[str]:
+        names = [(last_name(part) or "").lower() for part in descendants(test) if isinstance(part, (cst.Name, cst.Attribute))]
+        return names + [text.lower() for part in descendants(test) if (text := string(part)) is not None]
+
+    def _is_refused(self, default: cst.CSTNode, text: str) -> bool:
+        """The same text is compared somewhere and the process stops."""
+        for comparison in self.facts.tree.all(cst.Comparison):
+            values = [string(part) for part in descendants(comparison) if isinstance(part, cst.SimpleString)]
+            names = [part for part in descendants(comparison) if isinstance(part, cst.Name) and isinstance(default, cst.Name) and part.value == default.value]
+            if text in values or names:
+                test = self.facts.tree.enclosing(comparison, cst.If)
+                if test is not None and any(isinstance(part, (cst.Raise, cst.Call)) for part in descendants(test.body)):
+                    return True
+        return False

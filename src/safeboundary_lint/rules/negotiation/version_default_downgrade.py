@@ -1,0 +1,150 @@
+"""SBL509: a missing or unknown version leads to the oldest branch, and none refuses."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_VERSIONS = tuple(
+    "version v ver Version VERSION _version __version__ schema_version protocol_version format_version proto_version api_version file_version "
+    "manifest_version spec_version message_version data_version event_version payload_version envelope_version wire_version config_version "
+    "schemaVersion protocolVersion formatVersion apiVersion fileVersion manifestVersion specVersion messageVersion dataVersion".split()
+)
+_PROTECTS = re.compile(r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE)
+
+
+class VersionDefaultDowngrade(Rule):
+    """A message without a version, or with an unknown one, is handled as the oldest, and no branch refuses it.
+
+    What it does
+    ------------
+    Finds a version that is looked up in received data with a constant default and then compared in a chain of branches of
+    which none refuses what is unknown. Where a branch holds a security step that the default goes without, it is a warning;
+    otherwise information.
+
+    Why it matters
+    --------------
+    The sender chooses the branch by leaving the field out. What newer versions have added, a signature or a checksum, is then
+    not asked for.
+
+    Example
+    -------
+
+        def read(envelope, key):
+            version = envelope.get("version", 1)
+            if version >= 2:
+                key.verify(envelope["body"], envelope["signature"])
+            return envelope["body"]
+
+    Instead
+    -------
+
+        def read(envelope, key):
+            version = envelope["version"]
+            if version != 2:
+                raise ValueError(f"unsupported version {version}")
+            key.verify(envelope["body"], envelope["signature"])
+            return envelope["body"]
+
+    Stays silent when
+    -----------------
+    A branch raises or returns an error for what is unknown; the version is checked against the supported ones; it is only
+    stored or shown.
+
+    Fix safety
+    ----------
+    A suggestion: which versions are still to be read is for the author to say.
+
+    Known limits
+    ------------
+    Tables of handlers by version are not looked into.
+    """
+
+    code, name, since, severity = "SBL509", "version-default-downgrade", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (tuple(f"={name}" for name in _VERSIONS),)
+
+    def visit_Call(self, node: cst.Call) -> None:
+        """`data.get("version", 1)`, `getattr(message, "version", 1)`."""
+        name = last_name(node.func)
+        if name == "get" and isinstance(node.func, cst.Attribute) and len(node.args) == 2:
+            key, default = string(node.args[0].value), node.args[1].value
+        elif name == "getattr" and len(node.args) == 3:
+            key, default = string(node.args[1].value), node.args[2].value
+        else:
+            return
+        if key is None or key not in _VERSIONS and key.rpartition("-")[2] not in _VERSIONS or not isinstance(default, (cst.SimpleString, cst.Integer, cst.Float)):
+            return
+        if isinstance(default, cst.SimpleString) and not any(digit.isdigit() for digit in default.value):
+            return
+        self._check(node, default)
+
+    def _check(self, lookup: cst.Call, default: cst.BaseExpression) -> None:
+        parent = self.facts.tree.parent(lookup)
+        function = self.facts.tree.function_of(lookup)
+        while isinstance(parent, (cst.Arg, cst.Call)):  # int(data.get("version", 1))
+            parent = self.facts.tree.parent(parent)
+        if not isinstance(parent, cst.Assign) or function is None or not isinstance(parent.targets[0].target, cst.Name):
+            return
+        name = parent.targets[0].target.value
+        tests = [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.If) and self._compares(node.test, name)]
+        if not tests or any(self._refuses(test) for test in tests) or self._is_asserted(function, name):
+            return
+        protected = next((test for test in tests if self._protects(test)), None)
+        self.report(
+            lookup,
+            f"a message that leaves the version out is handled as {self.facts.code(default)}, and an unknown version by no branch at all (line "
+            f"{self.facts.line(tests[0])})" + (f": line {self.facts.line(protected)} protects only those who ask for it" if protected else ": nothing refuses it"),
+            severity=Severity.WARNING if protected is not None else Severity.INFO,
+            confidence=Confidence.MEDIUM,
+            trace=[(lookup, "the sender may leave it out"), (protected or tests[0], "and chooses the branch by that")],
+            fix=Fix(Applicability.SUGGESTION, f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`"),
+        )
+
+    def _compares(self, test: cst.BaseExpression, name: str) -> bool:
+        """The test compares the version with a constant."""
+        for node in descendants(test):
+            if isinstance(node, cst.Comparison) and isinstance(node.left, cst.Name) and node.left.value == name:
+                return not self.facts.is_constant(node.comparisons[0].comparator, None)
+        return False
+
+    def _refuses(self, test: cst.If) -> bool:
+        """A branch of the chain that raises, or answers with an error."""
+        branches: list[cst.CSTNode] = [test.body]
+        last = test.orelse
+        while isinstance(last, cst.If):
+            branches.append(last.body)
+            last = last.orelse
+        if last is not None:
+            branches.append(last.body)
+        return any(self._leaves(branch) for branch in branches)
+
+    def _leaves(self, branch: cst.CSTNode) -> bool:
+        for node in descendants(branch, into_definitions=False):
+            if isinstance(node, cst.Raise) or isinstance(node, cst.Call) and self.facts.exceptions.never_returns(node):
+                return True
+            if isinstance(node, cst.Return) and (node.value is None or self.facts.is_constant(node.value, None, False)):
+                return True
+            if isinstance(node, cst.Return) and re.search(r"error|unsupported|reject|invalid|abort", self.facts.code(node, 200), re.IGNORECASE):
+                return True
+        return False
+
+    def _is_asserted(self, function: cst.FunctionDef | cst.Lambda, name: str) -> bool:
+        for node in descendants(function.body, into_definitions=False):
+            if isinstance(node, cst.Assert) and self._compares(node.test, name):
+                return True
+            if isinstance(node, cst.Call) and re.search(r"check|validate|ensure|require|supported", (last_name(node.func) or "").lower()):
+                if any(isinstance(arg.value, cst.Name) and arg.value.value == name for arg in node.args):
+                    return True
+        return False
+
+    def _protects(self, test: cst.If) -> bool:
+        calls = [node for node in descendants(test.body, into_definitions=False) if isinstance(node, cst.Call)]
+        return any(_PROTECTS.search(last_name(call.func) or "") for call in calls)
