@@ -13,6 +13,7 @@ from safeboundary_lint.core.calls import NotConstant, argument, string_parts
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
+from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Claims:
         for look in self.facts.calls("shared-read") if writes else ():
             function = self.facts.tree.function_of(look.call)
             key = self._key(look)
-            if not isinstance(function, cst.FunctionDef) or key is None or self.is_guarded(look.call, function):
+            if not isinstance(function, cst.FunctionDef) or key is None or self.is_guarded(look.call, function) or is_in_process(self.facts, look):
                 continue
             for mark in writes:
                 if self.facts.tree.function_of(mark.call) is function and self._same(key, self._key(mark)) and self._follows(look, mark):
@@ -151,6 +152,8 @@ class Claims:
             if isinstance(function, cst.FunctionDef) and not self.is_guarded(look.call, function) and (found := self._leaves_when_found(look, function)):
                 if (mark := self._creation_after(found, function)) is not None:
                     yield Claim(look.call, mark, found, look)
+            elif isinstance(function, cst.FunctionDef) and not self.is_guarded(look.call, function) and (mark := self._created_when_missing(look, function)):
+                yield Claim(look.call, mark, None, look)
         for block in self.facts.tree.all(cst.Try):
             if (claim := self._refuses_found(block)) is not None:
                 yield claim
@@ -162,6 +165,16 @@ class Claims:
                 leaves = (n for n in descendants(test.body, into_definitions=False) if isinstance(n, (cst.Raise, cst.Return, cst.Continue)))
                 if (leaf := next(leaves, None)) is not None:
                     return leaf
+        return None
+
+    def _created_when_missing(self, look: Match, function: cst.FunctionDef) -> cst.Call | None:
+        """`if not query.exists(): create(...)`"""
+        name = self._name_of(look.call)
+        for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
+            if self._asks(test.test, look.call, name) and _is_negated(test.test):
+                created = (n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creates(n))
+                if (call := next(created, None)) is not None:
+                    return None if self._handles_conflict(call, function) else call
         return None
 
     def _refuses_found(self, block: cst.Try) -> Claim | None:

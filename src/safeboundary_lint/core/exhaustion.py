@@ -68,7 +68,15 @@ def ends_of(facts: Facts, loop: RetryLoop) -> Ends:
 
 def _starts(facts: Facts, loop: RetryLoop) -> list[Point]:
     test = loop.node.test if isinstance(loop.node, cst.While) else loop.node
-    return loop.flow.branches_of(test, False) if loop.counted else []
+    starts = loop.flow.branches_of(test, False) if loop.counted else []
+    return starts + [point for node in breaks_of(facts, loop) for point in loop.flow.points_of(node)]
+
+
+def breaks_of(facts: Facts, loop: RetryLoop) -> list[cst.Break]:
+    """`break`s by which the loop gives up: in a handler, or under a test of the limit."""
+    below = descendants(loop.node.body, into_definitions=False)
+    own = [node for node in below if isinstance(node, cst.Break) and facts.loops.around(node) is loop.node]
+    return [node for node in own if facts.loops.is_limited(loop, node) and any(facts.tree.within(node, handler) for handler in loop.handlers)]
 
 
 def gives_up_aloud(facts: Facts, loop: RetryLoop) -> bool:

@@ -108,9 +108,25 @@ class Loops:
             and (isinstance(node, cst.Return) or self.around(node) is loop)
             and not any(self.facts.tree.within(node, handler) for one in tries for handler in one.handlers)
         )
-        if not handlers and not (sleeps and (telling or isinstance(loop, cst.For))):
+        if not handlers and not (sleeps and (telling or isinstance(loop, cst.For) or self._answer_tests(below))):
             return None
         return RetryLoop(loop, flow, inside, heads, handlers, exits, sleeps, bare.counted, telling)
+
+    def repeating_answers(self, loop: RetryLoop) -> list[cst.If]:
+        """Branches in which a bad status is waited out and the request sent again."""
+        return self._answer_tests(list(descendants(loop.node.body, into_definitions=False)))
+
+    def _answer_tests(self, below: list[cst.CSTNode]) -> list[cst.If]:
+        found = []
+        for node in below:
+            if isinstance(node, cst.If) and any(isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), "*status*", "*code*") for n in descendants(node.test)):
+                numbers = [int(n.value) for n in descendants(node.test) if isinstance(n, cst.Integer) and n.value.isdigit()]
+                named = any(isinstance(n, cst.Attribute) and named_like(n.attr.value, "too_many_requests", "service_unavailable") for n in descendants(node.test))
+                inner = list(descendants(node.body, into_definitions=False))
+                waits = any(isinstance(n, cst.Call) and self.facts.match(n, "sleep") is not None for n in inner)
+                if waits and (named or any(number >= 400 for number in numbers)) and not any(isinstance(n, (cst.Return, cst.Break, cst.Raise)) for n in inner):
+                    found.append(node)
+        return found
 
     def around(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The nearest loop around a node in its function."""
@@ -231,7 +247,8 @@ class Loops:
         in_handlers = any(self.facts.tree.within(store, handler) for store in stores for handler in loop.handlers)
         if not stores or in_handlers:
             return False
-        return isinstance(tested, cst.Name) and not named_like(tested.value, *_STOP) or named_like(last_name(tested), *_FLAG)
+        asks_none = isinstance(test, cst.Comparison) and last_name(test.comparisons[0].comparator) == "None"
+        return (isinstance(tested, cst.Name) or asks_none) and not named_like(last_name(tested), *_STOP) or named_like(last_name(tested), *_FLAG)
 
     def _tells_limit(self, loop: cst.CSTNode, test: cst.CSTNode) -> bool:
         """The test compares something that makes progress in the loop, or asks for a limit or a stop by name."""

@@ -25,7 +25,7 @@ _KINDS = ("retry-decorator", "retry-caller")
 class Region:
     """Something that runs again after a failure.
 
-    how        `decorator` (also a retrying object that runs a function or a `with` body), `loop`, `recursion`
+    how        `decorator` (also a retrying object that runs a function or a `with` body), `loop`, `recursion`, `rescheduling` (by a task queue)
     site       where the repetition is asked for: the decorator, the loop, the call that starts over
     body       what is evaluated again
     function   the function that holds `body`, or the module
@@ -124,7 +124,7 @@ class Retries:
         words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in _KINDS))
         objects = bool(self.facts.calls("retry-caller"))
         for call in self.facts.tree.all(cst.Call):
-            named = last_name(call.func) in words
+            named = last_name(call.func) in words or named_like(last_name(call.func), "*retr*", "*attempt*", "*backoff*")
             if not call.args or not (named or objects) or isinstance(self.facts.tree.parent(call), cst.Decorator):
                 continue
             match = self.decorator(call.func) if isinstance(call.func, cst.Call) else None
@@ -132,12 +132,16 @@ class Retries:
                 match = self._retrying_object(call.func)
             if match is None and isinstance(call.func, (cst.Name, cst.Attribute)):
                 match = self.facts.match(call, *_KINDS)
-            if match is None:
+            own = self._own_decorator(call) if isinstance(self.facts.types.callee(call), cst.FunctionDef) else None
+            if match is None and own is None:
                 continue
             for arg in call.args[:2]:
                 function = self.facts.types.definition(arg.value) if isinstance(arg.value, (cst.Name, cst.Attribute, cst.Lambda)) else None
-                if isinstance(function, (cst.FunctionDef, cst.Lambda)) and self._repeats(match):
-                    yield Region("decorator", call, function.body, function, match, None, match.confidence)
+                if isinstance(function, (cst.FunctionDef, cst.Lambda)):
+                    if own is not None:
+                        yield Region("decorator", call, function.body, function, None, own)
+                    elif match is not None and self._repeats(match):
+                        yield Region("decorator", call, function.body, function, match, None, match.confidence)
 
     def _retrying_object(self, target: cst.Name | cst.Attribute) -> Match | None:
         """`retryer(send)` or `retryer.call(send)` for `retryer = Retrying(...)`."""
@@ -221,6 +225,14 @@ class Retries:
             for call in self.facts.summaries.calls_of(function):
                 if self._starts_over(call, function):
                     yield Region("recursion", call, function.body, function)
+                elif self._reschedules(call):
+                    yield Region("rescheduling", call, function.body, function)
+
+    def _reschedules(self, call: cst.Call) -> bool:
+        """`raise self.retry(exc=error)` in a task: the queue runs the whole task again."""
+        keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
+        named = isinstance(call.func, cst.Attribute) and call.func.attr.value == "retry" and last_name(call.func.value) in ("self", "task", "current_task")
+        return named and (bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise))
 
     def _starts_over(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """The call runs the function again on the same input, because this time it failed."""

@@ -11,6 +11,7 @@ from safeboundary_lint.core.http import words
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants
 
 _LOCKING = frozenset("lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split())
@@ -93,7 +94,7 @@ class LockWithoutExpiry(Rule):
         function = self.facts.tree.function_of(claim.call)
         key = self._key(claim)
         later = next((e for e in expiries if self.facts.tree.function_of(e.call) is function and key is not None and self._same(key, self._key(e))), None)
-        if later is not None or self._is_lock(claim):
+        if (later is not None or self._is_lock(claim)) and not is_in_process(self.facts, claim):
             self._report(claim, later, claim.confidence)
 
     def _key(self, match: Match) -> cst.BaseExpression | None:

@@ -6,7 +6,7 @@ import libcst as cst
 
 from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import NotConstant
-from safeboundary_lint.core.exhaustion import Ends, ends_of, gives_up_aloud
+from safeboundary_lint.core.exhaustion import Ends, breaks_of, ends_of, gives_up_aloud
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
@@ -81,7 +81,7 @@ class RetryExhaustionSilent(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         for loop in self.facts.loops.retries():
             function = self.facts.tree.enclosing(loop.node, cst.FunctionDef)
-            if function is None or not loop.counted or not loop.exits or not self._is_retry(loop) or gives_up_aloud(self.facts, loop):
+            if function is None or not (loop.counted or breaks_of(self.facts, loop)) or not loop.exits or not self._is_retry(loop) or gives_up_aloud(self.facts, loop):
                 continue
             ends = ends_of(self.facts, loop)
             if not ends.raises and not ends.acts and (told := self._told(loop, function, ends)) is not None:

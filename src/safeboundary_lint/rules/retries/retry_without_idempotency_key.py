@@ -120,7 +120,7 @@ class RetryWithoutIdempotencyKey(Rule):
         sent = self.facts.code(effect.match.call.func)
         what = effect.match.row.get("what") or "request"
         line = self.facts.line(effect.match.call)
-        how = {"decorator": "the decorated function runs", "loop": "the loop goes round", "recursion": "the function starts over"}[region.how]
+        how = {"decorator": "the decorated function runs", "loop": "the loop goes round", "recursion": "the function starts over", "rescheduling": "the task is run"}[region.how]
         trace: list[tuple[cst.CSTNode, str]] = [(effect.match.call, f"`{sent}` may have done its work when its answer is lost")]
         if cause is not region.site:
             trace.append((cause, "from here it is repeated"))

@@ -119,7 +119,15 @@ class TimeoutAsFailure(Rule):
             if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Attribute):
                 if named_like(node.targets[0].target.attr.value, *_STATE) and self._says_failed(node.value):
                     return node
+            if isinstance(node, cst.Call) and self.facts.exceptions.can_raise(node) and self._records_failure(node):
+                return node
         return None
+
+    def _records_failure(self, call: cst.Call) -> bool:
+        """`payments.filter(...).update(status="failed")`, `order.mark_failed()`"""
+        if named_like(last_name(call.func), "*mark*fail*", "*set*fail*", "*fail_payment*", "*fail_order*", "*payment_failed*"):
+            return True
+        return any(arg.keyword is not None and named_like(arg.keyword.value, *_STATE) and self._says_failed(arg.value) for arg in call.args)
 
     def _is_negative(self, value: cst.BaseExpression) -> bool:
         if self.facts.is_constant(value, False) or self._says_failed(value):

@@ -161,22 +161,23 @@ class UnboundedRetry(Rule):
     # -- loops and recursion -----------------------------------------------------------------------------------------
 
     def _check_loop(self, loop: RetryLoop) -> None:
-        if not loop.handlers or not (loop.exits or isinstance(loop.node, cst.While) and self.facts.loops.ends_on_success(loop)):
+        answers = self.facts.loops.repeating_answers(loop) if not loop.handlers else []
+        if not (loop.handlers or answers) or not (loop.exits or isinstance(loop.node, cst.While) and self.facts.loops.ends_on_success(loop)):
             return
         work = [n for n in descendants(loop.node.body, into_definitions=False) if isinstance(n, cst.Call)]
         network = next((call for call in work if self._reaches_out(call)), None)
-        broad = any(self.facts.exceptions.catches_all(handler.type) or self._is_lost(handler) for handler in loop.handlers)
+        broad = bool(answers) and network is not None or any(self.facts.exceptions.catches_all(handler.type) or self._is_lost(handler) for handler in loop.handlers)
         if not broad or network is None and not loop.sleeps or self.facts.loops.takes_new_input(loop) or self.facts.loops.is_bounded(loop):
             return
         around = self.facts.tree.enclosing(loop.node, cst.FunctionDef)
-        daemon = around is None or named_like(around.name.value, *_DAEMON) or network is None and all(map(self.facts.loops.is_narrowed, loop.handlers))
-        handler = loop.handlers[0]
+        daemon = around is None or named_like(around.name.value, *_DAEMON) or network is None and bool(loop.handlers) and all(map(self.facts.loops.is_narrowed, loop.handlers))
+        cause: cst.CSTNode = loop.handlers[0] if loop.handlers else answers[0].test
         done = f"`{self.facts.code(network)}`" if network is not None else "the work"
         self.report(
             loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter,
-            f"{done} is repeated for ever while it fails: after line {self.facts.line(handler)} the loop starts over, with no limit of attempts or time",
+            f"{done} is repeated for ever while it fails: after line {self.facts.line(cause)} the loop starts over, with no limit of attempts or time",
             confidence=Confidence.LOW if daemon else Confidence.MEDIUM if network is None else Confidence.HIGH,
-            trace=[(handler, "a failure is caught here and the loop goes on")],
+            trace=[(cause, "a failure is seen here and the loop goes on")],
             fix=Fix(Applicability.SUGGESTION, "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, and let the last error out"),
         )
 

@@ -11,13 +11,15 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants
 
 _STORES = ("shared-read", "shared-write", "shared-claim", "shared-expiry")
 _KEPT = ("*hash*", "*digest*", "*checksum*", "*fingerprint*", "*dedup*", "*idempot*", "*etag*", "*cache_key*", "*version_id*")
-_MAKERS = ("*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*", "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*")
+_IDENTIFIERS = ("task_id", "job_id", "message_id", "*_key", "key", "*_id")
+_MAKERS = ("*cache_path*", "*cache_file*", "*cached_file*", "*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*", "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*")
 _PERSISTENT = ("*model*", "*schema*", "*document*", "*entity*", "*record*", "*table*", "base", "*sqlmodel*")
-_PERSISTING = ("create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one", "delay", "apply_async", "send_task", "publish")
+_PERSISTING = ("create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one", "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert")
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 
@@ -89,12 +91,20 @@ class UnstableDedupKey(Rule):
         for match in self.facts.calls(*_STORES):
             parameter = match.row.parameter("key")
             key = argument(match.call, parameter) if parameter is not None else None
-            if key is not None:
+            if key is not None and not is_in_process(self.facts, match):
                 yield match.call, key, "the key of a shared store", match.confidence
+        for match in self.facts.calls("open-file", "write-file", "read-file"):
+            if match.call.args:
+                yield match.call, match.call.args[0].value, "the name of a file", Confidence.weakest(match.confidence, Confidence.MEDIUM)
+        for store in self.facts.names.stores:
+            if isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, *_KEPT) and last_name(store.target.value) not in ("self", "cls"):
+                if store.source is not None and isinstance(store.source, cst.BaseExpression):
+                    yield store.target, store.source, f"`{self.facts.code(store.target)}`, which is kept", Confidence.MEDIUM
         for call in self.facts.tree.all(cst.Call):
-            if any(named_like(name, *_KEPT) for name in keyword_names(call)) and (confidence := self._keeps_fields(call)) is not None:
+            if any(named_like(name, *_KEPT, *_IDENTIFIERS) for name in keyword_names(call)) and (confidence := self._keeps_fields(call)) is not None:
                 for arg in call.args:
-                    if arg.keyword is not None and named_like(arg.keyword.value, *_KEPT):
+                    wanted = (*_KEPT, *_IDENTIFIERS) if named_like(last_name(call.func), *_PERSISTING) else _KEPT
+                    if arg.keyword is not None and named_like(arg.keyword.value, *wanted):
                         yield call, arg.value, f"`{arg.keyword.value}`, which is kept", confidence
         for function in self.facts.tree.all(cst.FunctionDef):
             if named_like(function.name.value, *_MAKERS) and not function.name.value.startswith("__"):
@@ -116,7 +126,10 @@ class UnstableDedupKey(Rule):
     def _is_text(self, value: cst.BaseExpression) -> bool:
         """A key as text leaves the process sooner than a number or tuple."""
         queue = [origin.node for origin in self.facts.origins.trail(value)]
-        return any(string_parts(node) is not None or isinstance(node, cst.BinaryOperation) and string_parts(node.left) is not None for node in queue) or any(
+        joined = (node for node in queue if isinstance(node, cst.BinaryOperation))
+        if any(string_parts(node.left) is not None or isinstance(node.operator, cst.Divide) for node in joined):
+            return True
+        return any(string_parts(node) is not None for node in queue) or any(
             isinstance(node, cst.Call) and named_like(last_name(node.func), "str", "format", "hexdigest", "join", "hex") for node in queue
         )
 

@@ -1,0 +1,39 @@
+"""Is a store shared between processes, or an object of this one that dies with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_LOCAL = ("dict", "*ordereddict", "*defaultdict", "*lru*", "*ttlcache*", "*lfu*", "*weakvalue*", "*weakkey*", "counter", "*simplecache*", "*memorycache*", "*inmemory*", "*localcache*", "contextvar", "*local")  # fmt: skip
+
+
+def is_in_process(facts: Facts, store: Match) -> bool:
+    """True when the receiver of a call is seen to be a dict, an LRU cache or the like, made in this file."""
+    if not isinstance(store.call.func, cst.Attribute):
+        return False
+    receiver = store.call.func.value
+    if named_like(last_name(receiver), "*local*", "*memory*", "*lru*", "*_dict", "*memo*"):
+        return True
+    for origin in facts.origins.trail(receiver):
+        node = origin.node
+        if isinstance(node, (cst.Dict, cst.DictComp)) or isinstance(node, cst.Call) and named_like(last_name(node.func), *_LOCAL):
+            return True
+    annotations = (binding.target for binding in _bindings(facts, receiver))
+    annotated = (facts.tree.parent(target) for target in annotations)
+    return any(isinstance(a, cst.AnnAssign) and any(isinstance(n, cst.Name) and named_like(n.value, *_LOCAL) for n in descendants(a.annotation)) for a in annotated)
+
+
+def _bindings(facts: Facts, receiver: cst.BaseExpression) -> list[Binding]:
+    if isinstance(receiver, cst.Attribute):
+        return facts.origins.attribute_bindings(receiver)
+    found = facts.names.lookup(receiver) if isinstance(receiver, cst.Name) else None
+    return found[1] if found is not None else []
