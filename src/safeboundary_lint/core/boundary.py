@@ -14,6 +14,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, literal, string
 from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.tree import children
 
@@ -113,6 +114,20 @@ class Boundary:
         if function is not None and self.facts.origins.passed(parameter) and not _is_public(function):
             return None
         return Source(PARAMETER, parameter)
+
+    def names_file(self, source: Source, *globs: str) -> bool:
+        """True when the value comes from a parameter that is a path or a file of this host, by its type or by a name like `globs`."""
+        if not isinstance(source.node, cst.Param):
+            return False
+        return named_like(source.node.name.value, *globs) or self._has_type_of_kind(source.node.name, "local-path")
+
+    def is_in_memory(self, expression: cst.CSTNode) -> bool:
+        """True for a file object over bytes that are in memory already."""
+        return self._has_type_of_kind(expression, "memory-file")
+
+    def _has_type_of_kind(self, expression: cst.CSTNode, kind: str) -> bool:
+        found = self.facts.types.of(expression)
+        return found is not None and bool(found.dotted) and self.facts.knowledge.of_kind(found.dotted, kind) is not None
 
     def is_pushed(self, function: cst.FunctionDef) -> bool:
         """True for a method by which a library, or the code above, pushes bytes of the boundary in."""

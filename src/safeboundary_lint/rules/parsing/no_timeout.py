@@ -104,7 +104,7 @@ class NoTimeout(Rule):
         if any(isinstance(call.func, cst.Attribute) and place(call.func.value) == session and self._names_timeout(call) for call in mounted):
             return True
         return any(
-            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request", "send", "*timeout*") and place(store.target.value) == session
+            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request*", "send", "*timeout*") and place(store.target.value) == session
             for store in self.facts.names.stores
         )
 

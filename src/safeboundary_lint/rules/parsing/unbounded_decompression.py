@@ -101,7 +101,7 @@ class UnboundedDecompression(Rule):
         if value is None or (call.args and not self._gathers(call)) or self._is_counted(call):
             return
         source = self.facts.boundary.source(value)
-        if source.writer == PEER or (source.writer == PARAMETER and not self._is_path(source.node)):
+        if source.writer == PEER or (source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS)):
             self._tell(call, source, _SURENESS[source.writer])
 
     def _check_archive(self, match: Match) -> None:
@@ -115,11 +115,8 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         if source.writer == PEER:
             self._tell(match.call, source, Confidence.MEDIUM)
-        elif source.writer == PARAMETER and not self._is_path(source.node):
+        elif source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS):
             self._tell(match.call, source, Confidence.LOW)
-
-    def _is_path(self, node: cst.CSTNode) -> bool:
-        return isinstance(node, cst.Param) and (named_like(node.name.value, *_PATHS) or self.facts.types.is_a(node.name, "builtins.str", "pathlib.Path"))
 
     @staticmethod
     def _is_incremental(match: Match) -> bool:

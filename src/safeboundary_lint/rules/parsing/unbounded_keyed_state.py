@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
@@ -18,10 +20,10 @@ _CLIENTS = (
 )  # fmt: skip
 _KEYS = ("key", "*_key", "uid", "*_uid", "*_id", "id", "ident", "identity", "name", "username", "host", "token", "identifier", "source", "user", "topic")
 _TALLIES = (
-    "hits", "attempts", "last_", "seen", "fail", "times", "window", "bucket", "limit", "rate", "requests", "throttl", "block", "ban", "calls", "cooldown", "strikes", "history",
-    "count", "clients", "stamps", "_ips", "per_ip", "by_ip", "recent", "debounc", "flood",
-)  # fmt: skip
-_USED = rf"~(?i)({'|'.join(_TALLIES)})\w*\s*(\[|\.\w+\(|\)|=[^=])"
+    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|count|clients|stamps|_ips|per_ip|by_ip|recent|debounc|flood"
+)
+_TALLY = re.compile(_TALLIES, re.IGNORECASE)
+_USED = rf"~(?i)({_TALLIES})\w*\s*(\[|\.\w+\(|\)|=[^=])"
 
 
 class UnboundedKeyedState(Rule):
@@ -106,7 +108,7 @@ class UnboundedKeyedState(Rule):
     def _is_client(self, keyed: Keyed, key: cst.BaseExpression) -> Confidence | None:
         """How sure it is that clients choose the key."""
         name = last_name(key)
-        if not any(word in keyed.name.lower() for word in _TALLIES):
+        if not _TALLY.search(keyed.name):
             return None
         if isinstance(key, (cst.Tuple, cst.FormattedString)):
             parts = [part for part in descendants(key) if isinstance(part, (cst.Name, cst.Attribute))]

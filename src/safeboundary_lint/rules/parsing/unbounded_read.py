@@ -7,7 +7,7 @@ import libcst as cst
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -16,7 +16,7 @@ from safeboundary_lint.core.wire import names_content_length
 
 _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
-_FETCHING = ("get", "request", "urlopen", "open", "send", "stream")
+_FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
 
 class UnboundedRead(Rule):
@@ -148,7 +148,7 @@ class UnboundedRead(Rule):
         chooser = self._chooser(match)
         if chooser not in (CHOSEN, CALLER):
             return
-        sure = self._keeps_content(match.call) and last_name(match.call.func) in _FETCHING
+        sure = self._keeps_content(match.call) and named_like(last_name(match.call.func), *_FETCHING)
         confidence = Confidence.weakest(match.confidence, Confidence.MEDIUM) if sure else Confidence.LOW
         self._tell(match.call, "the whole response of a host that somebody else chose is in memory once this returns", confidence)
 

@@ -16,7 +16,6 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.wire import WireNumber
 
 _READING = ("read*", "recv*", "unpack*", "parse*", "decode*", "get*", "next", "pop*", "load*", "from_*", "consume*", "take*", "deserialize*", "deserialise*", "__next__", "s2n", "seek", "fetch*")
-_IN_MEMORY = ("io.BytesIO", "io.StringIO", "_io.BytesIO")
 _DECLARED = r"~(?i)\[[^\]\n]*(length|size|count|len|nbytes)[\"'/]*\]"  # `data["Length"]`
 
 
@@ -114,7 +113,7 @@ class UncheckedLengthPrefix(Rule):
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         if receiver is None:
             return False
-        return self.facts.types.is_a(receiver, *_IN_MEMORY) or self.facts.boundary.source(receiver).writer == OWN
+        return self.facts.boundary.is_in_memory(receiver) or self.facts.boundary.source(receiver).writer == OWN
 
     def _is_data(self, size: cst.BaseExpression) -> bool:
         """`bytes(data)` copies."""

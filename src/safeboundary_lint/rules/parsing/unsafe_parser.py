@@ -8,11 +8,11 @@ from safeboundary_lint.core.boundary import PARAMETER, PEER, SHARED, Source
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
-_PATHS = ("*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_FILES = ("*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
 
 
 class UnsafeParser(Rule):
@@ -91,15 +91,11 @@ class UnsafeParser(Rule):
             return
         if source.writer == PEER:
             confidence = source.confidence
-        elif source.writer == PARAMETER and not self._is_local(source):
+        elif source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_FILES):
             confidence = Confidence.MEDIUM
         else:
             return
         self._tell(match, source, "expands the entities it declares, to gigabytes if it wants", Confidence.weakest(match.confidence, confidence), Severity.WARNING)
-
-    def _is_local(self, source: Source) -> bool:
-        """A parameter that is a path or an open file."""
-        return isinstance(source.node, cst.Param) and (named_like(source.node.name.value, *_PATHS) or self.facts.types.is_a(source.node.name, "pathlib.Path"))
 
     def _source(self, match: Match) -> Source | None:
         data = match.row.parameter("data")
