@@ -148,9 +148,9 @@ class Origins:
             for above in self.facts.tree.ancestors(below):
                 if isinstance(above, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
                     break
-                if isinstance(above, (cst.BaseComp, cst.Comparison)) or below is getattr(above, "right", None) and isinstance(above, cst.BooleanOperation):
+                if isinstance(above, (cst.BaseComp, cst.MatchCase)) or isinstance(above, cst.BooleanOperation) and below is above.right:
                     return False
-                if isinstance(above, (cst.IfExp, cst.MatchCase)) and below is not getattr(above, "test", None):
+                if isinstance(above, cst.IfExp) and below is not above.test or isinstance(above, cst.Comparison) and below in above.comparisons[1:]:
                     return False
                 below = above
         return True
