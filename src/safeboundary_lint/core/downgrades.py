@@ -120,7 +120,7 @@ class Downgrades:
     def _is_attempt(self, call: cst.Call) -> bool:
         """The name of the call says that it goes out: it is no look at a string."""
         name = (last_name(call.func) or "").lower()
-        return any(verb in name for verb in _ATTEMPTS) and self.facts.names.qualified(call.func) not in ("builtins.getattr", "os.getenv")
+        return any(verb in name for verb in _ATTEMPTS) and name not in ("getattr", "getenv")
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()

@@ -14,7 +14,7 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _FIELDS = ("alg", "algorithm", "algo", "hash_alg", "hash_algorithm", "signature_algorithm", "sig_alg", "digest_algorithm", "digestmod")
-_PEER = ("*header*", "*token*", "*manifest*", "*payload*", "*message*", "*envelope*", "*request*", "*body*", "*claims*", "*signed*", "msg", "data", "jws", "jwt")
+_PEER = ("*header*", "*token*", "*manifest*", "*payload*", "*message*", "*envelope*", "*request*", "*body*", "*claims*", "*signed*", "msg", "data", "*jws", "*jwt")
 _TABLES = ("*alg*", "*verif*", "*hash*", "*digest*", "*sign*")
 _IDENTITY = ("sub", "user", "username", "user_id", "uid", "email", "role", "roles", "scope", "scopes", "permissions", "groups", "preferred_username", "admin")
 _PEEKING = ("*unverified*", "*peek*", "*issuer*", "*kid*", "*expir*", "*exp*", "*unsafe*", "*insecure*", "*route*")

@@ -16,7 +16,7 @@ from safeboundary_lint.core.tree import descendants
 
 _MISSING = re.compile(r"secret$|secret_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
 _NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
-_ABOUT_REQUEST = ("request", "req", "state", "session", "headers", "scope", "context", "ctx", "environ", "cookies", "claims")
+_ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
 
 class FailOpen(Rule):
@@ -213,8 +213,8 @@ class FailOpen(Rule):
         text = string(default)
         if text is None or text.lower() in _NOBODY:
             return None
-        words = {(last_name(part) or "").lower() for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute))}
-        return default if words & set(_ABOUT_REQUEST) else None
+        words = ((last_name(part) or "").lower() for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute)))
+        return default if any(_ABOUT_REQUEST.match(word) for word in words) else None
 
     def _tell_identity(self, function: cst.FunctionDef, default: cst.CSTNode) -> None:
         self.report(

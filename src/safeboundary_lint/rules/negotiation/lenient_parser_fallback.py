@@ -63,7 +63,7 @@ class LenientParserFallback(Rule):
 
     code, name, since, severity = "SBL510", "lenient-parser-fallback", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("unsafe-load", "=literal_eval"),)
+    needs = (("unsafe-load", "python-literal"),)
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("unsafe-load"):
@@ -71,7 +71,7 @@ class LenientParserFallback(Rule):
                 self._check(match)
 
     def visit_Call(self, node: cst.Call) -> None:
-        if self.facts.names.qualified(node.func) == "ast.literal_eval" and (strict := self._strict_before(node)) is not None:
+        if self.facts.match(node, "python-literal") is not None and (strict := self._strict_before(node)) is not None:
             self.report(
                 node,
                 f"what the parser in line {self.facts.line(strict)} refuses is read as Python (`{self.facts.code(node)}`): two formats are accepted "

@@ -18,6 +18,7 @@ from safeboundary_lint.core.tree import descendants
 
 _PROOF = re.compile(r"(^|_)(sig|sign|signature|signatures|hmac|mac|digest_header|x_signature|proof|attestation|csrf|csrf_token|nonce_token|jws|checksum_sig)$|signature|_hmac$")
 _CHECK = re.compile(r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token")
+_MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
 _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
 
 
@@ -205,7 +206,7 @@ class PresenceConditionedVerification(Rule):
             return
         test = self.facts.tree.enclosing(field, cst.If)
         source = {name.lower() for name in self._names(field)}
-        if test is None or not self.facts.tree.within(field, test.test) or not source & {"body", "payload", "request", "form", "data", "json", "message", "headers", "params"}:
+        if test is None or not self.facts.tree.within(field, test.test) or not any(_MESSAGE.match(name) for name in source):
             return
         if not any(isinstance(node, cst.Return) for node in descendants(test.body, into_definitions=False)):
             return
