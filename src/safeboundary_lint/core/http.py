@@ -70,6 +70,9 @@ class Requests:
             return frozenset(("GET",))
         parameter = operation.row.parameter("method")
         given = argument(operation.call, parameter) if parameter is not None else None
+        body = operation.row.parameter("body")
+        if given is None and body is not None and argument(operation.call, body) is not None:
+            return frozenset(("POST",))
         if given is None:
             default = operation.row.get("default")
             return frozenset((default,)) if default and not any(arg.star for arg in operation.call.args) else None
