@@ -49,7 +49,9 @@ class Acks:
         for match in self.facts.calls("ack-context"):
             if (item := self.facts.tree.parent(match.call)) is not None and isinstance(item, cst.WithItem):
                 found.append(self._at(item, match))
-        helpers = {id(ack.function): ack for ack in found if isinstance(ack.function, cst.FunctionDef) and self._only_acks(ack.function)}
+        helpers = {
+            id(ack.function): ack for ack in found if isinstance(ack.function, cst.FunctionDef) and self._only_acks(ack.function)
+        }
         for ack in list(helpers.values()):
             assert isinstance(ack.function, cst.FunctionDef)
             found += [self._at(call, ack.match) for call in self.facts.types.callers(ack.function)]

@@ -18,10 +18,14 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_TEMPORARY = re.compile(r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|swap|staging|scratch|getpid|uuid\w*)(?:$|[\W_\d])", re.IGNORECASE)
+_TEMPORARY = re.compile(
+    r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|swap|staging|scratch|getpid|uuid\w*)(?:$|[\W_\d])", re.IGNORECASE
+)
 _BESIDE = re.compile(r"(?:^|[\W_])(?:new|bak|backup|old|orig|part|pid)(?:$|[\W_\d])", re.IGNORECASE)  # said of the path itself
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_GENERIC = frozenset("path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split())
+_GENERIC = frozenset(
+    "path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split()
+)
 _STEPS = 8
 
 
@@ -99,7 +103,7 @@ class Files:
     # -- what a path expression means ---------------------------------------------------------------------------------
 
     def same(self, one: cst.CSTNode, other: cst.CSTNode) -> bool:
-        """True when two expressions surely name one file: the same variable, attribute or constant, also through `str()` and `Path()`."""
+        """True when two expressions surely name one file: one variable, attribute or constant, also through `str()`, `Path()`."""
         one, other = self.plain(one), self.plain(other)
         first, second = self.facts.origins.place(one), self.facts.origins.place(other)
         if first is not None and first == second:
@@ -111,12 +115,16 @@ class Files:
 
     def plain(self, path: cst.CSTNode) -> cst.CSTNode:
         """A path without `str(...)`, `Path(...)`, `os.fspath(...)` around it."""
-        while isinstance(path, cst.Call) and len(path.args) == 1 and last_name(path.func) in ("str", "Path", "fspath", "fsdecode", "fsencode"):
+        while (
+            isinstance(path, cst.Call)
+            and len(path.args) == 1
+            and last_name(path.func) in ("str", "Path", "fspath", "fsdecode", "fsencode")
+        ):
             path = path.args[0].value
         return path
 
     def words(self, path: cst.CSTNode) -> str:
-        """Everything that is said about a path, in lower case with words parted by underscores: names, texts, the functions that made it."""
+        """All that is said about a path, in lower case, words parted by underscores: names, texts, the functions that made it."""
         said: list[str] = []
         for origin in self.facts.origins.trail(path)[:_STEPS]:
             for node in list(descendants(origin.node, into_definitions=False))[:40]:
@@ -131,8 +139,13 @@ class Files:
         return " ".join(_CAMEL.sub("_", one) for one in said).lower()
 
     def is_temporary(self, path: cst.CSTNode) -> bool:
-        """True for a name that nobody else knows yet: made by `tempfile`, called temporary, or renamed later in the same class or file."""
-        if self.facts.origins.derivation(path, lambda node: isinstance(node, cst.Call) and self.facts.match(node, "temporary-file") is not None) is not None:
+        """True for a name that nobody else knows yet: made by `tempfile`, called temporary, or renamed later in the same file."""
+        if (
+            self.facts.origins.derivation(
+                path, lambda node: isinstance(node, cst.Call) and self.facts.match(node, "temporary-file") is not None
+            )
+            is not None
+        ):
             return True
         if _TEMPORARY.search(self.words(path)) or _BESIDE.search(self.facts.code(path, 200)):
             return True
@@ -147,7 +160,12 @@ class Files:
                 continue
             if self.same(plain, path):
                 return call
-            if text is not None and text == dotted_text(self.plain(path)) and text not in _GENERIC and self._same_class(call, write.node):
+            if (
+                text is not None
+                and text == dotted_text(self.plain(path))
+                and text not in _GENERIC
+                and self._same_class(call, write.node)
+            ):
                 return call
         return None
 
@@ -162,7 +180,9 @@ class Files:
     def _path(self, match: Match) -> cst.BaseExpression | None:
         parameter = match.row.parameter("path")
         if parameter is not None:
-            return argument(match.call, parameter) or (match.call.args[0].value if match.call.args and not match.call.args[0].star else None)
+            return argument(match.call, parameter) or (
+                match.call.args[0].value if match.call.args and not match.call.args[0].star else None
+            )
         return match.call.func.value if isinstance(match.call.func, cst.Attribute) else None
 
     def _mode(self, match: Match) -> str | None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _FLAGS = frozenset("exclusive auto_delete autodelete".split())
 _REPLY = re.compile(
-    r"(?:^|[._\W])(?:repl(?:y|ies)|rpc|response|responses|result|results|callback_queue|pidbox|broadcast|fanout|amq\.|control|temporary|ephemeral|heartbeat|"
+    r"(?:^|[._\W])(?:repl(?:y|ies)|rpc|response|responses|result|results|callback_queue|pidbox|broadcast|fanout|amq\.|"
+    r"control|temporary|ephemeral|heartbeat|"
     r"telemetry|metrics|realtime|presence|notifications?_?socket|websocket|ws)(?:$|[._\W\d])",
     re.IGNORECASE,
 )
@@ -29,7 +30,7 @@ class Queues:
         self._ephemeral: set[int] | None = None
 
     def is_reply(self, expression: cst.CSTNode | None) -> bool:
-        """True when a queue's name, or what holds it, tells that it carries answers or broadcasts; an empty name is the broker's choice."""
+        """True when a queue's name, or what holds it, tells of answers or broadcasts; an empty name is the broker's choice."""
         if expression is None:
             return False
         texts = [name] if (name := last_name(expression)) is not None else []
@@ -50,7 +51,7 @@ class Queues:
         return _REPLY.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text).replace("-", "_")) is not None
 
     def ephemeral_around(self, node: cst.CSTNode) -> bool:
-        """True when the class (outside classes: the file) that holds `node` declares queues that vanish with their consumer, and no other."""
+        """True when the class (outside classes: the file) around `node` only declares queues that vanish with their consumer."""
         if self._ephemeral is None:
             self._ephemeral = self._gather()
         return id(self.facts.tree.class_of(node) or self.facts.tree.module) in self._ephemeral

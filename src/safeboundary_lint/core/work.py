@@ -1,4 +1,4 @@
-"""Which calls do work that a crash must not lose: durable effects that knowledge knows, and calls whose names tell that they handle what they are given."""
+"""Which calls do work that a crash must not lose: durable effects that knowledge knows, and names that tell of handling."""
 
 from __future__ import annotations
 
@@ -22,18 +22,27 @@ DURABLE = ("durable-write", "commit", "publish", "enqueue")
 _NEVER = ("ack", "nack", "ack-context", "receive", "hand-over", "flush", "confirm", "consume")
 _LEVELS = 3
 
-_CHANGES = re.compile(r"\s*(?:/\*.*?\*/\s*)?(?:with\b.*?\)\s*)?(insert|update|delete|replace|merge|upsert|copy)\b", re.IGNORECASE | re.DOTALL)
+_CHANGES = re.compile(
+    r"\s*(?:/\*.*?\*/\s*)?(?:with\b.*?\)\s*)?(insert|update|delete|replace|merge|upsert|copy)\b", re.IGNORECASE | re.DOTALL
+)
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
-_VERBS = "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver import index upload sync archive send do"
+_VERBS = (
+    "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver import "
+    "index upload sync archive send do"
+)
 _TELLING = re.compile(
-    rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|upsert|callback|handler|func|fn|work|job|"
+    rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"
+    r"upsert|callback|handler|func|fn|work|job|"
     r"on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|process[A-Z]\w*|handle[A-Z]\w*"
 )
 _NOT_TELLING = re.compile(
-    r"\w*(?:metric|stat|counter|timing|timer|trace|span|log|debug|heartbeat|status_code|response|header|reply|buffer|progress_bar|keepalive|task_name|"
+    r"\w*(?:metric|stat|counter|timing|timer|trace|span|log|debug|heartbeat|status_code|response|header|reply|buffer|"
+    r"progress_bar|keepalive|task_name|"
     r"cache|label|mock|sleep|lock|signal|shutdown)\w*"
 )
-_OBSERVERS = re.compile(r"\w*(?:log|metric|stat|statsd|span|trace|tracer|sentry|prometheus|monitor|telemetry|profil|loop|parser|hash|md5|sha\d+)\w*")
+_OBSERVERS = re.compile(
+    r"\w*(?:log|metric|stat|statsd|span|trace|tracer|sentry|prometheus|monitor|telemetry|profil|loop|parser|hash|md5|sha\d+)\w*"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +91,12 @@ class Work:
     def durable(self, call: cst.Call, kinds: tuple[str, ...] = DURABLE) -> Match | None:
         """The row that makes a call a durable effect; statements that only read are none."""
         match = self.facts.match(call, *kinds)
-        if match is not None and match.row.kind == "durable-write" and match.row.get("sql") is not None and not self.changes(match):
+        if (
+            match is not None
+            and match.row.kind == "durable-write"
+            and match.row.get("sql") is not None
+            and not self.changes(match)
+        ):
             return None
         return match
 
@@ -98,14 +112,22 @@ class Work:
         while isinstance(statement, cst.Call) and isinstance(statement.func, cst.Attribute):
             if statement.func.attr.value in _STATEMENT_MAKERS:
                 return True
-            if statement.func.attr.value in ("text", "SQL", "format", "sql", "dedent") and not isinstance(statement.func.value, cst.Call):
-                inner = statement.args[0].value if statement.args and statement.func.attr.value != "format" else statement.func.value
+            if statement.func.attr.value in ("text", "SQL", "format", "sql", "dedent") and not isinstance(
+                statement.func.value, cst.Call
+            ):
+                inner = (
+                    statement.args[0].value if statement.args and statement.func.attr.value != "format" else statement.func.value
+                )
                 return self._changes(inner)
             statement = statement.func.value
         if isinstance(statement, cst.Call):
             if last_name(statement.func) in _STATEMENT_MAKERS:
                 return True
-            return last_name(statement.func) in ("text", "SQL", "dedent") and bool(statement.args) and self._changes(statement.args[0].value)
+            return (
+                last_name(statement.func) in ("text", "SQL", "dedent")
+                and bool(statement.args)
+                and self._changes(statement.args[0].value)
+            )
         if isinstance(statement, cst.BinaryOperation):
             return self._changes(statement.left)
         text = string_parts(statement)

@@ -21,14 +21,16 @@ class AckBeforeWrite(Rule):
 
     What it does
     ------------
-    Follows each acknowledgement (`basic_ack`, `message.ack()`, `delete_message`, `xack`, an offset commit, the end of
-    `with message.process()`) to what the function still does afterwards: a database write, a commit, a publish, an enqueue, or a call
-    that handles the message. Work that was only handed to a task, a thread or an in-memory queue before the ack counts as not done.
+    Follows each acknowledgement (`basic_ack`, `message.ack()`, `delete_message`, `xack`, an offset commit, the end of `with
+    message.process()`) to what the function still does afterwards: a database write, a commit, a publish, an enqueue, or a call
+    that handles the message. Work that was only handed to a task, a thread or an in-memory queue before the ack counts as not
+    done.
 
     Why it matters
     --------------
-    The broker forgets a message the moment it is acknowledged. When the process stops between the ack and the write, by a deploy,
-    an out-of-memory kill or an exception, the message is gone and the row was never written; nothing will deliver it again.
+    The broker forgets a message the moment it is acknowledged. When the process stops between the ack and the write, by a
+    deploy, an out-of-memory kill or an exception, the message is gone and the row was never written; nothing will deliver it
+    again.
 
     Example
     -------
@@ -82,7 +84,7 @@ class AckBeforeWrite(Rule):
         return self.facts.queues.is_named_reply(f"{self.facts.tree.symbol_of(ack.node)} {self.facts.code(ack.node)}")
 
     def _check_block(self, ack: Ack) -> None:
-        """`with message.process(): yield message.body`: the block ends when the generator is resumed, not when the work is done."""
+        """`with message.process(): yield message.body`: the block ends when the generator goes on, not when the work is done."""
         block = self.facts.tree.parent(ack.node)
         assert isinstance(block, cst.With)
         inside = list(descendants(block.body, into_definitions=False))
@@ -126,15 +128,21 @@ class AckBeforeWrite(Rule):
             self._report(ack, handed, "only handed over", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
 
     def _hands_out_acked(self, path: list[Point]) -> bool:
-        """True when what is yielded at the end of the path was taken before its start, and the generator goes on: no end marker."""
+        """True when what is yielded at the end of the path was taken before its start, and the generator goes on afterwards."""
         given = path[-1]
         if any(isinstance(following.node, cst.Return) for following in given.succs):
             return False
         bound = {id(binding) for point in path for binding in self._bindings_at(point)}
-        names = [node for node in descendants(given.node, into_definitions=False) if isinstance(node, cst.Name)] if given.node is not None else []
+        names = (
+            [node for node in descendants(given.node, into_definitions=False) if isinstance(node, cst.Name)]
+            if given.node is not None
+            else []
+        )
         origins = self.facts.origins
         return any(
-            (reaching := origins.reaching(name)) and not any(id(one.target) in bound for one in reaching) and name.value not in ("self", "cls")
+            (reaching := origins.reaching(name))
+            and not any(id(one.target) in bound for one in reaching)
+            and name.value not in ("self", "cls")
             for name in names
             if (found := self.facts.names.lookup(name)) is not None and isinstance(found[0].node, (cst.FunctionDef, cst.Lambda))
         )
@@ -160,9 +168,14 @@ class AckBeforeWrite(Rule):
         line, here = self.facts.line(later), self.facts.line(ack.node)
         told = self.facts.code(later)
         if what == "only handed over":
-            message = f"a crash after line {here} loses the message acknowledged there: `{told}` on line {line} only hands it to this process"
+            message = (
+                f"a crash after line {here} loses the message acknowledged there: "
+                f"`{told}` on line {line} only hands it to this process"
+            )
         else:
-            message = f"a crash between line {here} and line {line} loses the message acknowledged here: `{told}` was not {what} yet"
+            message = (
+                f"a crash between line {here} and line {line} loses the message acknowledged here: `{told}` was not {what} yet"
+            )
         self.report(
             ack.node,
             message,
@@ -172,8 +185,12 @@ class AckBeforeWrite(Rule):
         )
 
     def _is_about_acks(self, ack: Ack) -> bool:
-        """In a function that is there to acknowledge, what follows looks after the acknowledgement, unless it is known to write."""
-        return isinstance(ack.function, cst.FunctionDef) and re.search(r"(?:^|_)(?:n?acks?|acknowledge\w*|commit\w*|settle\w*)(?:_|$)", ack.function.name.value.lower()) is not None
+        """In a function that is there to acknowledge, what follows looks after the ack, unless it is known to write."""
+        return (
+            isinstance(ack.function, cst.FunctionDef)
+            and re.search(r"(?:^|_)(?:n?acks?|acknowledge\w*|commit\w*|settle\w*)(?:_|$)", ack.function.name.value.lower())
+            is not None
+        )
 
     def _is_answer(self, work: WorkCall) -> bool:
         """A reply to the sender or a notice to watchers is no work that redelivery would repeat."""
@@ -185,7 +202,10 @@ class AckBeforeWrite(Rule):
         """True where another message is taken: what follows is about that one."""
         if point.node is None or point.kind not in ("statement", "test"):
             return False
-        return any(isinstance(node, cst.Call) and self.facts.match(node, "receive") is not None for node in descendants(point.node, into_definitions=False))
+        return any(
+            isinstance(node, cst.Call) and self.facts.match(node, "receive") is not None
+            for node in descendants(point.node, into_definitions=False)
+        )
 
     def _handed_over_before(self, ack: Ack, flow: Flow, points: list[Point]) -> cst.Call | None:
         calls = [call for call in self.facts.summaries.calls_of(ack.function) if self.facts.match(call, "hand-over") is not None]
@@ -196,7 +216,14 @@ class AckBeforeWrite(Rule):
         return None
 
     def _handed_over_in(self, nodes: list[cst.CSTNode]) -> cst.Call | None:
-        return next((n for n in nodes if isinstance(n, cst.Call) and self.facts.match(n, "hand-over") is not None and self._hands_message(n)), None)
+        return next(
+            (
+                n
+                for n in nodes
+                if isinstance(n, cst.Call) and self.facts.match(n, "hand-over") is not None and self._hands_message(n)
+            ),
+            None,
+        )
 
     def _hands_message(self, call: cst.Call) -> bool:
         """True when what is handed over is about the message: it mentions a local name."""
@@ -221,7 +248,11 @@ class AckBeforeWrite(Rule):
             return Fix(Applicability.SUGGESTION, words)  # it was handed over before: doing it here is a change of another kind
         between = body[body.index(first) + 1 :]
         target = self._last_work(between, last)
-        if any(isinstance(n, (cst.Return, cst.Continue, cst.Break)) for s in between[: between.index(target)] for n in descendants(s, into_definitions=False)):
+        if any(
+            isinstance(n, (cst.Return, cst.Continue, cst.Break))
+            for s in between[: between.index(target)]
+            for n in descendants(s, into_definitions=False)
+        ):
             return Fix(Applicability.SUGGESTION, words)
         text = self.facts.tree.module.code_for_node(first.body[0])
         moved = inserted_after(self.facts, target.body[-1], f"\n{indent_of(self.facts, first.body[0])}{text}")

@@ -16,13 +16,18 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall, new_round, starts_round
 
 _RECORDS = re.compile(
-    r"\w*(?:fail|dead|dlq|dlx|requeue|retry|retries|park|poison|error_queue|reject|nack|quarantine|compensate|rollback_to|save|mark_|reschedule|put_back|"
+    r"\w*(?:fail|dead|dlq|dlx|requeue|retry|retries|park|poison|error_queue|reject|nack|quarantine|compensate|rollback_to|"
+    r"save|mark_|reschedule|put_back|"
     r"push_back|return_to|release|store_error|record_error|error_handler|handle_error|on_error|abort|exit)\w*"
 )
 _POISON = re.compile(
-    r"\w*(?:ValueError|KeyError|TypeError|JSONDecode|Decode|Parse|Validation|Schema|Invalid|Malformed|Syntax|Unpickling|Deserial|AttributeError|IndexError|UnicodeError)\w*"
+    r"\w*(?:ValueError|KeyError|TypeError|JSONDecode|Decode|Parse|Validation|Schema|Invalid|Malformed|Syntax|Unpickling|Deserial|"
+    r"AttributeError|IndexError|UnicodeError)\w*"
 )
-_DONE_ALREADY = re.compile(r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|Exists|Conflict|Ignore|Skip|Reject|Discard|Stale|Expired|Drop)\w*")
+_DONE_ALREADY = re.compile(
+    r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|Exists|Conflict|Ignore|Skip|Reject|Discard|Stale|"
+    r"Expired|Drop)\w*"
+)
 
 _COUNTERS = re.compile(r"_|i|n|tries|attempts?\w*|retr(?:y|ies)\w*")
 
@@ -32,13 +37,13 @@ class AckOnFailure(Rule):
 
     What it does
     ------------
-    Finds acknowledgements in `finally`, and handlers that log (or do nothing) and then reach the acknowledgement, the checkpoint or,
-    where one commit covers all earlier messages, the commit of a later message.
+    Finds acknowledgements in `finally`, and handlers that log (or do nothing) and then reach the acknowledgement, the
+    checkpoint or, where one commit covers all earlier messages, the commit of a later message.
 
     Why it matters
     --------------
-    A database that is down for a minute then empties the queue: each message fails, is logged, is acknowledged, and is gone.
-    A message that can't be handled now belongs back into the queue, or into a dead-letter queue, not into a log file.
+    A database that is down for a minute then empties the queue: each message fails, is logged, is acknowledged, and is gone. A
+    message that can't be handled now belongs back into the queue, or into a dead-letter queue, not into a log file.
 
     Example
     -------
@@ -64,9 +69,10 @@ class AckOnFailure(Rule):
 
     Stays silent when
     -----------------
-    The handler rejects, requeues, seeks back, pauses, breaks or raises; stores the failure or sends the message to a dead-letter
-    queue first; the acknowledgement is in `else`, or asks a flag that the failure has cleared; what is caught says that the message
-    was handled before. A handler of parse errors alone skips a poison message: that is told as information, with low confidence.
+    The handler rejects, requeues, seeks back, pauses, breaks or raises; stores the failure or sends the message to a
+    dead-letter queue first; the acknowledgement is in `else`, or asks a flag that the failure has cleared; what is caught says
+    that the message was handled before. A handler of parse errors alone skips a poison message: that is told as information,
+    with low confidence.
 
     Fix safety
     ----------
@@ -114,7 +120,13 @@ class AckOnFailure(Rule):
     def _asks_flag(self, flow: Flow, points: list[Point], node: cst.Try) -> bool:
         """True when the ack stands under a test of something that the `try` statement sets."""
         dominators = self.facts.dominators(flow)
-        bound = {n.value for t in descendants(node) if isinstance(t, (cst.AssignTarget, cst.NamedExpr)) for n in descendants(t.target) if isinstance(n, cst.Name)}
+        bound = {
+            n.value
+            for t in descendants(node)
+            if isinstance(t, (cst.AssignTarget, cst.NamedExpr))
+            for n in descendants(t.target)
+            if isinstance(n, cst.Name)
+        }
         for point in points:
             for test, _outcome in dominators.guards(point):
                 if not isinstance(test, cst.For) and any(isinstance(n, cst.Name) and n.value in bound for n in descendants(test)):
@@ -126,16 +138,29 @@ class AckOnFailure(Rule):
             return False
         goals = {point.index for point in points}
         starts = [point for point in flow.by_node.get(id(handler), ()) if point.index in flow.reachable]
-        rounds = frozenset() if ack.cumulative and not self._is_retry(node) else new_round(self.facts, ack.node) | new_round(self.facts, node)
-        again = {id(one) for one in descendants(node.body, into_definitions=False)} if self._is_retry(node) or not ack.cumulative else set()
+        rounds = (
+            frozenset()
+            if ack.cumulative and not self._is_retry(node)
+            else new_round(self.facts, ack.node) | new_round(self.facts, node)
+        )
+        again = (
+            {id(one) for one in descendants(node.body, into_definitions=False)}
+            if self._is_retry(node) or not ack.cumulative
+            else set()
+        )
 
         def stopped(point: Point) -> bool:
-            return starts_round(point, rounds) or id(point.node) in again and point.index not in goals or self._gives_back(point, goals)
+            return (
+                starts_round(point, rounds)
+                or id(point.node) in again
+                and point.index not in goals
+                or self._gives_back(point, goals)
+            )
 
         return paths.find(starts, lambda point: point.index in goals, avoiding=stopped, raising=False) is not None
 
     def _is_retry(self, node: cst.Try) -> bool:
-        """True when the nearest loop around tries the same message again: it neither takes a message nor names one the body uses."""
+        """True when the nearest loop tries the same message again: it neither takes a message nor names one the body uses."""
         loop = next((a for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.For, cst.While, cst.FunctionDef))), None)
         if isinstance(loop, cst.For):
             taken = {n.value for n in descendants(loop.target) if isinstance(n, cst.Name) and not _COUNTERS.fullmatch(n.value)}
@@ -172,7 +197,8 @@ class AckOnFailure(Rule):
         failing, here = self.facts.line(tried.call), self.facts.line(ack.node)
         self.report(
             ack.node,
-            f"when `{self.facts.code(tried.call)}` on line {failing} fails, `finally` acknowledges the message on line {here} all the same: it is lost",
+            f"when `{self.facts.code(tried.call)}` on line {failing} fails, `finally` acknowledges the message on "
+            f"line {here} all the same: it is lost",
             confidence=Confidence.weakest(ack.confidence, tried.confidence),
             trace=[(tried.call, "this fails"), (ack.node, "and the message is acknowledged")],
             fix=self._to_else(ack, node),
@@ -184,11 +210,16 @@ class AckOnFailure(Rule):
         poison = bool(names) and all(_POISON.fullmatch(name) for name in names)
         self.report(
             ack.node,
-            f"when `{self.facts.code(tried.call)}` on line {failing} fails, the handler on line {caught} goes on to the acknowledgement on line {here}: "
+            f"when `{self.facts.code(tried.call)}` on line {failing} fails, the handler on line {caught} goes on to "
+            f"the acknowledgement on line {here}: "
             "the message is lost with its failure",
             severity=Severity.INFO if poison else None,
             confidence=Confidence.LOW if poison else Confidence.weakest(ack.confidence, tried.confidence),
-            trace=[(tried.call, "this fails"), (handler, "caught here, not given back"), (ack.node, "and the message is acknowledged")],
+            trace=[
+                (tried.call, "this fails"),
+                (handler, "caught here, not given back"),
+                (ack.node, "and the message is acknowledged"),
+            ],
             fix=Fix(Applicability.SUGGESTION, "acknowledge in `else:`, and requeue, dead-letter or re-raise in the handler"),
         )
 
@@ -196,9 +227,15 @@ class AckOnFailure(Rule):
         final = node.finalbody
         assert final is not None
         body = final.body.body
-        alone = len(body) == 1 and isinstance(body[0], cst.SimpleStatementLine) and self.facts.tree.statement_of(ack.node) in body[0].body
+        alone = (
+            len(body) == 1
+            and isinstance(body[0], cst.SimpleStatementLine)
+            and self.facts.tree.statement_of(ack.node) in body[0].body
+        )
         words = "acknowledge in `else:`, so that a failed message is delivered again"
         if not (alone and node.handlers and node.orelse is None):
             return Fix(Applicability.SUGGESTION, words)
         span = self.facts.span(final)
-        return Fix(Applicability.UNSAFE, words, (Edit(Span(span.line, span.column, span.line, span.column + len("finally")), "else"),))
+        return Fix(
+            Applicability.UNSAFE, words, (Edit(Span(span.line, span.column, span.line, span.column + len("finally")), "else"),)
+        )

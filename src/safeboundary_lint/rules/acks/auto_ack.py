@@ -11,7 +11,13 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.rule import Rule
 
-_CONSUMER_KEYS = ("group[._]id", "auto[._]offset[._]reset", "session[._]timeout[._]ms", "max[._]poll[._]*", "partition[._]assignment[._]strategy")
+_CONSUMER_KEYS = (
+    "group[._]id",
+    "auto[._]offset[._]reset",
+    "session[._]timeout[._]ms",
+    "max[._]poll[._]*",
+    "partition[._]assignment[._]strategy",
+)
 
 
 class AutoAck(Rule):
@@ -19,13 +25,14 @@ class AutoAck(Rule):
 
     What it does
     ------------
-    Finds consumers for which delivery is the acknowledgement: `auto_ack=True`, `no_ack=True`, Kafka's automatic commit (by value, or by
-    default when there is a group id), and values popped off a shared list by `blpop` or `lpop` in a loop, held only in memory.
+    Finds consumers for which delivery is the acknowledgement: `auto_ack=True`, `no_ack=True`, Kafka's automatic commit (by
+    value, or by default when there is a group id), and values popped off a shared list by `blpop` or `lpop` in a loop, held
+    only in memory.
 
     Why it matters
     --------------
-    A message that is acknowledged on delivery exists only in this process. Every deploy, crash and out-of-memory kill throws away
-    whatever is being worked on or waits in memory, and the broker will not deliver it again.
+    A message that is acknowledged on delivery exists only in this process. Every deploy, crash and out-of-memory kill throws
+    away whatever is being worked on or waits in memory, and the broker will not deliver it again.
 
     Example
     -------
@@ -65,8 +72,8 @@ class AutoAck(Rule):
 
     Known limits
     ------------
-    Settings that come from another file are not seen. A Celery task that is acknowledged late but not rejected when its worker is
-    lost is told as information.
+    Settings that come from another file are not seen. A Celery task that is acknowledged late but not rejected when its worker
+    is lost is told as information.
     """
 
     code, name, since, severity = "SBL302", "auto-ack", "0.1", Severity.ERROR
@@ -103,7 +110,9 @@ class AutoAck(Rule):
                 self._report(match.node, f"{name}={self.facts.code(value)}", confidence, match)
         elif match.row.get("default") and not unpacks(match.call) and self._has_group(match) and self._works(match):
             sure = Confidence.HIGH if self.facts.calls("hand-over") else Confidence.MEDIUM
-            self._report(match.node, f"{parameter.name} is on unless it is turned off", Confidence.weakest(sure, match.confidence), match)
+            self._report(
+                match.node, f"{parameter.name} is on unless it is turned off", Confidence.weakest(sure, match.confidence), match
+            )
 
     def _has_group(self, match: Match) -> bool:
         parameter = match.row.parameter("group")
@@ -118,7 +127,10 @@ class AutoAck(Rule):
         if queue is not None and self.facts.queues.is_reply(argument(match.call, queue)):
             return True
         symbol = self.facts.tree.symbol_of(match.node).lower()
-        return any(word in symbol for word in ("repl", "rpc", "response", "purge", "drain", "peek", "inspect", "mailbox", "gossip", "broadcast"))
+        return any(
+            word in symbol
+            for word in ("repl", "rpc", "response", "purge", "drain", "peek", "inspect", "mailbox", "gossip", "broadcast")
+        )
 
     def _works(self, match: Match) -> bool:
         """False when the callback is known and only remembers what it gets."""
@@ -131,7 +143,11 @@ class AutoAck(Rule):
             return True
         remembers = ("append", "extend", "set", "put", "put_nowait", "set_result", "appendleft", "add")
         calls = [call for call in self.facts.summaries.calls_of(function) if self.facts.exceptions.can_raise(call)]
-        done = [call for call in calls if not (isinstance(call.func, cst.Attribute) and call.func.attr.value in (*remembers, "get", "decode"))]
+        done = [
+            call
+            for call in calls
+            if not (isinstance(call.func, cst.Attribute) and call.func.attr.value in (*remembers, "get", "decode"))
+        ]
         return bool(self.facts.work.of(function)) or bool(done) or any(self.facts.match(call, "hand-over") for call in calls)
 
     def _report(self, node: cst.CSTNode, how: str, confidence: Confidence, match: Match | None = None) -> None:
@@ -174,9 +190,18 @@ class AutoAck(Rule):
     def _check_stores(self) -> None:
         """`settings["enable.auto.commit"] = True`."""
         for store in self.facts.names.stores:
-            key = string(store.target.slice[0].slice.value) if isinstance(store.target, cst.Subscript) and isinstance(store.target.slice[0].slice, cst.Index) else None
+            key = (
+                string(store.target.slice[0].slice.value)
+                if isinstance(store.target, cst.Subscript) and isinstance(store.target.slice[0].slice, cst.Index)
+                else None
+            )
             values = self._setting(key, off=False)
-            if values is not None and store.source is not None and self.facts.is_constant(store.source, *values) and not self._off_in_file():
+            if (
+                values is not None
+                and store.source is not None
+                and self.facts.is_constant(store.source, *values)
+                and not self._off_in_file()
+            ):
                 self._report(store.target, f'"{key}": {self.facts.code(store.source)}', Confidence.MEDIUM)
 
     def _check_default_settings(self, match: Match) -> None:
@@ -190,7 +215,11 @@ class AutoAck(Rule):
         for found in dicts:
             plain = [e for e in found.elements if isinstance(e, cst.DictElement)]
             if len(plain) == len(found.elements) and any(named_like(string(e.key), "group[._]id") for e in plain):
-                self._report(match.node, "automatic commit is on unless it is turned off", Confidence.weakest(match.confidence, Confidence.MEDIUM))
+                self._report(
+                    match.node,
+                    "automatic commit is on unless it is turned off",
+                    Confidence.weakest(match.confidence, Confidence.MEDIUM),
+                )
                 return
 
     # -- lists as queues ------------------------------------------------------------------------------------------------
@@ -199,21 +228,33 @@ class AutoAck(Rule):
         tree = self.facts.tree
         function = tree.function_of(match.node)
         loop = tree.enclosing(match.node, cst.While, cst.For)
-        if not isinstance(function, cst.FunctionDef) or not match.call.args or self.facts.queues.is_reply(match.call.args[0].value):
+        if (
+            not isinstance(function, cst.FunctionDef)
+            or not match.call.args
+            or self.facts.queues.is_reply(match.call.args[0].value)
+        ):
             return
         effects = self.facts.summaries.calls_of(function)
         kept = any(self.facts.match(call, "enqueue", "publish") is not None or _marks(call) for call in effects)
         looped = loop is not None and tree.function_of(loop) is function
         blocking = match.dotted.rpartition(".")[2].startswith("b")
         statement = tree.statement_of(match.node)
-        if kept or isinstance(statement, cst.Expr) or not (looped and any(w.call is not match.node for w in self.facts.work.of(function))):
+        if (
+            kept
+            or isinstance(statement, cst.Expr)
+            or not (looped and any(w.call is not match.node for w in self.facts.work.of(function)))
+        ):
             return
         self.report(
             match.node,
-            f"`{self.facts.code(match.node)}` takes the value out of the list before its work is done: a crash in between loses it",
+            f"`{self.facts.code(match.node)}` takes the value out of the list before its work is done: a crash in "
+            "between loses it",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM if blocking else Confidence.LOW),
             trace=[(match.node, "from here on the value is only in this process")],
-            fix=Fix(Applicability.SUGGESTION, "move it to a list of work in progress (`lmove`), and remove it from there when the work is done"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "move it to a list of work in progress (`lmove`), and remove it from there when the work is done",
+            ),
         )
 
     # -- late acknowledgement ---------------------------------------------------------------------------------------------
@@ -226,7 +267,8 @@ class AutoAck(Rule):
         if not unpacks(match.call) and argument(match.call, also) is None and match.row.get("setting") not in self._keys:
             self.report(
                 match.node,
-                f"a task whose worker is killed is acknowledged although it did not end: `{also}` is not set beside `{parameter.name}`",
+                f"a task whose worker is killed is acknowledged although it did not end: `{also}` is not set beside "
+                f"`{parameter.name}`",
                 severity=Severity.INFO,
                 confidence=match.confidence,
                 fix=Fix(Applicability.SUGGESTION, f"add `{also}=True` when the task can be run again"),
@@ -235,4 +277,13 @@ class AutoAck(Rule):
 
 def _marks(call: cst.Call) -> bool:
     """A value that is noted down elsewhere as being worked on."""
-    return isinstance(call.func, cst.Attribute) and call.func.attr.value in ("hset", "zadd", "sadd", "set", "setex", "hmset", "lmove", "rpoplpush")
+    return isinstance(call.func, cst.Attribute) and call.func.attr.value in (
+        "hset",
+        "zadd",
+        "sadd",
+        "set",
+        "setex",
+        "hmset",
+        "lmove",
+        "rpoplpush",
+    )

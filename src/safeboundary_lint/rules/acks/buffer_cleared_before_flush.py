@@ -14,7 +14,10 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
 _COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
-_OBSERVED = re.compile(r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|display|screen|cache|token|char|text|signal|callback|listener)s?\w*")
+_OBSERVED = re.compile(
+    r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|"
+    r"display|screen|cache|token|char|text|signal|callback|listener)s?\w*"
+)
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 
@@ -23,13 +26,13 @@ class BufferClearedBeforeFlush(Rule):
 
     What it does
     ------------
-    Finds a buffer kept in an attribute whose content is taken over into a local name, emptied (`= []`, `.clear()`, a swap), and only then
-    written, where no handler gives the content back.
+    Finds a buffer kept in an attribute whose content is taken over into a local name, emptied (`= []`, `.clear()`, a swap), and
+    only then written, where no handler gives the content back.
 
     Why it matters
     --------------
-    When the write fails, by a timeout or a refused connection, the records are in no buffer any more: the next flush begins with an empty
-    one, and the batch is lost although everything was there to try again.
+    When the write fails, by a timeout or a refused connection, the records are in no buffer any more: the next flush begins
+    with an empty one, and the batch is lost although everything was there to try again.
 
     Example
     -------
@@ -59,8 +62,8 @@ class BufferClearedBeforeFlush(Rule):
 
     Stays silent when
     -----------------
-    A handler or `finally` of the function puts the batch back; the failure is caught and the batch handed elsewhere; the content is log
-    lines, metrics or traces, by its name.
+    A handler or `finally` of the function puts the batch back; the failure is caught and the batch handed elsewhere; the
+    content is log lines, metrics or traces, by its name.
 
     Fix safety
     ----------
@@ -85,7 +88,7 @@ class BufferClearedBeforeFlush(Rule):
                 self._check(node, name, statement, emptied)
 
     def _taken(self, function: cst.FunctionDef) -> dict[str, tuple[str, cst.CSTNode]]:
-        """Places of attributes whose content a local name takes over: `batch = self.buffer`, `list(self.buffer)`, `self.buffer[:]`, a swap."""
+        """Attributes whose content a local name takes over: `batch = self.buffer`, `list(self.buffer)`, `[:]`, a swap."""
         found: dict[str, tuple[str, cst.CSTNode]] = {}
         for node in descendants(function.body, into_definitions=False):
             if isinstance(node, cst.Assign):
@@ -98,7 +101,11 @@ class BufferClearedBeforeFlush(Rule):
     def _attribute(self, value: cst.BaseExpression) -> str | None:
         if isinstance(value, cst.Call) and last_name(value.func) in _COPIES:
             value = value.args[0].value if value.args else value.func.value if isinstance(value.func, cst.Attribute) else value
-        if isinstance(value, cst.Subscript) and isinstance(value.slice[0].slice, cst.Slice) and value.slice[0].slice.upper is None:
+        if (
+            isinstance(value, cst.Subscript)
+            and isinstance(value.slice[0].slice, cst.Slice)
+            and value.slice[0].slice.upper is None
+        ):
             value = value.value
         own = isinstance(value, cst.Attribute) and isinstance(value.value, cst.Name) and value.value.value == "self"
         return self.facts.code(value) if own else None
@@ -106,15 +113,26 @@ class BufferClearedBeforeFlush(Rule):
     def _emptied(self, function: cst.FunctionDef, place: str) -> cst.CSTNode | None:
         """Where the attribute is emptied."""
         for node in descendants(function.body, into_definitions=False):
-            if isinstance(node, cst.Assign) and any(self.facts.code(target) == place and _is_empty(value) for target, value in _pairs(node)):
+            if isinstance(node, cst.Assign) and any(
+                self.facts.code(target) == place and _is_empty(value) for target, value in _pairs(node)
+            ):
                 return node
-            if isinstance(node, cst.Expr) and isinstance(node.value, cst.Call) and self.facts.code(node.value.func) == f"{place}.clear":
+            if (
+                isinstance(node, cst.Expr)
+                and isinstance(node.value, cst.Call)
+                and self.facts.code(node.value.func) == f"{place}.clear"
+            ):
                 return node
         return None
 
     def _check(self, function: cst.FunctionDef, name: str, taken: cst.CSTNode, emptied: cst.CSTNode) -> None:
         flow = self.facts.flow(function)
-        writes = {p.index: call for call in self.facts.summaries.calls_of(function) if self._writes(call, name) for p in flow.points_of(call)}
+        writes = {
+            p.index: call
+            for call in self.facts.summaries.calls_of(function)
+            if self._writes(call, name)
+            for p in flow.points_of(call)
+        }
         way = paths.find(flow.points_of(emptied), lambda point: point.index in writes, raising=False, leaving="normally")
         if way is None or not flow.points_of(taken):
             return
@@ -124,7 +142,8 @@ class BufferClearedBeforeFlush(Rule):
         work: WorkCall | None = self.facts.work.of_call(call)
         self.report(
             emptied,
-            f"the buffer is emptied before `{self.facts.code(call)}` on line {self.facts.line(call)} has written what was in it: when that fails, the batch is lost",
+            f"the buffer is emptied before `{self.facts.code(call)}` on line {self.facts.line(call)} has written "
+            "what was in it: when that fails, the batch is lost",
             confidence=Confidence.weakest(work.confidence, Confidence.MEDIUM) if work is not None else self._sureness(call),
             trace=[(taken, f"taken over into `{name}`"), (emptied, "emptied here"), (call, "written here, if it succeeds")],
             fix=Fix(Applicability.SUGGESTION, f"remove `{name}` from the buffer after the write, or put it back in a handler"),
@@ -145,7 +164,9 @@ class BufferClearedBeforeFlush(Rule):
     def _given_back(self, function: cst.FunctionDef, name: str) -> bool:
         """True when a handler or `finally` of the function mentions the batch again."""
         for node in descendants(function.body, into_definitions=False):
-            if isinstance(node, (cst.ExceptHandler, cst.Finally)) and any(isinstance(n, cst.Name) and n.value == name for n in descendants(node.body)):
+            if isinstance(node, (cst.ExceptHandler, cst.Finally)) and any(
+                isinstance(n, cst.Name) and n.value == name for n in descendants(node.body)
+            ):
                 return True
         return False
 
@@ -173,4 +194,12 @@ def _pairs(node: cst.Assign) -> list[tuple[cst.BaseExpression, cst.BaseExpressio
 def _is_empty(value: cst.BaseExpression) -> bool:
     if isinstance(value, (cst.List, cst.Dict, cst.Set)):
         return not value.elements
-    return isinstance(value, cst.Call) and last_name(value.func) in ("list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter")
+    return isinstance(value, cst.Call) and last_name(value.func) in (
+        "list",
+        "dict",
+        "set",
+        "deque",
+        "defaultdict",
+        "OrderedDict",
+        "Counter",
+    )

@@ -8,6 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule, Status
 
@@ -23,8 +24,8 @@ class DualWrite(Rule):
 
     Why it matters
     --------------
-    A process that stops between the two leaves the row without the message, or the message without the row. No order of the two calls is
-    right; an outbox (the message as a row of the same transaction, sent by a relay) is.
+    A process that stops between the two leaves the row without the message, or the message without the row. No order of the two
+    calls is right; an outbox (the message as a row of the same transaction, sent by a relay) is.
 
     Example
     -------
@@ -78,9 +79,7 @@ class DualWrite(Rule):
             if commit is None:
                 continue
             committed = flow.points_of(call)
-            one = paths.find(committed, lambda point: point in here, raising=False, leaving="normally")
-            other = paths.find(here, lambda point: point in committed, raising=False, leaving="normally")
-            if one is not None or other is not None:
+            if _leads(committed, here) or _leads(here, committed):
                 self._report(match, call, Confidence.weakest(match.confidence, commit.confidence))
                 return
 
@@ -88,8 +87,16 @@ class DualWrite(Rule):
         first, last = sorted((self.facts.line(match.node), self.facts.line(commit)))
         self.report(
             match.node,
-            f"a crash between line {first} and line {last} leaves one of `{self.facts.code(commit)}` and `{self.facts.code(match.node)}` without the other",
+            f"a crash between line {first} and line {last} leaves one of `{self.facts.code(commit)}` and "
+            f"`{self.facts.code(match.node)}` without the other",
             confidence=confidence,
             trace=[(commit, "committed here"), (match.node, "told to another system here")],
-            fix=Fix(Applicability.SUGGESTION, "write the message to an outbox table in the same transaction, and let a relay send it"),
+            fix=Fix(
+                Applicability.SUGGESTION, "write the message to an outbox table in the same transaction, and let a relay send it"
+            ),
         )
+
+
+def _leads(starts: list[Point], goals: list[Point]) -> bool:
+    """True when a path leads from one of these points, once it has had its effect, to one of those."""
+    return paths.find(starts, lambda point: point in goals, raising=False, leaving="normally") is not None

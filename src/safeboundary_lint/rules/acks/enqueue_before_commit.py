@@ -20,14 +20,15 @@ class EnqueueBeforeCommit(Rule):
 
     What it does
     ------------
-    Finds `.delay(...)`, `.apply_async(...)`, enqueues and publishes inside `with transaction.atomic():` (or a function decorated so), between
-    a session's write and its commit, and in receivers of save signals, unless they wait for the commit (`transaction.on_commit`). A
-    write followed by `.delay(obj.pk)` with no transaction in sight, and receivers of a project's own signals, are told with low confidence.
+    Finds `.delay(...)`, `.apply_async(...)`, enqueues and publishes inside `with transaction.atomic():` (or a function
+    decorated so), between a session's write and its commit, and in receivers of save signals, unless they wait for the commit
+    (`transaction.on_commit`). A write followed by `.delay(obj.pk)` with no transaction in sight, and receivers of a project's
+    own signals, are told with low confidence.
 
     Why it matters
     --------------
-    The worker is often faster than the commit: it looks the row up, finds nothing, and fails or does nothing. And when the transaction is
-    rolled back, the task runs for a row that never was.
+    The worker is often faster than the commit: it looks the row up, finds nothing, and fails or does nothing. And when the
+    transaction is rolled back, the task runs for a row that never was.
 
     Example
     -------
@@ -53,8 +54,8 @@ class EnqueueBeforeCommit(Rule):
 
     Stays silent when
     -----------------
-    The call is handed to `on_commit`, or is of the kind that waits for the commit itself; it comes after the block or after the commit;
-    the message is a row of an outbox.
+    The call is handed to `on_commit`, or is of the kind that waits for the commit itself; it comes after the block or after the
+    commit; the message is a row of an outbox.
 
     Fix safety
     ----------
@@ -111,9 +112,19 @@ class EnqueueBeforeCommit(Rule):
         if not commits or paths.find(here, lambda p: p.index in commits, raising=False, leaving="normally") is None:
             return None
         for call in calls:
-            if (write := self.facts.work.durable(call, ("durable-write",))) is None or write.row.confidence is Confidence.LOW or call is match.node:
+            if (
+                (write := self.facts.work.durable(call, ("durable-write",))) is None
+                or write.row.confidence is Confidence.LOW
+                or call is match.node
+            ):
                 continue
-            reached = paths.find(flow.points_of(call), lambda p: p in here, avoiding=lambda p: p.index in commits, raising=False, leaving="normally")
+            reached = paths.find(
+                flow.points_of(call),
+                lambda p: p in here,
+                avoiding=lambda p: p.index in commits,
+                raising=False,
+                leaving="normally",
+            )
             if reached is not None:
                 return call
         return None
@@ -122,10 +133,17 @@ class EnqueueBeforeCommit(Rule):
         """What makes the function run inside a save: a receiver of the framework's signals."""
         for decorator in function.decorators:
             mentioned = descendants(decorator.decorator, into_definitions=False)
-            if any(isinstance(n, (cst.Name, cst.Attribute)) and self.facts.match(n, "signal-receiver") is not None for n in mentioned):
+            if any(
+                isinstance(n, (cst.Name, cst.Attribute)) and self.facts.match(n, "signal-receiver") is not None for n in mentioned
+            ):
                 return decorator.decorator
         for call in self.facts.tree.all(cst.Call):
-            if isinstance(call.func, cst.Attribute) and call.func.attr.value == "connect" and call.args and self.facts.match(call.func.value, "signal-receiver") is not None:
+            if (
+                isinstance(call.func, cst.Attribute)
+                and call.func.attr.value == "connect"
+                and call.args
+                and self.facts.match(call.func.value, "signal-receiver") is not None
+            ):
                 if self.facts.types.definition(call.args[0].value) is function:
                     return call
         return None
@@ -144,14 +162,19 @@ class EnqueueBeforeCommit(Rule):
         if function.params.star_kwarg is not None and (names & _SIGNAL_PARAMETERS):
             return next(iter(rows.values()))
         for call in self.facts.summaries.calls_of(function):
-            if isinstance(call.func, cst.Attribute) and call.func.attr.value in ("save", "create") and last_name(call.func.value) in rows:
+            if (
+                isinstance(call.func, cst.Attribute)
+                and call.func.attr.value in ("save", "create")
+                and last_name(call.func.value) in rows
+            ):
                 return call
         return None
 
     def _report(self, match: Match, because: cst.CSTNode, what: str, confidence: Confidence, *, waits: bool = False) -> None:
         self.report(
             match.node,
-            f"`{self.facts.code(match.node)}` is sent {what} (line {self.facts.line(because)}): a worker that is faster finds no row, "
+            f"`{self.facts.code(match.node)}` is sent {what} (line {self.facts.line(because)}): a worker that is "
+            "faster finds no row, "
             "and after a rollback it works for a row that never was",
             confidence=confidence,
             trace=[(because, "the write is not committed yet"), (match.node, "and a worker is told")],
@@ -162,7 +185,9 @@ class EnqueueBeforeCommit(Rule):
         statement = self.facts.tree.parent(match.call)
         hook = self._commit_hook() if waits else None
         if hook is None:
-            return Fix(Applicability.SUGGESTION, "send it after the commit, or write it to an outbox table in the same transaction")
+            return Fix(
+                Applicability.SUGGESTION, "send it after the commit, or write it to an outbox table in the same transaction"
+            )
         words = f"hand it to `{hook}`"
         if not isinstance(statement, cst.Expr):
             return Fix(Applicability.SUGGESTION, words)
@@ -172,9 +197,12 @@ class EnqueueBeforeCommit(Rule):
         return Fix(Applicability.UNSAFE, words, (replaced(self.facts, match.call, text),), ("from functools import partial",))
 
     def _commit_hook(self) -> str | None:
-        """The name under which this file can hand something to the commit: that of an imported module which is known to have such a hook."""
+        """The name under which this file can hand something to the commit: of an imported module known to have such a hook."""
         for name, bindings in self.facts.names.module_scope.bindings.items():
             for binding in bindings:
-                if binding.how == "import" and self.facts.knowledge.of_kind(f"{binding.dotted}.on_commit", "after-commit") is not None:
+                if (
+                    binding.how == "import"
+                    and self.facts.knowledge.of_kind(f"{binding.dotted}.on_commit", "after-commit") is not None
+                ):
                     return f"{name}.on_commit"
         return None

@@ -14,20 +14,34 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _KEPT = (
-    r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|credentials|token|tokens|secret|secrets|"
-    r"keyring|keystore|auth|session|sessions|cursor|cursors|offset|offsets|progress|registry|database|db|ledger|wallet|journal|pending|inventory|account|accounts|"
-    r"password|passwords|passwd|shadow|hosts|crontab|fstab|users|profile|profiles|history|bookmarks|known_hosts|authorized_keys|watermark|persist|persistent|storage|"
-    r"\w*\.conf|\w*\.cfg|\w*\.ini|\w*\.toml|props|properties|metadata|memory|stats|store|last_run|last_seen|subscriptions|schedule|jobs|quota|whitelist|blacklist"
+    r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|"
+    r"credentials|token|tokens|secret|secrets|"
+    r"keyring|keystore|auth|session|sessions|cursor|cursors|offset|offsets|progress|registry|database|db|ledger|wallet|"
+    r"journal|pending|inventory|account|accounts|"
+    r"password|passwords|passwd|shadow|hosts|crontab|fstab|users|profile|profiles|history|bookmarks|known_hosts|"
+    r"authorized_keys|watermark|persist|persistent|storage|"
+    r"\w*\.conf|\w*\.cfg|\w*\.ini|\w*\.toml|props|properties|metadata|memory|stats|store|last_run|last_seen|subscriptions|"
+    r"schedule|jobs|quota|whitelist|blacklist"
 )
 _TELLING = re.compile(rf"(?:^|[\W_])(?:{_KEPT})(?:$|[\W_\d])")
 _REMADE = re.compile(
-    r"(?:^|[\W_])(?:cache|cached|caches|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
-    r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|sample|example|examples|test|tests|testdata|"
-    r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|artifacts|summary|benchmark|render|rendered|"
-    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
+    r"(?:^|[\W_])(?:cache|cached|caches|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|"
+    r"results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
+    r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|"
+    r"sample|example|examples|test|tests|testdata|"
+    r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
+    r"artifacts|summary|benchmark|render|rendered|"
+    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
+    r"temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
 )
-_ONE_OFF = re.compile(r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)")
-_ATOMIC = re.compile(r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|dump_to|debug|report|plot|download|test|wizard|challenge|_pid)\w*")
+_ONE_OFF = re.compile(
+    r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
+    r"templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)"
+)
+_ATOMIC = re.compile(
+    r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
+    r"dump_to|debug|report|plot|download|test|wizard|challenge|_pid)\w*"
+)
 
 
 class InPlaceOverwrite(Rule):
@@ -40,8 +54,9 @@ class InPlaceOverwrite(Rule):
 
     Why it matters
     --------------
-    `open(path, "w")` empties the file at once; the new content reaches the disk some time later. A crash, a full disk or an exception
-    while the content is made leaves an empty or cut file, and the next start finds neither the old state nor the new one.
+    `open(path, "w")` empties the file at once; the new content reaches the disk some time later. A crash, a full disk or an
+    exception while the content is made leaves an empty or cut file, and the next start finds neither the old state nor the new
+    one.
 
     Example
     -------
@@ -83,13 +98,13 @@ class InPlaceOverwrite(Rule):
 
     Stays silent when
     -----------------
-    The path is temporary, or renamed later; the file is a cache, an export, a report, a log or generated, so that it can be made again;
-    the write stands behind a test that the file does not exist yet; the function is itself an atomic writer.
+    The path is temporary, or renamed later; the file is a cache, an export, a report, a log or generated, so that it can be
+    made again; the write stands behind a test that the file does not exist yet; the function is itself an atomic writer.
 
     Fix safety
     ----------
-    Unsafe, where the file is opened by `with`: the content goes to a temporary file beside it, which is flushed, synced and put in
-    place by `os.replace`. The new file has default permissions, and a symbolic link at the path is replaced by the file.
+    Unsafe, where the file is opened by `with`: the content goes to a temporary file beside it, which is flushed, synced and put
+    in place by `os.replace`. The new file has default permissions, and a symbolic link at the path is replaced by the file.
 
     Known limits
     ------------
@@ -117,7 +132,11 @@ class InPlaceOverwrite(Rule):
         files, tree = self.facts.files, self.facts.tree
         words = files.words(write.path)
         own = files.plain(write.path)
-        if _REMADE.search(words) or files.is_temporary(write.path) or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_")):
+        if (
+            _REMADE.search(words)
+            or files.is_temporary(write.path)
+            or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_"))
+        ):
             return None
         telling = _TELLING.search(words) is not None
         read = files.read_back(write)
@@ -136,7 +155,9 @@ class InPlaceOverwrite(Rule):
     def _names_it(self, write: FileWrite) -> bool:
         """True when the path's own last name, or the constant, tells it: `self.state_path`, "/etc/app.conf"."""
         own = self.facts.files.plain(write.path)
-        text = (last_name(own) or "") if not isinstance(own, (cst.SimpleString, cst.FormattedString)) else self.facts.code(own, 200)
+        text = (
+            (last_name(own) or "") if not isinstance(own, (cst.SimpleString, cst.FormattedString)) else self.facts.code(own, 200)
+        )
         function = self.facts.tree.function_of(write.node)
         around = function.name.value if isinstance(function, cst.FunctionDef) else ""
         return any(_TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
@@ -144,8 +165,10 @@ class InPlaceOverwrite(Rule):
     def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
         """True when one function reads the content and writes the file: what it does not change must survive too."""
         tree = self.facts.tree
-        return tree.function_of(read) is tree.function_of(write.node) is not None and self.facts.match(read, "open-file", "read-file") is not None and (
-            last_name(read.func) not in ("exists", "isfile", "getsize")
+        return (
+            tree.function_of(read) is tree.function_of(write.node) is not None
+            and self.facts.match(read, "open-file", "read-file") is not None
+            and (last_name(read.func) not in ("exists", "isfile", "getsize"))
         )
 
     def _is_document(self, write: FileWrite) -> bool:
@@ -173,7 +196,8 @@ class InPlaceOverwrite(Rule):
             trace.append((read, "read back here"))
         self.report(
             write.node,
-            f"`{path}` is emptied before the new content is written: a crash or a full disk in between leaves neither the old file nor the new one",
+            f"`{path}` is emptied before the new content is written: a crash or a full disk in between leaves "
+            "neither the old file nor the new one",
             confidence=confidence,
             trace=trace,
             fix=self._fix(write, path),
@@ -183,21 +207,42 @@ class InPlaceOverwrite(Rule):
         words = f"write to a temporary file beside `{path}`, flush and fsync it, then `os.replace` it over `{path}`"
         tree = self.facts.tree
         block = tree.parent(write.item) if write.item is not None else None
-        simple = isinstance(block, cst.With) and len(block.items) == 1 and block.asynchronous is None and isinstance(block.body, cst.IndentedBlock)
+        simple = (
+            isinstance(block, cst.With)
+            and len(block.items) == 1
+            and block.asynchronous is None
+            and isinstance(block.body, cst.IndentedBlock)
+        )
         straight = isinstance(write.path, (cst.Name, cst.Attribute)) and write.handle is not None and "." not in write.handle
-        if not (simple and straight and isinstance(block, cst.With) and isinstance(write.node, cst.Call) and self.facts.names.qualified(write.node.func) == "builtins.open"):
+        if not (
+            simple
+            and straight
+            and isinstance(block, cst.With)
+            and isinstance(write.node, cst.Call)
+            and self.facts.names.qualified(write.node.func) == "builtins.open"
+        ):
             return Fix(Applicability.SUGGESTION, words)
         last = block.body.body[-1]
-        leaves = any(isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield)) for n in descendants(block.body, into_definitions=False))
+        leaves = any(
+            isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield))
+            for n in descendants(block.body, into_definitions=False)
+        )
         if leaves or not isinstance(last, cst.SimpleStatementLine) or self._closes(block, write.handle):
             return Fix(Applicability.SUGGESTION, words)
         inner, outer = indent_of(self.facts, last.body[0]), indent_of(self.facts, block)
         full = self.facts.tree.module.code_for_node(write.path)
-        behind = f"\n{inner}{write.handle}.flush()\n{inner}os.fsync({write.handle}.fileno())\n{outer}os.replace(f\"{{{full}}}.tmp\", {full})"
-        edits: tuple[Edit, ...] = (replaced(self.facts, write.path, f'f"{{{full}}}.tmp"'), inserted_after(self.facts, last.body[-1], behind))
+        synced = f"\n{inner}{write.handle}.flush()\n{inner}os.fsync({write.handle}.fileno())"
+        behind = f'{synced}\n{outer}os.replace(f"{{{full}}}.tmp", {full})'
+        edits: tuple[Edit, ...] = (
+            replaced(self.facts, write.path, f'f"{{{full}}}.tmp"'),
+            inserted_after(self.facts, last.body[-1], behind),
+        )
         return Fix(Applicability.UNSAFE, words, edits, ("import os",))
 
     @staticmethod
     def _closes(block: cst.With, handle: str | None) -> bool:
         calls = (n for n in descendants(block.body, into_definitions=False) if isinstance(n, cst.Call))
-        return any(isinstance(c.func, cst.Attribute) and c.func.attr.value == "close" and last_name(c.func.value) == handle for c in calls)
+        return any(
+            isinstance(c.func, cst.Attribute) and c.func.attr.value == "close" and last_name(c.func.value) == handle
+            for c in calls
+        )

@@ -17,12 +17,16 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _REMADE = re.compile(
-    r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|report|export|html|csv|bytecode|pyc|generated|"
-    r"build|artifact|test|tests|lock|debug|image|video|media|etag|url|archive|wheel|model|pack|screenshot|rotate|backup|stats|metrics|index|render|snapshot_url|temp_dir)(?:$|[\W_\d])"
+    r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|"
+    r"report|export|html|csv|bytecode|pyc|generated|"
+    r"build|artifact|test|tests|lock|debug|image|video|media|etag|url|archive|wheel|model|pack|screenshot|rotate|backup|"
+    r"stats|metrics|index|render|snapshot_url|temp_dir)(?:$|[\W_\d])"
 )
 _KEPT = re.compile(
-    r"(?:^|[\W_])(?:state|checkpoint|config|configuration|conf|settings|credential|credentials|token|secret|key|keys|keystore|session|cursor|offset|progress|registry|"
-    r"database|db|ledger|wallet|journal|pending|account|store|storage|save|persist|atomic|atomically|safe|durable|certificate|cert|metadata|manifest|password|"
+    r"(?:^|[\W_])(?:state|checkpoint|config|configuration|conf|settings|credential|credentials|token|secret|key|keys|"
+    r"keystore|session|cursor|offset|progress|registry|"
+    r"database|db|ledger|wallet|journal|pending|account|store|storage|save|persist|atomic|atomically|safe|durable|"
+    r"certificate|cert|metadata|manifest|password|"
     r"history|queue|spool|dump)(?:$|[\W_\d])"
 )
 
@@ -32,14 +36,14 @@ class RenameWithoutFsync(Rule):
 
     What it does
     ------------
-    Finds a rename or replace of a file that the same function wrote, (a) without fsync, (b) with an fsync that comes before Python's own
-    buffer was flushed, or (c) inside the `with` block, while part of the content still is in that buffer. Descriptors, file objects,
-    `tempfile` and helpers of the file are followed.
+    Finds a rename or replace of a file that the same function wrote, (a) without fsync, (b) with an fsync that comes before
+    Python's own buffer was flushed, or (c) inside the `with` block, while part of the content still is in that buffer.
+    Descriptors, file objects, `tempfile` and helpers of the file are followed.
 
     Why it matters
     --------------
-    File systems may write the new name before the new content. After a power cut the file then has its new name and no content, and the
-    old one is gone: the rename that was to make the update safe has lost both.
+    File systems may write the new name before the new content. After a power cut the file then has its new name and no content,
+    and the old one is gone: the rename that was to make the update safe has lost both.
 
     Example
     -------
@@ -69,8 +73,8 @@ class RenameWithoutFsync(Rule):
 
     Stays silent when
     -----------------
-    The content is synced on the way (also where that is optional, or done by a helper named so); the file is a cache, a download,
-    a report or otherwise made again.
+    The content is synced on the way (also where that is optional, or done by a helper named so); the file is a cache, a
+    download, a report or otherwise made again.
 
     Fix safety
     ----------
@@ -121,11 +125,17 @@ class RenameWithoutFsync(Rule):
     def _temporary(self, match: Match) -> FileWrite:
         holder = self.facts.tree.parent(match.call)
         item = holder if isinstance(holder, cst.WithItem) else None
-        target = item.asname.name if item is not None and item.asname is not None else holder.targets[0].target if isinstance(holder, cst.Assign) else None
+        target = (
+            item.asname.name
+            if item is not None and item.asname is not None
+            else holder.targets[0].target
+            if isinstance(holder, cst.Assign)
+            else None
+        )
         return FileWrite(match.call, match.call, match.confidence, "w+b", True, item, dotted_text(target))
 
     def _is_source(self, write: FileWrite, rename: Rename) -> bool:
-        """True when what is renamed is the file that was written: the same path, `handle.name`, or the descriptor of the same `mkstemp`."""
+        """True when what is renamed is the file that was written: the same path, `handle.name`, or that of the same `mkstemp`."""
         if write.path is not write.node and self.facts.files.same(write.path, rename.source):
             return True
         for origin in self.facts.origins.trail(self.facts.files.plain(rename.source))[:4]:
@@ -149,14 +159,27 @@ class RenameWithoutFsync(Rule):
             inside = write.item is not None and self._within_block(rename, write) and not self._flushes(flow, write, renamed)
             self._report(rename, write, "inside" if inside else "none", rename.call)
             return
-        early = next((point for point in synced if self._is_buffered(write) and self._syncs(point, write) and not self._flushes(flow, write, [point])), None)
+        early = next(
+            (
+                point
+                for point in synced
+                if self._is_buffered(write) and self._syncs(point, write) and not self._flushes(flow, write, [point])
+            ),
+            None,
+        )
         if early is not None and early.node is not None and paths.find([early], lambda point: point in renamed) is not None:
             self._report(rename, write, "early", early.node)
 
     def _points(self, flow: Flow, kind: str) -> list[Point]:
         """Where the function syncs, itself, through a helper, or by a call named so."""
         calls = self.facts.summaries.calls_of(flow.root)
-        done = [c for c in calls if self.facts.match(c, kind) is not None or "sync" in (last_name(c.func) or "").lower() and "async" not in (last_name(c.func) or "").lower()]
+        done = [
+            c
+            for c in calls
+            if self.facts.match(c, kind) is not None
+            or "sync" in (last_name(c.func) or "").lower()
+            and "async" not in (last_name(c.func) or "").lower()
+        ]
         for call in calls:
             callee = self.facts.types.callee(call)
             if callee is not None and call not in done and self.facts.summaries.effects(callee, kind):
@@ -169,33 +192,48 @@ class RenameWithoutFsync(Rule):
 
     def _is_buffered(self, write: FileWrite) -> bool:
         return isinstance(write.node, cst.Call) and not any(
-            arg.keyword is not None and arg.keyword.value == "buffering" and self.facts.is_constant(arg.value, 0) for arg in write.node.args
+            arg.keyword is not None and arg.keyword.value == "buffering" and self.facts.is_constant(arg.value, 0)
+            for arg in write.node.args
         )
 
     @staticmethod
     def _syncs(point: Point, write: FileWrite) -> bool:
         """True when this sync is of the file object itself: it asks `handle.fileno()`."""
         wanted = f"{write.handle}.fileno"
-        return point.node is not None and any(isinstance(n, cst.Call) and dotted_text(n.func) == wanted for n in descendants(point.node, into_definitions=False))
+        return point.node is not None and any(
+            isinstance(n, cst.Call) and dotted_text(n.func) == wanted for n in descendants(point.node, into_definitions=False)
+        )
 
     def _flushes(self, flow: Flow, write: FileWrite, before: list[Point]) -> bool:
         """True when the file object is flushed or closed on every way to these points."""
         wanted = {f"{write.handle}.flush", f"{write.handle}.close"}
-        done = [p for call in self.facts.summaries.calls_of(flow.root) if dotted_text(call.func) in wanted for p in flow.points_of(call)]
+        done = [
+            p
+            for call in self.facts.summaries.calls_of(flow.root)
+            if dotted_text(call.func) in wanted
+            for p in flow.points_of(call)
+        ]
         if write.item is not None:
             done += flow.exits_of(write.item)
         return bool(done) and all(paths.always_before(flow, done, point) for point in before)
 
     def _report(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> None:
-        words = f"{self.facts.files.words(rename.target)} {self.facts.tree.symbol_of(rename.call).lower().replace('.', '_')} {self.facts.files.words(rename.source)}"
+        symbol = self.facts.tree.symbol_of(rename.call).lower().replace(".", "_")
+        words = f"{self.facts.files.words(rename.target)} {symbol} {self.facts.files.words(rename.source)}"
         target = self.facts.code(rename.target, 40)
         if what == "none":
             if _REMADE.search(words):
                 return
-            message = f"`{target}` gets its new name before its content is on the disk: a power cut leaves it empty, and the old one is gone"
+            message = (
+                f"`{target}` gets its new name before its content is on the disk: "
+                "a power cut leaves it empty, and the old one is gone"
+            )
             sure = Confidence.MEDIUM if _KEPT.search(words) else Confidence.LOW
         elif what == "inside":
-            message = f"`{target}` is put in place while part of the content is still in the buffer of the open file: a crash leaves it cut, and the old one is gone"
+            message = (
+                f"`{target}` is put in place while part of the content is still in the buffer of the open file: "
+                "a crash leaves it cut, and the old one is gone"
+            )
             sure = Confidence.MEDIUM
         else:
             message = (
@@ -215,11 +253,20 @@ class RenameWithoutFsync(Rule):
         handle = write.handle or "the file"
         words = f"call `{handle}.flush()` and `os.fsync({handle}.fileno())` before the rename"
         block = self.facts.tree.parent(write.item) if write.item is not None else None
-        if what != "none" or not isinstance(block, cst.With) or not isinstance(block.body, cst.IndentedBlock) or write.handle is None or block.asynchronous:
+        if (
+            what != "none"
+            or not isinstance(block, cst.With)
+            or not isinstance(block.body, cst.IndentedBlock)
+            or write.handle is None
+            or block.asynchronous
+        ):
             return Fix(Applicability.SUGGESTION, words)
         last = block.body.body[-1]
         opened = isinstance(write.node, cst.Call) and self.facts.match(write.node, "open-file", "temporary-file")
-        leaves = any(isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield)) for n in descendants(block.body, into_definitions=False))
+        leaves = any(
+            isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield))
+            for n in descendants(block.body, into_definitions=False)
+        )
         if leaves or not opened or not isinstance(last, cst.SimpleStatementLine):
             return Fix(Applicability.SUGGESTION, words)
         indent = indent_of(self.facts, last.body[0])

@@ -13,7 +13,10 @@ from safeboundary_lint.core.tree import descendants
 
 _MISSING = re.compile(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
 _REMADE = re.compile(r"\w*(?:cache|tmp|temp|thumbnail|etag|lockfile|report|fixture|index_file|metrics)\w*")
-_KEEPS = re.compile(r"\w*(?:backup|rename|replace|move|copy|copy2|copyfile|quarantine|corrupt|restore|recover|exit|abort|preserve|archive|fail)\w*")
+_KEEPS = re.compile(
+    r"\w*(?:backup|rename|replace|move|copy|copy2|copyfile|quarantine|corrupt|restore|recover|exit|abort|preserve|archive|"
+    r"fail)\w*"
+)
 _RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 
 
@@ -22,13 +25,14 @@ class ResetOnLoadFailure(Rule):
 
     What it does
     ------------
-    Finds a handler around the loading of a document (JSON, YAML, pickle, TOML) from a file that goes on with an empty value, where the
-    same class (or, outside classes, the same file) also saves that file. A handler of a missing file alone is right and silent.
+    Finds a handler around the loading of a document (JSON, YAML, pickle, TOML) from a file that goes on with an empty value,
+    where the same class (or, outside classes, the same file) also saves that file. A handler of a missing file alone is right
+    and silent.
 
     Why it matters
     --------------
-    A cut-off write, a permission that changed or a disk error is no empty state. The program starts as if it were new, and its first
-    save destroys what a person could still have repaired.
+    A cut-off write, a permission that changed or a disk error is no empty state. The program starts as if it were new, and its
+    first save destroys what a person could still have repaired.
 
     Example
     -------
@@ -72,8 +76,8 @@ class ResetOnLoadFailure(Rule):
 
     Stays silent when
     -----------------
-    Only a missing file is caught; the handler raises, exits, or moves or copies the broken file away; the file is a cache; nothing in
-    sight saves it.
+    Only a missing file is caught; the handler raises, exits, or moves or copies the broken file away; the file is a cache;
+    nothing in sight saves it.
 
     Fix safety
     ----------
@@ -89,7 +93,14 @@ class ResetOnLoadFailure(Rule):
     needs = (("load",), ("open-file", "write-file", "read-file"), ("=except",))
 
     def visit_Try(self, node: cst.Try) -> None:
-        loaded = next((n for n in descendants(node.body, into_definitions=False) if isinstance(n, cst.Call) and self.facts.match(n, "load") is not None), None)
+        loaded = next(
+            (
+                n
+                for n in descendants(node.body, into_definitions=False)
+                if isinstance(n, cst.Call) and self.facts.match(n, "load") is not None
+            ),
+            None,
+        )
         path = self._read_path(node) if loaded is not None else None
         if loaded is None or path is None or _REMADE.search(f"{self.facts.code(path)} {self.facts.tree.symbol_of(node)}".lower()):
             return
@@ -117,7 +128,11 @@ class ResetOnLoadFailure(Rule):
             if files.same(write.path, path) or same_text and text not in ("path", "f", "p", "file", "filename"):
                 return write.node
         for rename in files.renames:
-            if files.same(rename.target, path) or text == self.facts.code(files.plain(rename.target)) and tree.class_of(rename.call) is tree.class_of(node):
+            if (
+                files.same(rename.target, path)
+                or text == self.facts.code(files.plain(rename.target))
+                and tree.class_of(rename.call) is tree.class_of(node)
+            ):
                 return rename.call
         return None
 
@@ -130,7 +145,10 @@ class ResetOnLoadFailure(Rule):
         inside = list(descendants(handler.body, into_definitions=False))
         if any(isinstance(n, cst.Raise) for n in inside):
             return None
-        if any(isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) and self.facts.exceptions.can_raise(n) for n in inside):
+        if any(
+            isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) and self.facts.exceptions.can_raise(n)
+            for n in inside
+        ):
             return None
         for node in inside:
             value = node.value if isinstance(node, (cst.Assign, cst.Return)) else None
@@ -142,12 +160,17 @@ class ResetOnLoadFailure(Rule):
         """`data = {}`, then a load that fails and is only logged: `data` is still empty behind it."""
         leaves = (cst.Raise, cst.Return, cst.Continue, cst.Break)
         inside = list(descendants(handler.body, into_definitions=False))
-        if any(isinstance(n, leaves) or isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) for n in inside):
+        if any(
+            isinstance(n, leaves) or isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower())
+            for n in inside
+        ):
             return None
         for target in (n.target for n in descendants(node.body) if isinstance(n, cst.AssignTarget)):
             if isinstance(target, cst.Name) and (found := self.facts.names.lookup(target)) is not None:
                 before = (b.source for b in found[1] if b.how == "value" and not self.facts.tree.within(b.target, node))
-                if any(isinstance(source, cst.BaseExpression) and _is_empty(source) for source in before) and self._is_load(target):
+                if any(isinstance(source, cst.BaseExpression) and _is_empty(source) for source in before) and self._is_load(
+                    target
+                ):
                     return handler
         return None
 
@@ -160,19 +183,28 @@ class ResetOnLoadFailure(Rule):
         function = self.facts.tree.function_of(node)
         return not isinstance(function, cst.FunctionDef) or not self.facts.types.callers(function)
 
-    def _report(self, node: cst.Try, handler: cst.ExceptHandler, reset: cst.CSTNode, path: cst.BaseExpression, saved: cst.CSTNode) -> None:
+    def _report(
+        self, node: cst.Try, handler: cst.ExceptHandler, reset: cst.CSTNode, path: cst.BaseExpression, saved: cst.CSTNode
+    ) -> None:
         broad = self.facts.exceptions.catches_all(handler.type) or len(self.facts.exceptions.classes(handler.type)) > 1
         line = self.facts.line(saved)
         self.report(
             reset,
-            f"when `{self.facts.code(path, 40)}` can't be read, it is taken for empty here, and the save on line {line} writes that over the real file",
+            f"when `{self.facts.code(path, 40)}` can't be read, it is taken for empty here, and the save on line "
+            f"{line} writes that over the real file",
             confidence=Confidence.MEDIUM if broad or self._is_parse(handler) else Confidence.LOW,
             trace=[(node, "loaded here"), (reset, "a failure becomes empty state"), (saved, "which is saved over the file")],
-            fix=Fix(Applicability.SUGGESTION, "start empty only on `FileNotFoundError`; on any other failure move the file aside or raise"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "start empty only on `FileNotFoundError`; on any other failure move the file aside or raise",
+            ),
         )
 
     def _is_parse(self, handler: cst.ExceptHandler) -> bool:
-        return any(re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name) for name in self.facts.exceptions.named(handler.type))
+        return any(
+            re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name)
+            for name in self.facts.exceptions.named(handler.type)
+        )
 
 
 def _is_empty(value: cst.BaseExpression) -> bool:
@@ -185,4 +217,6 @@ def _is_empty(value: cst.BaseExpression) -> bool:
     name = last_name(value.func) or ""
     if name in ("copy", "deepcopy") and isinstance(value.func, cst.Attribute):
         return _RESETS.fullmatch((last_name(value.func.value) or "").lower()) is not None
-    return not value.args and (name in ("dict", "list", "set", "defaultdict", "OrderedDict") or _RESETS.fullmatch(name) is not None)
+    return not value.args and (
+        name in ("dict", "list", "set", "defaultdict", "OrderedDict") or _RESETS.fullmatch(name) is not None
+    )

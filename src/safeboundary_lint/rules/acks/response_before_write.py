@@ -15,15 +15,23 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _WRITES = re.compile(
-    r"_*\w*(?:save|store|persist|insert|upsert|create|update|commit|write|ingest|import|record_(?:event|payment|order|usage|step)|enqueue|provision|delete|"
-    r"charge|refund|register|create_flow|process_(?:payment|order|webhook|upload|event|document|file|payload|message)|submit_order|materiali[sz]e)\w*"
+    r"_*\w*(?:save|store|persist|insert|upsert|create|update|commit|write|ingest|import|record_(?:event|payment|order|"
+    r"usage|step)|enqueue|provision|delete|"
+    r"charge|refund|register|create_flow|process_(?:payment|order|webhook|upload|event|document|file|payload|message)|"
+    r"submit_order|materiali[sz]e)\w*"
 )
 _ASIDE = re.compile(
-    r"_*\w*(?:log|metric|telemetry|trace|track|analytic|notif|email|mail|sms|slack|webhook_out|warm|prefetch|cache|refresh|cleanup|clean_up|close|broadcast|emit|"
-    r"last_seen|last_used|last_active|heartbeat|watch|listen|poll|consume|monitor|serve|stream|loop|worker|progress|presence|invalidate|purge|reload|typing|"
-    r"update_state|update_ha|create_connection|create_task|create_server|create_session|create_client|stats|statistics|alert|sync_|index)\w*"
+    r"_*\w*(?:log|metric|telemetry|trace|track|analytic|notif|email|mail|sms|slack|webhook_out|warm|prefetch|cache|"
+    r"refresh|cleanup|clean_up|close|broadcast|emit|"
+    r"last_seen|last_used|last_active|heartbeat|watch|listen|poll|consume|monitor|serve|stream|loop|worker|progress|"
+    r"presence|invalidate|purge|reload|typing|"
+    r"update_state|update_ha|create_connection|create_task|create_server|create_session|create_client|stats|statistics|"
+    r"alert|sync_|index)\w*"
 )
-_WATCHERS = re.compile(r"_*\w*(?:log|metric|telemetry|stat|trace|alert|notif|analytic|cache|monitor|slack|mail|hook|event_bus|emitter|websocket|limiter)\w*")
+_WATCHERS = re.compile(
+    r"_*\w*(?:log|metric|telemetry|stat|trace|alert|notif|analytic|cache|monitor|slack|mail|hook|event_bus|emitter|"
+    r"websocket|limiter)\w*"
+)
 _ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route", "websocket")
 _MARKS = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
 
@@ -33,13 +41,13 @@ class ResponseBeforeWrite(Rule):
 
     What it does
     ------------
-    Finds `create_task`, threads, executors, in-memory queues and `BackgroundTasks` that are handed a write, followed by an answer:
-    `return True`, `self.persisted = True`, or the response of a request handler.
+    Finds `create_task`, threads, executors, in-memory queues and `BackgroundTasks` that are handed a write, followed by an
+    answer: `return True`, `self.persisted = True`, or the response of a request handler.
 
     Why it matters
     --------------
-    The caller believes the data to be stored. A restart, a closed event loop or an exception in the task drops the write, and nobody
-    is left who could be told.
+    The caller believes the data to be stored. A restart, a closed event loop or an exception in the task drops the write, and
+    nobody is left who could be told.
 
     Example
     -------
@@ -61,8 +69,8 @@ class ResponseBeforeWrite(Rule):
 
     Stays silent when
     -----------------
-    The work goes to a durable queue (a task queue, an outbox row); the task is awaited, gathered or read before the answer; what is
-    scheduled is a notification, telemetry, a cache or housekeeping, by its name.
+    The work goes to a durable queue (a task queue, an outbox row); the task is awaited, gathered or read before the answer;
+    what is scheduled is a notification, telemetry, a cache or housekeeping, by its name.
 
     Fix safety
     ----------
@@ -95,10 +103,18 @@ class ResponseBeforeWrite(Rule):
             return None
         called = work.func if isinstance(work, cst.Call) else work
         plain = (last_name(called) or "").lower()
-        if _ASIDE.fullmatch(plain) or isinstance(called, cst.Attribute) and _WATCHERS.fullmatch((last_name(called.value) or "").lower()):
+        if (
+            _ASIDE.fullmatch(plain)
+            or isinstance(called, cst.Attribute)
+            and _WATCHERS.fullmatch((last_name(called.value) or "").lower())
+        ):
             return None
         definition = self.facts.types.definition(called)
-        if isinstance(definition, (cst.FunctionDef, cst.Lambda)) and (effect := self.facts.work.within(definition)) is not None and effect.row.kind != "publish":
+        if (
+            isinstance(definition, (cst.FunctionDef, cst.Lambda))
+            and (effect := self.facts.work.within(definition)) is not None
+            and effect.row.kind != "publish"
+        ):
             return Confidence.weakest(effect.confidence, Confidence.MEDIUM)
         return Confidence.MEDIUM if _WRITES.fullmatch(plain) else None
 
@@ -110,7 +126,8 @@ class ResponseBeforeWrite(Rule):
         here, line = self.facts.line(match.node), self.facts.line(node)
         self.report(
             match.node,
-            f"{what} on line {line} while the write handed over on line {here} is only scheduled in this process: a restart drops it",
+            f"{what} on line {line} while the write handed over on line {here} is only scheduled in this process: a "
+            "restart drops it",
             confidence=Confidence.weakest(match.confidence, confidence),
             trace=[(match.node, "the write is scheduled here"), (node, what)],
             fix=Fix(Applicability.SUGGESTION, f"await the write before line {line}, or hand it to a durable queue"),
@@ -135,7 +152,11 @@ class ResponseBeforeWrite(Rule):
             )
 
         def tells(node: cst.CSTNode | None) -> str | None:
-            if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Attribute) and _MARKS.fullmatch(node.targets[0].target.attr.value):
+            if (
+                isinstance(node, cst.Assign)
+                and isinstance(node.targets[0].target, cst.Attribute)
+                and _MARKS.fullmatch(node.targets[0].target.attr.value)
+            ):
                 return "it is marked as stored" if self.facts.is_constant(node.value, True) else None
             if isinstance(node, cst.Return) and node.value is not None:
                 if self.facts.is_constant(node.value, True):
@@ -144,7 +165,13 @@ class ResponseBeforeWrite(Rule):
                     return "the request is answered"
             return None
 
-        way = paths.find(flow.points_of(match.node), lambda p: p.kind == "statement" and tells(p.node) is not None, avoiding=waits, raising=False, leaving="normally")
+        way = paths.find(
+            flow.points_of(match.node),
+            lambda p: p.kind == "statement" and tells(p.node) is not None,
+            avoiding=waits,
+            raising=False,
+            leaving="normally",
+        )
         if way is None or way[-1].node is None:
             return None
         return tells(way[-1].node) or "", way[-1].node
@@ -157,5 +184,10 @@ class ResponseBeforeWrite(Rule):
 
     def _is_handler(self, function: cst.FunctionDef) -> bool:
         """True for a function that a web framework calls with a request."""
-        routed = any(isinstance(d.decorator, cst.Call) and isinstance(d.decorator.func, cst.Attribute) and d.decorator.func.attr.value in _ROUTES for d in function.decorators)
+        routed = any(
+            isinstance(d.decorator, cst.Call)
+            and isinstance(d.decorator.func, cst.Attribute)
+            and d.decorator.func.attr.value in _ROUTES
+            for d in function.decorators
+        )
         return routed or any(named_like(p.name.value, "request*", "background_tasks") for p in parameters(function))

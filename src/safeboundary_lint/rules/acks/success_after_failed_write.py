@@ -15,9 +15,16 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
-_DONE = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|published|delivered|uploaded|synced|flushed|sent|processed|completed?|success(?:ful)?|succeeded)")
-_MARK = re.compile(r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*")
-_EXPECTED = re.compile(r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*")
+_DONE = re.compile(
+    r"(?:is_|_)?(?:persisted|saved|stored|written|committed|published|delivered|uploaded|synced|flushed|sent|processed|"
+    r"completed?|success(?:ful)?|succeeded)"
+)
+_MARK = re.compile(
+    r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*"
+)
+_EXPECTED = re.compile(
+    r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
+)
 
 
 class SuccessAfterFailedWrite(Rule):
@@ -31,8 +38,8 @@ class SuccessAfterFailedWrite(Rule):
 
     Why it matters
     --------------
-    Whoever asked believes the data to be safe, deletes their copy, moves on to the next offset. The log line is the only trace that it
-    was never written.
+    Whoever asked believes the data to be safe, deletes their copy, moves on to the next offset. The log line is the only trace
+    that it was never written.
 
     Example
     -------
@@ -57,8 +64,8 @@ class SuccessAfterFailedWrite(Rule):
 
     Stays silent when
     -----------------
-    The handler raises, leaves, answers with a failure, or writes again; success is told only under a flag that the failure changes; what
-    is caught says that the row is there already.
+    The handler raises, leaves, answers with a failure, or writes again; success is told only under a flag that the failure
+    changes; what is caught says that the row is there already.
 
     Fix safety
     ----------
@@ -99,13 +106,25 @@ class SuccessAfterFailedWrite(Rule):
 
     def _success_after(self, flow: Flow, node: cst.Try, handler: cst.ExceptHandler) -> tuple[cst.CSTNode, str] | None:
         starts = [point for point in flow.by_node.get(id(handler), ()) if point.index in flow.reachable]
-        again = {id(n) for part in (node.body, node.orelse) if part is not None for n in descendants(part, into_definitions=False)}
-        loops = {id(a) if isinstance(a, cst.For) else id(a.test) for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.For, cst.While))}
+        again = {
+            id(n) for part in (node.body, node.orelse) if part is not None for n in descendants(part, into_definitions=False)
+        }
+        loops = {
+            id(a) if isinstance(a, cst.For) else id(a.test)
+            for a in self.facts.tree.ancestors(node)
+            if isinstance(a, (cst.For, cst.While))
+        }
         stores = (t.target for t in descendants(node) if isinstance(t, (cst.AssignTarget, cst.AugAssign, cst.NamedExpr)))
         set_here = {n.value for target in stores for n in descendants(target) if isinstance(n, cst.Name)}
 
         def stopped(point: Point) -> bool:
-            return id(point.node) in again or point.kind == "branch" and point.outcome is True and id(point.node) in loops or self._repairs(point)
+            return (
+                id(point.node) in again
+                or point.kind == "branch"
+                and point.outcome is True
+                and id(point.node) in loops
+                or self._repairs(point)
+            )
 
         way = paths.find(starts, lambda point: self._told(point, handler) is not None, avoiding=stopped, raising=False)
         if way is None or self._is_flagged(flow, way[-1], set_here):
@@ -123,7 +142,10 @@ class SuccessAfterFailedWrite(Rule):
         if point.node is None or point.kind not in ("statement", "test", "enter"):
             return False
         calls = [n for n in descendants(point.node, into_definitions=False) if isinstance(n, cst.Call)]
-        return any(self.facts.work.of_call(call) is not None or self.facts.match(call, "nack", "enqueue") is not None or _gives_up(call) for call in calls)
+        return any(
+            self.facts.work.of_call(call) is not None or self.facts.match(call, "nack", "enqueue") is not None or _gives_up(call)
+            for call in calls
+        )
 
     def _told(self, point: Point, handler: cst.ExceptHandler) -> tuple[cst.CSTNode, str] | None:
         """The positive news at a point, and what it is."""
@@ -131,7 +153,9 @@ class SuccessAfterFailedWrite(Rule):
         if point.kind != "statement" or node is None:
             return None
         if isinstance(node, cst.Return):
-            full = node.value is not None and not self.facts.tree.within(node, handler) and self._is_untouched(node.value, handler)
+            full = (
+                node.value is not None and not self.facts.tree.within(node, handler) and self._is_untouched(node.value, handler)
+            )
             return (node, "success is returned") if node.value is not None and (full or self._is_success(node.value)) else None
         if isinstance(node, cst.Assign) and self._marks(node):
             return node, "it is marked as done"
@@ -149,7 +173,8 @@ class SuccessAfterFailedWrite(Rule):
             return False
         told = (binding for binding in found[1] if binding.how != "parameter")
         return all(
-            not self.facts.tree.within(binding.target, node) and not self.facts.is_constant(binding.source, None, False, True, 0, "")
+            not self.facts.tree.within(binding.target, node)
+            and not self.facts.is_constant(binding.source, None, False, True, 0, "")
             for binding in told
             if binding.how in ("value", "item", "augmented")
         ) and not re.search(r"err|fail|success|ok|status|result|count", value.value)
@@ -161,7 +186,11 @@ class SuccessAfterFailedWrite(Rule):
             pass
         if isinstance(value, cst.Dict):
             pairs = ((e.key, e.value) for e in value.elements if isinstance(e, cst.DictElement))
-            return any(self.facts.is_constant(key, "success", "ok", "status", "saved") and self.facts.is_constant(one, True, "ok", "success") for key, one in pairs)
+            return any(
+                self.facts.is_constant(key, "success", "ok", "status", "saved")
+                and self.facts.is_constant(one, True, "ok", "success")
+                for key, one in pairs
+            )
         return False
 
     def _marks(self, node: cst.Assign) -> bool:
@@ -177,18 +206,33 @@ class SuccessAfterFailedWrite(Rule):
         callee = self.facts.types.callee(call)
         if callee is not None:
             return bool(self.facts.summaries.effects(callee, "source-delete"))
-        return bool(re.fullmatch(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*", last_name(call.func) or ""))
+        return bool(
+            re.fullmatch(
+                r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*",
+                last_name(call.func) or "",
+            )
+        )
 
     def _report(self, tried: WorkCall, handler: cst.ExceptHandler, told: cst.CSTNode, what: str) -> None:
         failing, caught, line = self.facts.line(tried.call), self.facts.line(handler), self.facts.line(told)
         self.report(
             told,
-            f"when `{self.facts.code(tried.call)}` on line {failing} fails, the handler on line {caught} swallows it and on line {line} {what}",
+            f"when `{self.facts.code(tried.call)}` on line {failing} fails, the handler on line {caught} swallows it"
+            f" and on line {line} {what}",
             confidence=Confidence.weakest(tried.confidence, Confidence.MEDIUM),
             trace=[(tried.call, "this write fails"), (handler, "swallowed here"), (told, what)],
-            fix=Fix(Applicability.SUGGESTION, f"raise in the handler on line {caught}, or answer with the failure, so that line {line} is reached only after the write"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"raise in the handler on line {caught}, or answer with the failure, so that line {line} is reached "
+                "only after the write",
+            ),
         )
 
 
 def _gives_up(call: cst.Call) -> bool:
-    return bool(re.fullmatch(r"\w*(?:fail|abort|reraise|save_and_reraise|requeue|retry|dead_letter|fallback|rollback_and_raise|spool)\w*", (last_name(call.func) or "").lower()))
+    return bool(
+        re.fullmatch(
+            r"\w*(?:fail|abort|reraise|save_and_reraise|requeue|retry|dead_letter|fallback|rollback_and_raise|spool)\w*",
+            (last_name(call.func) or "").lower(),
+        )
+    )

@@ -15,23 +15,26 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_BEST_EFFORT = re.compile(r"\w*(?:metric|telemetry|stat|trace|span|heartbeat|log|debug|querylog|best_effort|fire_and_forget|progress|presence|notif|beacon|ping|monitor)\w*")
+_BEST_EFFORT = re.compile(
+    r"\w*(?:metric|telemetry|stat|trace|span|heartbeat|log|debug|querylog|best_effort|fire_and_forget|progress|presence|"
+    r"notif|beacon|ping|monitor)\w*"
+)
 _CALLBACKS = frozenset("add_callback add_errback add_done_callback add_both result get get_result".split())
 
 
 class UnconfirmedPublish(Rule):
-    """A message is published and its delivery is never asked for, so that success is reported for a message that may never arrive.
+    """A message is published and its delivery is never asked for, so that success is told of one that may never arrive.
 
     What it does
     ------------
-    Finds publishes whose confirmation is dropped, by what each library offers: the future of `KafkaProducer.send` and of the Pub/Sub
-    publisher, what awaiting `AIOKafkaProducer.send` gives (awaiting it once only queues), the delivery callback of confluent's `produce`,
-    and `confirm_delivery()` on the very channel of `basic_publish`.
+    Finds publishes whose confirmation is dropped, by what each library offers: the future of `KafkaProducer.send` and of the
+    Pub/Sub publisher, what awaiting `AIOKafkaProducer.send` gives (awaiting it once only queues), the delivery callback of
+    confluent's `produce`, and `confirm_delivery()` on the very channel of `basic_publish`.
 
     Why it matters
     --------------
-    These calls return when the message is in a buffer of this process. A broker that is away, a message that is too large, a full
-    buffer or a shutdown drops it, and the caller has already answered that all is well.
+    These calls return when the message is in a buffer of this process. A broker that is away, a message that is too large, a
+    full buffer or a shutdown drops it, and the caller has already answered that all is well.
 
     Example
     -------
@@ -57,16 +60,18 @@ class UnconfirmedPublish(Rule):
 
     Stays silent when
     -----------------
-    The future is read, returned, collected or given a callback; the message is telemetry (by the name of the function, class or topic);
-    a channel without confirmations carries messages on whose success nothing depends in this function.
+    The future is read, returned, collected or given a callback; the message is telemetry (by the name of the function, class or
+    topic); a channel without confirmations carries messages on whose success nothing depends in this function.
 
     Fix safety
     ----------
-    Unsafe where one awaited call has a confirming twin (`send_and_wait`); each message then costs a round trip. Otherwise a suggestion.
+    Unsafe where one awaited call has a confirming twin (`send_and_wait`); each message then costs a round trip. Otherwise a
+    suggestion.
 
     Known limits
     ------------
-    A delivery callback is taken as read, whatever it does. For channels without confirmations, only success told in the same function counts.
+    A delivery callback is taken as read, whatever it does. For channels without confirmations, only success told in the same
+    function counts.
     """
 
     code, name, since, severity = "SBL304", "unconfirmed-publish", "0.1", Severity.WARNING
@@ -112,7 +117,10 @@ class UnconfirmedPublish(Rule):
 
     def _is_read(self, name: cst.Name) -> bool:
         function = self.facts.tree.function_of(name) or self.facts.tree.module
-        return any(isinstance(n, cst.Name) and n.value == name.value and n is not name for n in descendants(function.body if not isinstance(function, cst.Module) else function))
+        return any(
+            isinstance(n, cst.Name) and n.value == name.value and n is not name
+            for n in descendants(function.body if not isinstance(function, cst.Module) else function)
+        )
 
     def _report_future(self, match: Match, how: str) -> None:
         confidence = match.confidence
@@ -130,27 +138,54 @@ class UnconfirmedPublish(Rule):
 
     def _fix(self, match: Match, how: str) -> Fix:
         func = match.call.func
-        if how == "awaited-future" and isinstance(func, cst.Attribute) and func.attr.value == "send" and isinstance(self.facts.tree.parent(match.call), cst.Await):
+        if (
+            how == "awaited-future"
+            and isinstance(func, cst.Attribute)
+            and func.attr.value == "send"
+            and isinstance(self.facts.tree.parent(match.call), cst.Await)
+        ):
             text = self.facts.tree.module.code_for_node(func.value)
-            return Fix(Applicability.UNSAFE, "await the delivery: `send_and_wait`", (replaced(self.facts, func, f"{text}.send_and_wait"),))
-        words = "await what awaiting it gives" if how == "awaited-future" else "read the future (`.get(timeout=...)`, `.result(timeout=...)`) before telling success, or give it a callback that handles the failure"
+            return Fix(
+                Applicability.UNSAFE,
+                "await the delivery: `send_and_wait`",
+                (replaced(self.facts, func, f"{text}.send_and_wait"),),
+            )
+        words = (
+            "await what awaiting it gives"
+            if how == "awaited-future"
+            else "read the future (`.get(timeout=...)`, `.result(timeout=...)`) before telling success, or give it a callback"
+        )
         return Fix(Applicability.SUGGESTION, words)
 
     def _flushed_after(self, match: Match) -> bool:
         flow = self.facts.flow_around(match.node)
-        flushes = {p.index for c in self.facts.summaries.calls_of(flow.root) if self.facts.match(c, "flush") is not None for p in flow.points_of(c)}
+        flushes = {
+            p.index
+            for c in self.facts.summaries.calls_of(flow.root)
+            if self.facts.match(c, "flush") is not None
+            for p in flow.points_of(c)
+        }
         return bool(flushes) and paths.find(flow.points_of(match.node), lambda point: point.index in flushes) is not None
 
     def _check_callback(self, match: Match) -> None:
         parameter = match.row.parameter("callback")
-        if unpacks(match.call) or parameter is None or argument(match.call, parameter) is not None or argument(match.call, "callback") is not None:
+        if (
+            unpacks(match.call)
+            or parameter is None
+            or argument(match.call, parameter) is not None
+            or argument(match.call, "callback") is not None
+        ):
             return
         self.report(
             match.node,
-            f"nobody learns whether `{self.facts.code(match.node)}` was delivered: it only queues, and no delivery callback is given",
+            f"nobody learns whether `{self.facts.code(match.node)}` was delivered: it only queues, and no delivery "
+            "callback is given",
             confidence=Confidence.LOW if self._flushed_after(match) else Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(match.node, "queued here"), *self._success(match)],
-            fix=Fix(Applicability.SUGGESTION, f"pass `{parameter.name}=` with a function that handles the error, and `flush()` before telling success"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"pass `{parameter.name}=` with a function that handles the error, and `flush()` before telling success",
+            ),
         )
 
     # -- channels ------------------------------------------------------------------------------------------------------
@@ -165,11 +200,15 @@ class UnconfirmedPublish(Rule):
             f"and success is told on line {self.facts.line(success[0][0])}",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(match.node, "sent here, not confirmed"), *success],
-            fix=Fix(Applicability.SUGGESTION, "call `confirm_delivery()` on this channel when it is opened, so that publishing raises when the broker does not take the message"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "call `confirm_delivery()` on this channel when it is opened, so that publishing raises when the "
+                "broker does not take the message",
+            ),
         )
 
     def _is_confirmed(self, match: Match) -> bool:
-        """True when the channel published on is switched to confirmations: the same variable or attribute, or a channel of a type's own class."""
+        """True when the channel published on is switched to confirmations: by the same name, or maybe by another method."""
         func = match.call.func
         channel = func.value if isinstance(func, cst.Attribute) else None
         for confirm in self.facts.calls("confirm"):
@@ -179,7 +218,9 @@ class UnconfirmedPublish(Rule):
             places = {self.facts.origins.place(one.node) for one in self.facts.origins.trail(channel, callers=True)} - {None}
             if self.facts.origins.place(confirmed) in places or self.facts.code(channel) == self.facts.code(confirmed):
                 return True
-            if not places & {self.facts.origins.place(one.node) for one in self.facts.origins.trail(confirmed)} and self.facts.tree.function_of(confirm.node) is not self.facts.tree.function_of(match.node):
+            if not places & {
+                self.facts.origins.place(one.node) for one in self.facts.origins.trail(confirmed)
+            } and self.facts.tree.function_of(confirm.node) is not self.facts.tree.function_of(match.node):
                 roots = [one for one in self.facts.origins.roots(channel) if isinstance(one.node, cst.Call)]
                 if not roots:
                     return True  # where this channel comes from is not seen: it may be the confirmed one
@@ -195,5 +236,10 @@ class UnconfirmedPublish(Rule):
             calls = (n for n in descendants(node, into_definitions=False) if isinstance(n, cst.Call)) if node is not None else ()
             return any((ack := self.facts.match(call, "ack")) is not None and self.facts.acks.acknowledges(ack) for call in calls)
 
-        found = paths.find(flow.points_of(match.node), lambda point: point.kind == "statement" and tells(point.node), raising=False, leaving="normally")
+        found = paths.find(
+            flow.points_of(match.node),
+            lambda point: point.kind == "statement" and tells(point.node),
+            raising=False,
+            leaving="normally",
+        )
         return [(found[-1].node, "success is told here")] if found and found[-1].node is not None else []

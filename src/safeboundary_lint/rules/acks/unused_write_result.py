@@ -17,13 +17,13 @@ class UnusedWriteResult(Rule):
 
     What it does
     ------------
-    Finds writes handed to `executor.map` or `executor.submit` whose result is dropped, `gather(..., return_exceptions=True)` over writes
-    whose results are dropped, and `insert()`, `update()`, `delete()` statements that are built and not executed.
+    Finds writes handed to `executor.map` or `executor.submit` whose result is dropped, `gather(..., return_exceptions=True)`
+    over writes whose results are dropped, and `insert()`, `update()`, `delete()` statements that are built and not executed.
 
     Why it matters
     --------------
-    An executor keeps the exception of a call in its future; `return_exceptions=True` keeps it in the list. Nobody who reads neither
-    will ever learn that rows are missing. A statement that is not executed writes nothing at all.
+    An executor keeps the exception of a call in its future; `return_exceptions=True` keeps it in the list. Nobody who reads
+    neither will ever learn that rows are missing. A statement that is not executed writes nothing at all.
 
     Example
     -------
@@ -45,7 +45,8 @@ class UnusedWriteResult(Rule):
 
     Stays silent when
     -----------------
-    The result is iterated, kept, returned, given a callback; what runs handles its own failures in this file; nothing is written.
+    The result is iterated, kept, returned, given a callback; what runs handles its own failures in this file; nothing is
+    written.
 
     Fix safety
     ----------
@@ -91,7 +92,11 @@ class UnusedWriteResult(Rule):
     def _called(self, value: cst.BaseExpression) -> list[cst.BaseExpression]:
         """The functions that run: a reference, or the coroutines in `*(save(x) for x in xs)` and `*tasks`."""
         if isinstance(value, (cst.Name, cst.Attribute)):
-            origins = [o.node for o in self.facts.origins.step(value) if o.how == "value" and not isinstance(o.node, (cst.Name, cst.Attribute))]
+            origins = [
+                o.node
+                for o in self.facts.origins.step(value)
+                if o.how == "value" and not isinstance(o.node, (cst.Name, cst.Attribute))
+            ]
             return [call.func for o in origins for call in descendants(o) if isinstance(call, cst.Call)] or [value]
         if isinstance(value, cst.Call) and last_name(value.func) == "partial" and value.args:
             return [value.args[0].value]
@@ -100,22 +105,30 @@ class UnusedWriteResult(Rule):
     def _writes(self, called: cst.BaseExpression) -> bool:
         definition = self.facts.types.definition(called)
         if isinstance(definition, cst.FunctionDef):
-            caught = any(isinstance(n, cst.Try) and any(self.facts.exceptions.catches_all(h.type) for h in n.handlers) for n in descendants(definition.body))
+            caught = any(
+                isinstance(n, cst.Try) and any(self.facts.exceptions.catches_all(h.type) for h in n.handlers)
+                for n in descendants(definition.body)
+            )
             return not caught and self.facts.work.within(definition) is not None
         if isinstance(definition, cst.Lambda):
             return self.facts.work.within(definition) is not None
         name = (last_name(called) or "").lstrip("_")
-        return name.startswith(("save", "store", "insert", "upsert", "persist", "write", "upload", "publish", "update_", "delete_", "ingest")) or (
+        return name.startswith(
+            ("save", "store", "insert", "upsert", "persist", "write", "upload", "publish", "update_", "delete_", "ingest")
+        ) or (
             self.facts.match(called, "durable-write", "publish") is not None and name not in ("execute", "fetchrow", "fetchval")
         )
 
     def _report(self, match: Match, work: cst.BaseExpression) -> None:
         self.report(
             match.node,
-            f"a failure of `{self.facts.code(work)}` is kept in a result that nobody reads: what it did not write is never missed",
+            f"a failure of `{self.facts.code(work)}` is kept in a result that nobody reads: what it did not write is"
+            " never missed",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(work, "this writes"), (match.node, "and its result is dropped")],
-            fix=Fix(Applicability.SUGGESTION, "go through the results (`list(...)`, `.result()`), and raise or handle each exception"),
+            fix=Fix(
+                Applicability.SUGGESTION, "go through the results (`list(...)`, `.result()`), and raise or handle each exception"
+            ),
         )
 
     def _outermost(self, call: cst.Call) -> cst.CSTNode:

@@ -23,7 +23,8 @@ _SESSION = re.compile(
 _TRANSIENT = re.compile(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
 _OPTION = re.compile(r"sync|durab|unsafe|fast|speed|performance|turbo")
 _SCRATCH = re.compile(
-    r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|rebuild|vacuum|build|replay|test|fixture|"
+    r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|"
+    r"rebuild|vacuum|build|replay|test|fixture|"
     r"memory|metric|monitor|telemetry|stats|heartbeat|log|analy|report|download)\w*"
 )
 
@@ -33,13 +34,13 @@ class WeakDurability(Rule):
 
     What it does
     ------------
-    Finds producers with `acks` 0 or 1, write concern 0, `PRAGMA synchronous=OFF`, `synchronous_commit = off`, and queues and messages
-    that the library leaves transient unless told otherwise (`durable`, `delivery_mode`).
+    Finds producers with `acks` 0 or 1, write concern 0, `PRAGMA synchronous=OFF`, `synchronous_commit = off`, and queues and
+    messages that the library leaves transient unless told otherwise (`durable`, `delivery_mode`).
 
     Why it matters
     --------------
-    The write returns, the source is acknowledged, the user is told. Then the broker restarts or the leader fails over, and what only
-    its memory held is gone without an error anywhere; with `synchronous=OFF` a power cut can corrupt the whole database.
+    The write returns, the source is acknowledged, the user is told. Then the broker restarts or the leader fails over, and what
+    only its memory held is gone without an error anywhere; with `synchronous=OFF` a power cut can corrupt the whole database.
 
     Example
     -------
@@ -63,12 +64,14 @@ class WeakDurability(Rule):
 
     Stays silent when
     -----------------
-    The queue is exclusive, auto-delete, a reply queue or only looked up (`passive`); the message expires or answers another; the
-    database is a scratch, conversion, backup or test database, by the name of the function, class or file; WAL with `synchronous=NORMAL`.
+    The queue is exclusive, auto-delete, a reply queue or only looked up (`passive`); the message expires or answers another;
+    the database is a scratch, conversion, backup or test database, by the name of the function, class or file; WAL with
+    `synchronous=NORMAL`.
 
     Fix safety
     ----------
-    Unsafe: the argument is added or replaced. A queue that exists with other settings has to be deleted first, and writes get slower.
+    Unsafe: the argument is added or replaced. A queue that exists with other settings has to be deleted first, and writes get
+    slower.
 
     Known limits
     ------------
@@ -79,7 +82,14 @@ class WeakDurability(Rule):
     overlaps = ()
     needs = (
         (
-            "durability-parameter", "durability-setting", "=synchronous", "=SYNCHRONOUS", "=synchronous_commit", "=SYNCHRONOUS_COMMIT", "=unlogged", "=UNLOGGED",
+            "durability-parameter",
+            "durability-setting",
+            "=synchronous",
+            "=SYNCHRONOUS",
+            "=synchronous_commit",
+            "=SYNCHRONOUS_COMMIT",
+            "=unlogged",
+            "=UNLOGGED",
         ),
     )
     fixable = Applicability.UNSAFE
@@ -92,16 +102,26 @@ class WeakDurability(Rule):
 
     def _is_scratch(self, node: cst.CSTNode) -> bool:
         file = self.facts.path.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
-        return bool(_SCRATCH.fullmatch(self.facts.tree.symbol_of(node).lower().replace(".", "_")) or _SCRATCH.fullmatch(file.lower()))
+        return bool(
+            _SCRATCH.fullmatch(self.facts.tree.symbol_of(node).lower().replace(".", "_")) or _SCRATCH.fullmatch(file.lower())
+        )
 
     def _is_transient(self, match: Match) -> bool:
         """True when other arguments or the queue's name tell that it is meant to vanish."""
         unless = match.row.get("unless", ())
-        if any(not self.facts.is_constant(argument(match.call, name), False, None) for name in keyword_names(match.call) if name in unless):
+        if any(
+            not self.facts.is_constant(argument(match.call, name), False, None)
+            for name in keyword_names(match.call)
+            if name in unless
+        ):
             return True
         if not match.row.get("required"):
             return False
-        name = argument(match.call, "queue") or argument(match.call, "name") or (match.call.args[0].value if match.call.args else None)
+        name = (
+            argument(match.call, "queue")
+            or argument(match.call, "name")
+            or (match.call.args[0].value if match.call.args else None)
+        )
         return (not match.call.args and "queue" in match.dotted) or self.facts.queues.is_reply(name)
 
     def _check_parameter(self, match: Match, parameter: Parameter) -> None:
@@ -115,11 +135,20 @@ class WeakDurability(Rule):
                 self._report(match.node, what, match.confidence, match.row, (added,) if added else ())
         elif self.facts.is_constant(value, *weak) or _TRANSIENT.fullmatch(last_name(value) or ""):
             new = strong.partition("=")[2]
-            self._report(match.node, f"`{parameter.name}={self.facts.code(value)}`", match.confidence, match.row, (replaced(self.facts, value, new),))
+            self._report(
+                match.node,
+                f"`{parameter.name}={self.facts.code(value)}`",
+                match.confidence,
+                match.row,
+                (replaced(self.facts, value, new),),
+            )
 
     def _set_later(self, match: Match, parameter: Parameter) -> bool:
         """`properties.delivery_mode = 2` after construction."""
-        return any(isinstance(store.target, cst.Attribute) and store.target.attr.value == parameter.name for store in self.facts.names.stores)
+        return any(
+            isinstance(store.target, cst.Attribute) and store.target.attr.value == parameter.name
+            for store in self.facts.names.stores
+        )
 
     def _report(self, node: cst.CSTNode, what: str, confidence: Confidence, row: Row, edits: tuple) -> None:
         self.report(
@@ -140,7 +169,13 @@ class WeakDurability(Rule):
             if row is None or not self.facts.is_constant(element.value, *row.get("weak", [])) or self._is_scratch(node):
                 continue
             if any(named_like(other, *row.get("beside", [])) for other in keys if other is not None):
-                self._report(element.key, f"`{key}: {self.facts.code(element.value)}`", row.confidence, row, (replaced(self.facts, element.value, row.get("strong", "")),))
+                self._report(
+                    element.key,
+                    f"`{key}: {self.facts.code(element.value)}`",
+                    row.confidence,
+                    row,
+                    (replaced(self.facts, element.value, row.get("strong", "")),),
+                )
 
     # -- statements -------------------------------------------------------------------------------------------------------
 
@@ -159,23 +194,38 @@ class WeakDurability(Rule):
             return
         self.report(
             node,
-            f"`{found.group(0)}` lets a commit return before anything is on the disk: a power cut loses committed rows and can corrupt the database",
+            f"`{found.group(0)}` lets a commit return before anything is on the disk: a power cut loses committed "
+            "rows and can corrupt the database",
             confidence=Confidence.HIGH,
             trace=[(node, "durability is switched off here")],
-            fix=Fix(Applicability.SUGGESTION, "leave it on; with a write-ahead log `synchronous=NORMAL` is nearly as fast and cannot corrupt the database"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "leave it on; with a write-ahead log `synchronous=NORMAL` is nearly as fast and cannot corrupt the database",
+            ),
         )
 
     def _is_asked_for(self, node: cst.CSTNode) -> bool:
         """True under a test of an option that is about just this: its user has chosen."""
         flow = self.facts.flow_around(node)
         tests = (test for point in flow.points_of(node)[:1] for test, _outcome in self.facts.dominators(flow).guards(point))
-        return any(_OPTION.search((last_name(n) or "").lower()) for test in tests if not isinstance(test, cst.For) for n in descendants(test) if isinstance(n, (cst.Name, cst.Attribute)))
+        return any(
+            _OPTION.search((last_name(n) or "").lower())
+            for test in tests
+            if not isinstance(test, cst.For)
+            for n in descendants(test)
+            if isinstance(n, (cst.Name, cst.Attribute))
+        )
 
     def _beside_memory(self, node: cst.CSTNode) -> bool:
         function = self.facts.tree.function_of(node) or self.facts.tree.module
         body = function if isinstance(function, cst.Module) else function.body
-        opened = (n.args[0].value for n in descendants(body) if isinstance(n, cst.Call) and n.args and last_name(n.func) == "connect")
+        opened = (
+            n.args[0].value for n in descendants(body) if isinstance(n, cst.Call) and n.args and last_name(n.func) == "connect"
+        )
         if any(self.facts.files.is_temporary(path) for path in opened):
             return True
         texts = (string_parts(n) for n in descendants(body) if isinstance(n, (cst.SimpleString, cst.FormattedString)))
-        return any(text is not None and (":memory:" in text or "mode=memory" in text or "journal_mode=off" in text.lower()) for text in texts)
+        return any(
+            text is not None and (":memory:" in text or "mode=memory" in text or "journal_mode=off" in text.lower())
+            for text in texts
+        )
