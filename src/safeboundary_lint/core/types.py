@@ -72,6 +72,8 @@ class Types(Classes):
             return self.of(expression.body, depth) or self.of(expression.orelse, depth)
         if isinstance(expression, cst.BooleanOperation):
             return self.of(expression.left, depth) or self.of(expression.right, depth)
+        if isinstance(expression, cst.BinaryOperation) and isinstance(expression.operator, cst.Divide):
+            return self._returned(self.of(expression.left, depth), "__truediv__")
         if isinstance(expression, cst.Subscript):
             container = self.of(expression.value, depth)
             return self._returned(container, "__getitem__") or self._item_of(expression.value, depth)
