@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.options import Options
 
 STDIN = "-"
+Stamp = tuple[int, int, int, int]
+"""Size, time of content and time of status in nanoseconds, inode: what tells a file from what it was, as git's index does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ class SourceFile:
     options: Options
     size: int  # bytes
     source: bytes | None = None  # what was read already: standard input
+    stamp: Stamp | None = None  # when it was found
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """The stamp of a file."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 @dataclass(slots=True)
@@ -70,7 +78,7 @@ def select(paths: Sequence[str], projects: Projects, *, stdin: Callable[[], byte
                     seen.setdefault(place, file)
         else:
             settings = projects.settings_for(os.path.dirname(absolute), os.path.dirname(absolute))
-            seen.setdefault(os.path.realpath(path), SourceFile(path, settings.options_for(absolute), status.st_size))
+            seen.setdefault(os.path.realpath(path), SourceFile(path, settings.options_for(absolute), status.st_size, stamp=stamp_of(status)))
     for place, file in links:  # last, so that a file is reported under its own name when that is there too
         seen.setdefault(place, file)
     selected.files = sorted([*selected.files, *seen.values()], key=lambda file: file.path)
@@ -128,14 +136,15 @@ class _Walk:
                     if not (settings.excludes(path) or (ignores is not None and ignores.cover(path))):
                         waiting.append((place, ignores))
                 elif entry.name.endswith(".py") and not (settings.excludes(entry.path) or (ignores is not None and ignores.cover(entry.path))):
-                    size = self._size(entry, place)
-                    if size is not None:
-                        file = SourceFile(os.path.join(self._name, place), settings.options_for(entry.path), size)
+                    status = self._status(entry, place)
+                    if status is not None:
+                        options = settings.options_for(entry.path)
+                        file = SourceFile(os.path.join(self._name, place), options, status.st_size, stamp=stamp_of(status))
                         link = entry.is_symlink()
                         yield file, os.path.realpath(entry.path) if link else os.path.join(self._real, place), link
 
-    def _size(self, entry: os.DirEntry[str], place: str) -> int | None:
-        """The size of a regular file; None for what is none, such as a dangling link or a folder called `x.py`."""
+    def _status(self, entry: os.DirEntry[str], place: str) -> os.stat_result | None:
+        """The status of a regular file; None for what is none, such as a dangling link or a folder called `x.py`."""
         try:
             status = entry.stat()
         except FileNotFoundError:
@@ -143,7 +152,7 @@ class _Walk:
         except OSError as error:
             self._problems.append(Problem(os.path.join(self._name, place), _reason(error)))
             return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        return status if stat.S_ISREG(status.st_mode) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
       safeboundary-lint check --report sarif=out.sarif --report github
       cat app.py | safeboundary-lint check - --stdin-filename app.py
     """
-    from safeboundary_lint import files, run
+    from safeboundary_lint import executors, files, run
     from safeboundary_lint.projects import Projects
 
     destinations = _destinations(options)
@@ -77,7 +77,8 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     selected = files.select(paths or (os.curdir,), projects, stdin=stdin, stdin_filename=options["stdin_filename"])
     _tell_selection(selected, projects, notes)
     with output.progress(len(selected.files), quiet=options["quiet"]) as progress:
-        checked = run.check_all(selected.files, jobs=options["jobs"] or run.available_cores(), progress=progress)
+        execute = executors.local(options["jobs"] or executors.available_cores())
+        checked = run.check_all(selected.files, execute, progress=progress)
     fixing = None
     if options["fix"] or options["diff"]:
         from safeboundary_lint.cli.fixing import Fixing

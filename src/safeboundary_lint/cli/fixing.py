@@ -6,11 +6,12 @@ import dataclasses
 
 import click
 
-from safeboundary_lint import fixes, run
+from safeboundary_lint import checking, fixes
 from safeboundary_lint.cli.output import Notes, counted
 from safeboundary_lint.core.finding import Applicability, Finding, Problem
 from safeboundary_lint.core.source import Source
 from safeboundary_lint.files import SourceFile
+from safeboundary_lint.run import Checked
 
 
 class Fixing:
@@ -23,7 +24,7 @@ class Fixing:
         self._files = 0
         self._printed: list[str | bytes] = []
 
-    def apply(self, file: SourceFile, checked: run.Checked) -> run.Checked:
+    def apply(self, file: SourceFile, checked: Checked) -> Checked:
         """Fix one file; returns what remains to be said about it."""
         report, text = checked
         if not any(self._applicable(finding) for finding in report.findings):
@@ -31,11 +32,11 @@ class Fixing:
                 self._printed.append(file.source)
             return checked
         try:
-            source = run.read(file)
+            source = checking.read(file).source
         except OSError as error:
             problem = Problem(file.path, f"cannot be read: {error.strerror or error}")
             return dataclasses.replace(report, problems=(*report.problems, problem)), text
-        outcome = fixes.fix_file(file.path, source, lambda content: run.report_of(file, content), self._unsafe)
+        outcome = fixes.fix_file(file.path, source, lambda content: checking.report_of(file, content), self._unsafe)
         if outcome.new_source != source:
             try:
                 self._deliver(file, source, outcome.new_source)

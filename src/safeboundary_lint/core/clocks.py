@@ -175,19 +175,21 @@ class Clocks:
 
     def _stored_by_name(self, node: cst.CSTNode, depth: int) -> list[ClockValue]:
         """`peer.last_seen` of an unknown object, when this very file puts readings of numbers there."""
-        if not isinstance(node, cst.Attribute) or self.facts.types.of(node.value) is not None or self._keeps_records():
+        if not isinstance(node, cst.Attribute) or self.facts.types.of(node.value) is not None:
             return []
         found = [
             value
             for store in self.facts.contents.stores_of(node.attr.value)
-            if store.how == "value" and store.source is not None and store.target is not node
+            if store.how == "value" and store.source is not None and store.target is not node and not self._keeps_records(store.target)
             for value in self.values(store.source, depth)
         ]
         numbers = all(reading.row.get("steady") or reading.row.kind == "monotonic-clock" for value in found for reading in value.readings)
         return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers else []
 
-    def _keeps_records(self) -> bool:
-        return any(last_name(call.func) in ("save", "commit", "flush") for call in self.facts.tree.all(cst.Call))
+    def _keeps_records(self, stored: cst.CSTNode) -> bool:
+        """True when the function that puts the stamp there writes records to a store."""
+        function = self.facts.tree.function_of(stored) or self.facts.tree.module
+        return any(last_name(call.func) in ("save", "commit", "flush") for call in self.facts.summaries.calls_of(function))
 
     # -- where a reading stands ----------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ class Downgrades:
     def all(self) -> list[Downgrade]:
         """Every downgrade, in source order, one for each handler, test or loop."""
         order = self.facts.tree.order
-        weakenings = sorted((*self.facts.security.unverified, *self._plaintext()), key=lambda one: order.get(id(one.node), 0))
+        weakenings = sorted((*self.facts.security.unverified, *self.facts.security.passing, *self._plaintext()), key=lambda one: order.get(id(one.node), 0))
         found: dict[int, Downgrade] = {}
         told: set[tuple[int, str]] = set()  # one cause for each function and setting
         for one in weakenings:
@@ -103,8 +103,8 @@ class Downgrades:
         if one.form == "default" or self._given(one):
             return None
         for test, outcome in self.facts.consent.conditions(one.value or one.node):
-            attempt = self._attempt(test, one)
-            if attempt is not None and not outcome:
+            attempt = self._attempt(test, one) if _failed(test, outcome) else None
+            if attempt is not None:
                 return Downgrade(one, test, attempt, Confidence.MEDIUM)
         return None
 
@@ -124,12 +124,14 @@ class Downgrades:
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()
+        if any(flag in name for flag in ("https", "tls", "ssl")) and any(part in name for part in ("available", "support", "works", "reach", "can_")):
+            return True
         return any(part in name for part in ("ping", "probe", "handshake", "check_connection", "test_connection", "try_connect", "supports_https", "is_reachable"))
 
     def _mentions_protected(self, call: cst.Call, one: Weakening) -> bool:
         if one.checks != PLAINTEXT:
             return any(self.facts.match(call, kind) is not None for kind in ("verify-option", "implicit-tls"))
-        return any(self._is_protected(node) for arg in call.args for node in descendants(arg.value))
+        return any(self._is_protected(node) for arg in call.args for node in descendants(arg))
 
     # -- in a loop -----------------------------------------------------------------------------------------------------
 
@@ -167,13 +169,20 @@ class Downgrades:
 
     def _protected(self, one: Weakening, body: cst.CSTNode) -> bool:
         """The attempt that failed was the protected form of what the handler does."""
-        if one.form in ("argument", "attribute", "entry") and self._switch_off(one):
+        if one.form in ("argument", "attribute", "entry", "position", "variable") and self._switch_off(one):
+            return True
+        if one.call is not None and one.form == "argument" and self._same_call(one.call, body):
             return True
         function = self.facts.tree.function_of(one.node)
         around = function.body if function is not None else body
         return any(self._is_protected(node) for node in descendants(body)) or self._replaces_scheme(one) or any(
             self._is_protected(node) for node in descendants(around) if self.facts.tree.order.get(id(node), 0) < self.facts.tree.order.get(id(one.node), 0)
         )
+
+    def _same_call(self, call: cst.Call, body: cst.CSTNode) -> bool:
+        """What was tried is what is tried again."""
+        tried = (last_name(node.func) for node in descendants(body) if isinstance(node, cst.Call))
+        return last_name(call.func) in tried
 
     def _switch_off(self, one: Weakening) -> bool:
         try:
@@ -194,6 +203,16 @@ class Downgrades:
         return isinstance(node, cst.Call) and self.facts.match(node, "implicit-tls", "starttls", "tls-connect") is not None
 
 
+def _failed(test: cst.CSTNode, outcome: bool) -> bool:
+    """The test went the way of a failure: `not ok`, `status != 200`, `answer is None`."""
+    if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
+        operator, right = test.comparisons[0].operator, test.comparisons[0].comparator
+        none = isinstance(right, cst.Name) and right.value in ("None", "False")
+        good = (cst.IsNot, cst.NotEqual) if none else (cst.Equal, cst.LessThan, cst.LessThanEqual, cst.Is, cst.In)
+        return not outcome if isinstance(operator, good) else outcome
+    return not outcome
+
+
 def is_plain_url(node: cst.CSTNode) -> bool:
     """True for text that makes an address unprotected: "http://...", f"http://{host}", not for this machine or a namespace."""
     text = (string_parts(node) or "").lower()
@@ -207,8 +226,18 @@ def plain_urls(facts: Facts) -> Iterator[Weakening]:
     """Strings that make an unprotected address out of something."""
     tree = facts.tree
     for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)):
-        if is_plain_url(node) and not isinstance(tree.parent(node), (cst.FormattedStringExpression, cst.ConcatenatedString)) and _builds(facts, node):
+        if (is_plain_url(node) or _replaces_scheme(facts, node)) and not isinstance(tree.parent(node), (cst.FormattedStringExpression, cst.ConcatenatedString)) and _builds(facts, node):
             yield Weakening(node, PLAINTEXT, string(node) or facts.code(node), "url", Confidence.HIGH, node)
+
+
+def _replaces_scheme(facts: Facts, node: cst.CSTNode) -> bool:
+    """The second argument of `url.replace("https", "http")`."""
+    arg = facts.tree.parent(node)
+    call = facts.tree.parent(arg) if isinstance(arg, cst.Arg) else None
+    if not isinstance(call, cst.Call) or last_name(call.func) != "replace" or len(call.args) < 2 or call.args[1] is not arg:
+        return False
+    before, after = string(call.args[0].value), string(node)
+    return after is not None and before is not None and before.startswith(_PLAIN_SCHEMES.get(after, "\0"))
 
 
 def _builds(facts: Facts, node: cst.CSTNode) -> bool:

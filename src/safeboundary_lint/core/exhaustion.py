@@ -80,13 +80,22 @@ def breaks_of(facts: Facts, loop: RetryLoop) -> list[cst.Break]:
 
 
 def gives_up_aloud(facts: Facts, loop: RetryLoop) -> bool:
-    """True when the last attempt itself raises, returns or breaks: a `raise` in a handler, or under a test of the limit."""
+    """True when the last attempt itself raises, returns or is taken care of: in a handler, or under a test of the limit."""
     for handler in loop.handlers:
         leaves = [n for n in descendants(handler.body, into_definitions=False) if isinstance(n, (cst.Raise, cst.Return))]
         if leaves and not facts.loops.is_narrowed(handler) or any(facts.loops.is_limited(loop, node) for node in leaves):
             return True
+        for limit in facts.loops.limits_in(loop, handler.body):
+            branches = [limit.body] if limit.orelse is None else [limit.body, limit.orelse]
+            last = [branch for branch in branches if not any(_tries_again(facts, node) for node in descendants(branch, into_definitions=False))]
+            if any(_acts(facts, node) for branch in last for node in descendants(branch, into_definitions=False)):
+                return True
     below = descendants(loop.node.body, into_definitions=False)
     return any(isinstance(node, (cst.Raise, cst.Return)) and facts.loops.is_limited(loop, node) for node in below)
+
+
+def _tries_again(facts: Facts, node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Continue) or isinstance(node, cst.Call) and facts.match(node, "sleep") is not None
 
 
 def _known_values(facts: Facts, loop: RetryLoop) -> Iterator[tuple[str, bool]]:
@@ -138,6 +147,8 @@ def _raises(facts: Facts, node: cst.CSTNode) -> bool:
 
 def _acts(facts: Facts, node: cst.CSTNode) -> bool:
     """Something but telling a log happens: state is set, a callback told."""
+    if isinstance(node, cst.AugAssign):
+        return isinstance(node.target, (cst.Attribute, cst.Subscript))
     if isinstance(node, cst.Assign):
         return any(isinstance(target.target, (cst.Attribute, cst.Subscript)) for target in node.targets)
     if isinstance(node, cst.Expr):

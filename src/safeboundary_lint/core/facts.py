@@ -26,6 +26,7 @@ from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.keyed import KeyedMaps
 from safeboundary_lint.core.identity import Identities
 from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.leases import Leases
 from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
 from safeboundary_lint.core.names import Names, last_name
@@ -100,6 +101,11 @@ class Facts:
     def identities(self) -> Identities:
         """What identifiers are made of."""
         return Identities(self)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """What is held for a time."""
+        return Leases(self)
 
     @cached_property
     def exceptions(self) -> Exceptions:

@@ -37,6 +37,7 @@ class Recipe:
     guarded: bool = False
     period: bool = False
     named: int = 0  # other parts that vary, without being unique
+    identified: bool = False  # one of those is itself an identifier
 
 
 class Identities:
@@ -75,6 +76,7 @@ class Identities:
                 found.guarded = True
             if origins:
                 self._note_unique(node, found)
+                found.identified |= len(origins) > 1 and is_identity(last_name(node) or "")
                 yield from (origin.node for origin in origins if origin.how in ("value", "augmented"))
             else:
                 self._leaf(node, found)
@@ -115,6 +117,7 @@ class Identities:
                 self.facts.constant(node)
             except NotConstant:
                 found.named += 1
+                found.identified |= is_identity(last_name(node) or "")
 
     def _note_unique(self, node: cst.CSTNode, found: Recipe) -> bool:
         name = (last_name(node) or "").lower()
@@ -159,8 +162,8 @@ class Identities:
 
 
 def snake(name: str) -> str:
-    """`requestId` as `request_id`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().lstrip("_")
+    """`requestId` as `request_id`, `DBLock` as `db_lock`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
 
 
 def is_identity(name: str) -> bool:

@@ -212,6 +212,11 @@ class Loops:
         around = (a for a in tree.ancestors(loop.node) if isinstance(a, cst.With))
         return any(named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*") for one in around for item in one.items)
 
+    def limits_in(self, loop: RetryLoop, place: cst.CSTNode) -> list[cst.If]:
+        """The tests of the loop's limit below a node."""
+        below = descendants(place, into_definitions=False)
+        return [node for node in below if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test)]
+
     def is_limited(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
         """True when a statement in the loop stands under a test of its limit: `if attempt == last: raise`."""
         around = (a for a in self.facts.tree.ancestors(node) if isinstance(a, cst.If) and id(a) in loop.inside)

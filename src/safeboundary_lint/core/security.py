@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import NotConstant, argument, keyword_names, literal, string, unpacks
+from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments, keyword_names, literal, string, unpacks
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
@@ -19,7 +19,7 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-CERTIFICATE, HOSTNAME, PLAINTEXT, HOST_KEY = "certificate", "hostname", "plaintext", "host-key"
+CERTIFICATE, HOSTNAME, PROTOCOL, PLAINTEXT, HOST_KEY = "certificate", "hostname", "protocol", "plaintext", "host-key"
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
 _OWN_CHECK = ("fingerprint", "getpeercert", "thumbprint", "pinned", "spki")
 _SERVER_NAMES = ("*server*", "*listen*", "*serve*", "*accept*")
@@ -39,6 +39,7 @@ class Weakening:
     safe: str | None = None  # what to write in the place of the value
     call: cst.Call | None = None
     owner: str | None = None  # the place of the object it is set on
+    passing: bool = False  # a local value, or one of several that an attribute gets: it matters where it follows a failure
     row: Row | None = None
     others: list[Weakening] = field(default_factory=list)  # on the same object in the same function
 
@@ -68,8 +69,28 @@ class Security:
         ]
         distinct = {id(one.node): one for one in reversed(found)}
         order = self.facts.tree.order
-        grouped = list(_grouped(sorted(distinct.values(), key=lambda one: order.get(id(one.node), 0)), self))
+        lasting = [one for one in distinct.values() if not one.passing]
+        grouped = list(_grouped(sorted(lasting, key=lambda one: order.get(id(one.node), 0)), self))
         return [one for one in grouped if not self._answered(one)]
+
+    @cached_property
+    def passing(self) -> list[Weakening]:
+        """Switches of verification that are set for a while, and protocol versions that are named: weaker attempts, if they follow a failure."""
+        found = [one for one in self._switched("verify-switch") if one.passing]
+        found += self._locals("verify-switch")
+        wanted = self._last_names("weak-protocol")
+        for node in (*self.facts.tree.all(cst.Attribute), *self.facts.tree.all(cst.Name)):
+            if last_name(node) in wanted and (match := self.facts.match(node, "weak-protocol")) and (place := self.given_to(node)) is not None:
+                found.append(Weakening(place, PROTOCOL, self.facts.code(node), "constant", match.confidence, node, row=match.row))
+        return found
+
+    def _locals(self, kind: str) -> Iterator[Weakening]:
+        for scope in self.facts.names.scopes():
+            for name in scope.bindings.keys() & self._switches[kind].keys() if isinstance(scope.node, cst.FunctionDef) else ():
+                row = self._switches[kind][name]
+                for binding in scope.bindings[name]:
+                    if binding.how == "value" and self.is_off(binding.source, row):
+                        yield self._weakening(binding.target, row, f"{name} = {self.facts.code(binding.source)}", "variable", binding.source)
 
     def _answered(self, one: Weakening) -> bool:
         """Checked in another way: set back, done by the server's side, by a fingerprint, or for this very machine."""
@@ -139,12 +160,7 @@ class Security:
     def unprotected(self) -> list[Weakening]:
         """Places that switch the protection of the transport off, or connect without it."""
         found = list(self._switched("secure-switch"))
-        for scope in self.facts.names.scopes():
-            for name in scope.bindings.keys() & self._switches["secure-switch"].keys() if isinstance(scope.node, cst.FunctionDef) else ():
-                row = self._switches["secure-switch"][name]
-                for binding in scope.bindings[name]:
-                    if binding.how == "value" and self.is_off(binding.source, row):
-                        found.append(self._weakening(binding.target, row, f"{name} = {self.facts.code(binding.source)}", "variable", binding.source))
+        found += self._locals("secure-switch")
         for match in self.facts.calls("plaintext-connect"):
             found.append(self._weakening(match.call, match.row, self.facts.code(match.call), "connect", None, call=match.call))
         for one in found:
@@ -172,14 +188,15 @@ class Security:
                 call = tree.parent(arg)
                 if isinstance(call, cst.Call):
                     yield self._weakening(arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call)
+        yield from self._by_position(switches)
         for store in self.facts.names.stores:
             target = store.target
             name = target.attr.value if isinstance(target, cst.Attribute) else self._key(target)
             if name is not None and (row := switches.get(name)) and store.how == "value" and self.is_off(store.source, row):
-                if kind == "secure-switch" or not self._set_otherwise(target, row):
-                    text = f"{self.facts.code(target)} = {self.facts.code(store.source)}"
-                    owner = self.facts.origins.place(target.value)
-                    yield self._weakening(target, row, text, "attribute", store.source, owner=owner)
+                text = f"{self.facts.code(target)} = {self.facts.code(store.source)}"
+                owner = self.facts.origins.place(target.value)
+                passing = self._set_otherwise(target, row)
+                yield self._weakening(target, row, text, "attribute", store.source, owner=owner, passing=passing)
         for parameter in tree.all(cst.Param):
             if (row := switches.get(parameter.name.value)) and self.is_off(parameter.default, row) and self._named_enough(parameter, row):
                 one = self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
@@ -191,6 +208,18 @@ class Security:
             if key is not None and (row := switches.get(key)) and self.is_off(element.value, row):
                 yield self._weakening(element, row, f'"{key}": {self.facts.code(element.value)}', "entry", element.value)
         yield from self._variables(switches)
+
+    def _by_position(self, switches: dict[str, Row]) -> Iterator[Weakening]:
+        """`fetch(url, False)`, where the parameter of this file's `fetch` is a switch."""
+        for arg in self.facts.tree.all(cst.Arg):
+            if arg.keyword is None and isinstance(arg.value, cst.Name) and arg.value.value in ("True", "False"):
+                call = self.facts.tree.parent(arg)
+                callee = self.facts.types.callee(call) if isinstance(call, cst.Call) else None
+                if callee is None or not isinstance(call, cst.Call):
+                    continue
+                for parameter, value in bound_arguments(call, callee, method=self.facts.types.is_bound_method(callee)):
+                    if value is arg.value and (row := switches.get(parameter.name.value)) and self.is_off(value, row):
+                        yield self._weakening(arg, row, f"{parameter.name.value}={value.value}", "position", value, call=call)
 
     def _variables(self, switches: dict[str, Row]) -> Iterator[Weakening]:
         for scope in self.facts.names.scopes():

@@ -24,7 +24,7 @@ _STATEMENT = re.compile(r"^\W*(?:with|select|update|insert|delete|merge|replace)
 class StampTest:
     """`column operator parameter` in a statement: which rows a moment handed in from outside lets through."""
 
-    column: str  # lowered, without table
+    column: str  # as written, without table
     operator: str
     bound: str  # as written: "%s", ":now", "$1", "{}"
 
@@ -42,7 +42,7 @@ def reads_clock(text: str) -> bool:
 def stamp_tests(text: str) -> list[StampTest]:
     """Comparisons of a time-named column with a parameter. Those of a key of several columns are left out."""
     return [
-        StampTest(found["column"].rpartition(".")[2].strip('"').lower(), found["operator"], found["bound"])
+        StampTest(found["column"].rpartition(".")[2].strip('"'), found["operator"], found["bound"])
         for found in _COMPARED.finditer(text)
     ]
 

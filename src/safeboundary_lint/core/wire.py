@@ -63,6 +63,9 @@ class Wire:
                 continue
             if match is not None and match.row.kind == "wire-integer":
                 continue
+            if match is None and isinstance(node, cst.Call) and self._is_named_so(node):
+                yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
+                continue
             if isinstance(node, cst.Subscript) and self._declares(node):
                 yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
                 continue
@@ -70,6 +73,12 @@ class Wire:
                 if id(following) not in before:
                     before[id(following)] = node
                     queue.append((following, position))
+
+    def _is_named_so(self, call: cst.Call) -> bool:
+        """A helper of this file that is named like those that put numbers together byte by byte, and shifts to do so."""
+        rows = self.facts.knowledge.wild.get(last_name(call.func) or "", ())
+        callee = self.facts.types.callee(call) if any(row.kind == "wire-integer" for row in rows) else None
+        return callee is not None and any(isinstance(node, cst.LeftShift) or isinstance(node, cst.LeftShiftAssign) for node in _operators(callee))
 
     def _following(self, node: cst.CSTNode, index: int | None) -> Iterator[tuple[cst.CSTNode, int | None]]:
         """What the value is made of, and which element of it."""
@@ -176,6 +185,12 @@ def names_content_length(expression: cst.CSTNode) -> bool:
     """True when the text is looked up under the name of a body's declared length."""
     texts = (string(node) for node in descendants(expression) if isinstance(node, (cst.SimpleString, cst.ConcatenatedString)))
     return any(text is not None and text.lower().replace("_", "-").endswith("content-length") for text in texts)
+
+
+def _operators(function: cst.FunctionDef | cst.Lambda) -> Iterator[cst.CSTNode]:
+    for node in descendants(function.body):
+        if isinstance(node, (cst.BinaryOperation, cst.AugAssign)):
+            yield node.operator
 
 
 def _fields(text: str) -> list[str]:

@@ -7,7 +7,9 @@ import libcst as cst
 from safeboundary_lint.core.downgrades import Downgrade
 from safeboundary_lint.core.finding import Applicability, Fix, Severity
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.security import PLAINTEXT
+from safeboundary_lint.core.security import PLAINTEXT, PROTOCOL
+
+_WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
 
 
 class InsecureFallback(Rule):
@@ -58,7 +60,7 @@ class InsecureFallback(Rule):
 
     code, name, since, severity = "SBL501", "insecure-fallback", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("verify-option", "verify-switch", "verify-off", "unverified-context", "secure-switch", "plaintext-connect", "=http", "=https", "=ws", "=ldap"),)
+    needs = (("verify-option", "verify-switch", "verify-off", "unverified-context", "secure-switch", "plaintext-connect", "weak-protocol", "=http", "=https", "=ws", "=ldap"),)
 
     def visit_Module(self, node: cst.Module) -> None:
         for downgrade in self.facts.downgrades.all:
@@ -66,7 +68,7 @@ class InsecureFallback(Rule):
 
     def _tell(self, downgrade: Downgrade) -> None:
         one, after = downgrade.weakening, downgrade.after
-        without = "in plaintext" if one.checks == PLAINTEXT else "without checking the peer"
+        without = _WITHOUT.get(one.checks, "without checking the peer")
         trace = [(downgrade.first, "this attempt fails, or is made to fail")] if downgrade.first is not None else []
         trace.append((after, "the failure is answered here"))
         trace.append((one.node, f"`{one.text}`: the second attempt goes on {without}"))

@@ -72,7 +72,7 @@ class WeakProtocolFloor(Rule):
 
     def _check(self, match: Match) -> None:
         place = self.facts.security.given_to(match.node)
-        if place is None or self.facts.consent.given(match.node):
+        if place is None or self.facts.consent.given(match.node) or self.facts.downgrades.holds(place):
             return
         if match.row.kind == "any-protocol":
             if isinstance(place, cst.Call) and self.facts.match(place, "tls-context") is not None and not self._has_floor(place):

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 
 import libcst as cst
 
+from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.clocks import MONOTONIC, ClockValue
-from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
 
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -70,16 +71,19 @@ class MonotonicEscape(Rule):
     needs = (("monotonic-clock",),)
 
     def visit_Module(self, node: cst.Module) -> None:
-        if any(attribute.attr.value == "AF_UNIX" for attribute in self.facts.tree.all(cst.Attribute)):
-            return
         told: set[int] = set()
         for match in self.facts.calls(*_SINKS):
-            if id(match.node) in told or match.row.kind == "dump" and match.row.parameter("to") is None:
+            if id(match.node) in told or self._stays_on_host(match) or match.row.kind == "dump" and match.row.parameter("to") is None:
                 continue
             for moment, value in self._moments(match):
                 told.add(id(match.node))
                 self._tell_sent(match, moment, value)
                 break
+
+    def _stays_on_host(self, match: Match) -> bool:
+        """True in a function that speaks to a Unix socket."""
+        function = self.facts.tree.function_of(match.node)
+        return function is not None and any(isinstance(part, cst.Attribute) and part.attr.value == "AF_UNIX" for part in descendants(function))
 
     def _moments(self, match: Match) -> Iterator[tuple[cst.CSTNode, ClockValue]]:
         queue: list[cst.CSTNode] = [arg.value for arg in match.call.args]

@@ -28,7 +28,7 @@ class WallClockElapsed(Rule):
     Finds differences and comparisons of two wall-clock readings of the same process: `time.time() - start`,
     `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
     file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
-    one that is only logged or stored is for information.
+    one that is only logged or stored is for information, at low confidence.
 
     Why it matters
     --------------
@@ -122,7 +122,7 @@ class WallClockElapsed(Rule):
             node,
             said,
             severity=self.severity if decides else Severity.INFO,
-            confidence=Confidence.weakest(one.confidence, other.confidence),
+            confidence=Confidence.weakest(one.confidence, other.confidence, Confidence.HIGH if decides else Confidence.LOW),
             trace=[(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in readings],
             fix=self._fix(readings),
         )

@@ -8,7 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.identity import is_identity, is_version, snake
+from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
 from safeboundary_lint.core.rule import Rule
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class WallClockIdentity(Rule):
             value,
             f"{what} is nothing but the wall clock (`{self.facts.code(reading)}` in line {self.facts.line(reading)}): two within one tick, or after "
             f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
-            confidence=Confidence.weakest(clock.confidence, Confidence.MEDIUM if recipe.named else Confidence.HIGH),
+            confidence=Confidence.weakest(clock.confidence, _sureness(recipe)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
             fix=Fix(Applicability.SUGGESTION, self._advice(name, stored)),
         )
@@ -136,3 +136,9 @@ class WallClockIdentity(Rule):
         if any(word in snake(name) for word in ("nonce", "seq", "version", "revision", "generation", "serial")):
             return f"keep `{snake(name)}` above the one before, under a lock and stored: `max(now, last + 1)`, or count"
         return f"make `{snake(name)}` from `uuid.uuid4()`, or add a random part to the time"
+
+
+def _sureness(recipe: Recipe) -> Confidence:
+    if recipe.identified:
+        return Confidence.LOW  # it would take the same one twice within a tick
+    return Confidence.MEDIUM if recipe.named else Confidence.HIGH

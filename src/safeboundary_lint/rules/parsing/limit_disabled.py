@@ -9,10 +9,11 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.edits import argument_removed
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.guards import NO_BOUND
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+
+_HUGE = 2**40  # more than any machine's memory: no limit
 
 
 class LimitDisabled(Rule):
@@ -127,7 +128,7 @@ class LimitDisabled(Rule):
         off = [None if one == "None" else one for one in row.get("off", ())]
         if any(given == one and type(given) is type(one) for one in off):
             return True
-        return isinstance(given, (int, float)) and not isinstance(given, bool) and given >= NO_BOUND
+        return isinstance(given, (int, float)) and not isinstance(given, bool) and given >= row.get("huge", _HUGE)
 
     def _without(self, call: cst.Call, given: cst.BaseExpression, parameter: Parameter) -> Fix:
         words = f"leave `{parameter.name}` out, or set it to the largest input that is honest"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import argument, unpacks
+from safeboundary_lint.core.calls import argument, keyword_names, unpacks
 from safeboundary_lint.core.edits import argument_added, replaced
 from safeboundary_lint.core.finding import Applicability, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -95,7 +95,17 @@ class NoTimeout(Rule):
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         if receiver is None or self.facts.names.qualified(call.func) is not None:
             return False
-        return self._session_has_timeout(self.facts.origins.place(receiver))
+        return self._is_made_with_timeout(receiver) or self._session_has_timeout(self.facts.origins.place(receiver))
+
+    def _is_made_with_timeout(self, receiver: cst.BaseExpression) -> bool:
+        """Its constructor is given a timeout, or its class in this file sends requests in a way of its own."""
+        made = [origin.node for origin in self.facts.origins.trail(receiver) if isinstance(origin.node, cst.Call)]
+        if any(keyword_names(call) & {"timeout", "default_timeout"} for call in made):
+            return True
+        found = self.facts.types.of(receiver)
+        return found is not None and found.local is not None and any(
+            named_like(name, "send", "request*") for cls in self.facts.types.local_lineage(found.local) for name in self.facts.names.scope_of(cls.body).bindings
+        )
 
     def _session_has_timeout(self, session: str | None) -> bool:
         """An adapter mounted on the session names a timeout, or its request method is replaced by one that does."""
@@ -134,7 +144,8 @@ class NoTimeout(Rule):
     def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
         parameter = match.row.parameter("timeout")
         if parameter is None:
-            return Fix(Applicability.SUGGESTION, f"call `settimeout(10)` on the socket before `{self.facts.code(match.call.func)}`")
+            called = self.facts.code(match.call.func)
+            return Fix(Applicability.SUGGESTION, f"give what `{called}` waits on a timeout first, or use a call that takes one")
         value = match.row.get("value", "10")
         if given is not None:
             words = f"give `{parameter.name}` a value, for example `{parameter.name}={value}`"

@@ -105,9 +105,7 @@ class UnboundedDecompression(Rule):
             self._tell(call, source, _SURENESS[source.writer])
 
     def _check_archive(self, match: Match) -> None:
-        receiver = match.call.func
-        origins = self.facts.origins.trail(receiver.value) if isinstance(receiver, cst.Attribute) else []
-        opened = next((found for o in origins if isinstance(o.node, cst.Call) and (found := self.facts.match(o.node, "archive")) is not None), None)
+        opened = self._archive_of(match.call)
         data = opened.row.parameter("data") if opened is not None else None
         value = argument(opened.call, data) if opened is not None and data is not None else None
         if value is None or self._sizes_are_checked(match.call):
@@ -116,7 +114,17 @@ class UnboundedDecompression(Rule):
         if source.writer == PEER:
             self._tell(match.call, source, Confidence.MEDIUM)
         elif source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS):
-            self._tell(match.call, source, Confidence.LOW)
+            self._tell(match.call, source, Confidence.MEDIUM if self.facts.boundary.is_in_memory(value) else Confidence.LOW)
+
+    def _archive_of(self, call: cst.Call) -> Match | None:
+        """The archive that a member is taken out of, also by `archive.open(name).read()`."""
+        receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
+        for _ in range(2):
+            calls = [o.node for o in self.facts.origins.trail(receiver) if isinstance(o.node, cst.Call)] if receiver is not None else []
+            if (found := next((m for one in calls if (m := self.facts.match(one, "archive")) is not None), None)) is not None:
+                return found
+            receiver = next((one.func.value for one in calls if isinstance(one.func, cst.Attribute)), None)
+        return None
 
     @staticmethod
     def _is_incremental(match: Match) -> bool:

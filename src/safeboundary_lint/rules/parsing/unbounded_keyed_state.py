@@ -16,11 +16,11 @@ from safeboundary_lint.core.tree import descendants
 
 _CLIENTS = (
     "ip", "*_ip", "ip_*", "*ip_addr*", "*client*", "*remote*", "*peer*", "addr", "*_addr", "address", "sender", "*sender_id", "*fingerprint*", "*device_id", "mac", "*user_agent*",
-    "*api_key*", "email", "phone*", "*identifier*", "*caller_id*", "source_ip", "host_ip",
+    "*api_key*", "email", "phone*", "*identifier*", "*caller_id*", "source_ip", "host_ip", "*user_id", "*chat_id", "*session_id", "*conversation_id", "username",
 )  # fmt: skip
 _KEYS = ("key", "*_key", "uid", "*_uid", "*_id", "id", "ident", "identity", "name", "username", "host", "token", "identifier", "source", "user", "topic")
 _TALLIES = (
-    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|count|clients|stamps|_ips|per_ip|by_ip|recent|debounc|flood"
+    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|count|clients|stamps|_ips|per_ip|by_ip|recent|debounc|flood|locks"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
 _USED = rf"~(?i)({_TALLIES})\w*\s*(\[|\.\w+\(|\)|=[^=])"
@@ -131,8 +131,8 @@ class UnboundedKeyedState(Rule):
 
     @staticmethod
     def _tells_time(cls: cst.ClassDef) -> bool:
-        """The class reads a clock: a limiter or tracker, not a registry."""
-        return any(isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter") for node in descendants(cls))
+        """The class reads a clock, or is called a limiter: no registry."""
+        return named_like(cls.name.value, "*limit*", "*throttl*", "*bucket*") or any(isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter") for node in descendants(cls))
 
     def _tell(self, keyed: Keyed, write: cst.CSTNode, key: cst.BaseExpression, confidence: Confidence) -> None:
         held = self.facts.code(keyed.binding.target)

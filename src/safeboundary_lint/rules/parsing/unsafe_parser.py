@@ -91,7 +91,7 @@ class UnsafeParser(Rule):
             return
         if source.writer == PEER:
             confidence = source.confidence
-        elif source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_FILES):
+        elif source.writer == PARAMETER and not match.row.get("seen") and not self.facts.boundary.names_file(source, *_FILES):
             confidence = Confidence.MEDIUM
         else:
             return
@@ -99,7 +99,9 @@ class UnsafeParser(Rule):
 
     def _source(self, match: Match) -> Source | None:
         data = match.row.parameter("data")
-        value = argument(match.call, data) if data is not None else None
+        if data is None:
+            return Source(PEER, match.call, match.confidence)  # receives and parses in one
+        value = argument(match.call, data)
         return self.facts.boundary.source(value) if value is not None else None
 
     def _tell(self, match: Match, source: Source, harm: str, confidence: Confidence, severity: Severity | None) -> None:
