@@ -37,7 +37,11 @@ class Buffers:
 
     def growths(self, function: cst.FunctionDef) -> Iterator[Growth]:
         """Places to which a function adds what is seen to come from the boundary."""
-        for target, node in self.facts.counting.grown(function.body):
+        yield from self.growths_in(function.body)
+
+    def growths_in(self, body: cst.CSTNode) -> Iterator[Growth]:
+        """The same for any part of a function."""
+        for target, node in self.facts.counting.grown(body):
             value = _added(node)
             place = self.facts.origins.place(target)
             if value is None or place is None or isinstance(value, (cst.Integer, cst.SimpleString)):
@@ -52,7 +56,7 @@ class Buffers:
     def _arrives_in_pieces(source: cst.CSTNode) -> bool:
         """Pushed in by a parameter, or received: not a body that is whole already."""
         name = last_name(source.func) if isinstance(source, cst.Call) else None
-        return isinstance(source, cst.Param) or name is not None and any(word in name.lower() for word in ("recv", "receive", "read"))
+        return isinstance(source, cst.Param) or name is not None and any(word in name.lower() for word in ("recv", "receive", "read", "iter_", "stream"))
 
     def is_searched(self, place: str, within: cst.CSTNode) -> cst.CSTNode | None:
         """Where a delimiter is looked for in the buffer: `b"\\n" in buf`, `buf.find(...)`, `pattern.search(buf)`."""

@@ -69,6 +69,11 @@ class Counting:
                 return True  # the buffer is emptied, cut or the state changed
         return False
 
+    def is_endless(self, loop: cst.While) -> bool:
+        """True for `while True`, `while chunk`, `while chunk := read()` and the like: only the input ends it."""
+        test = loop.test
+        return isinstance(test, (cst.NamedExpr, cst.Name, cst.Integer)) or isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not)
+
     def loops_around(self, node: cst.CSTNode) -> list[cst.For | cst.While]:
         """The loops of the same function that hold a node, innermost first."""
         function = self.facts.tree.function_of(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -71,7 +72,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("read-all", "fetch", "boundary-stream", r"~[\"']\w+\.input[\"']"),)
+    needs = (("read-all", "fetch", "boundary-stream", r"~\brecv\w*\(|receive_some|\b(a?iter_|stream\()", r"~[\"']\w+\.input[\"']"),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:
@@ -125,6 +126,38 @@ class UnboundedRead(Rule):
             for node in names
         )
 
+    # -- pieces gathered to the end ----------------------------------------------------------------------------------
+
+    def visit_While(self, node: cst.While) -> None:
+        if self.facts.counting.is_endless(node):
+            self._check_gathering(node)
+
+    def visit_For(self, node: cst.For) -> None:
+        if isinstance(node.iter, cst.Call) and any(self.facts.match(call, "boundary") is not None for call in descendants(node.iter) if isinstance(call, cst.Call)):
+            self._check_gathering(node)
+
+    def _check_gathering(self, loop: cst.While | cst.For) -> None:
+        """Every piece that comes is kept until the sender ends."""
+        for growth in self.facts.buffers.growths_in(loop):
+            around = self.facts.counting.loops_around(growth.node)
+            if not isinstance(growth.target, cst.Name) or around[:1] != [loop] or self.facts.counting.is_counted(around[-1]):
+                continue
+            if self.facts.buffers.is_searched(growth.place, around[-1]) is None and self._is_memory(growth):
+                confidence = self._sureness_of_pieces(growth.source)
+                self._tell(growth.node, f"all pieces are kept in `{growth.target.value}` until the sender ends", confidence, growth.source)
+                return
+
+    def _is_memory(self, growth: Growth) -> bool:
+        """What is written to a file takes no memory."""
+        call = growth.node
+        return not isinstance(call, cst.Call) or last_name(call.func) not in ("write", "put", "put_nowait", "feed") or self.facts.boundary.is_in_memory(growth.target)
+
+    def _sureness_of_pieces(self, source: cst.CSTNode) -> Confidence:
+        holder = source.func.value if isinstance(source, cst.Call) and isinstance(source.func, cst.Attribute) else source
+        trail = self.facts.origins.trail(holder, callers=True)
+        fetched = [found for origin in trail if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None]
+        return Confidence.MEDIUM if not fetched or any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
+
     # -- responses ---------------------------------------------------------------------------------------------------
 
     def _check_response(self, match: Match) -> None:
@@ -167,7 +200,7 @@ class UnboundedRead(Rule):
             for node in descendants(function.body, into_definitions=False)
         )
 
-    def _tell(self, call: cst.Call, what: str, confidence: Confidence, origin: cst.CSTNode | None = None) -> None:
+    def _tell(self, call: cst.CSTNode, what: str, confidence: Confidence, origin: cst.CSTNode | None = None) -> None:
         self.report(
             call,
             f"{what[0].upper()}{what[1:]} by `{self.facts.code(call)}`: the other side decides how much memory this takes",
@@ -176,7 +209,9 @@ class UnboundedRead(Rule):
             fix=Fix(Applicability.SUGGESTION, self._words(call)),
         )
 
-    def _words(self, call: cst.Call) -> str:
+    def _words(self, call: cst.CSTNode) -> str:
+        if not isinstance(call, cst.Call) or last_name(call.func) in ("append", "extend", "write"):
+            return "add up the sizes of the pieces and leave the loop above a limit"
         code = self.facts.code(call.func)
         if self.facts.match(call, "fetch") is not None:
             return f"stream the response of `{code}`, add up the pieces and stop at a limit"
