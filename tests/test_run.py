@@ -12,9 +12,10 @@ import pytest
 
 from command import DEADLINE, write
 from safeboundary_lint import analyse as analysis
-from safeboundary_lint import run
+from safeboundary_lint import executors, run
 from safeboundary_lint.analyse import Options
 from safeboundary_lint.core.finding import FileReport
+from safeboundary_lint.executors import local, processes
 from safeboundary_lint.files import SourceFile
 
 OPTIONS = Options(codes=frozenset({"SBL102"}))
@@ -24,8 +25,8 @@ forks = pytest.mark.skipif(sys.platform != "linux", reason="a patched function r
 
 @pytest.fixture(autouse=True)
 def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "WORTH_A_POOL", 0)
-    monkeypatch.setattr(run, "TASK_FILES", 3)
+    monkeypatch.setattr(executors, "WORTH_A_POOL", 0)
+    monkeypatch.setattr(processes, "TASK_FILES", 3)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[SourceFile]:
 
 
 def test_any_number_of_processes_says_the_same(many: list[SourceFile]) -> None:
-    reports = [run.collected(run.check_all(many, jobs=jobs)) for jobs in (1, 2, 5)]
+    reports = [run.collected(run.check_all(many, local(jobs))) for jobs in (1, 2, 5)]
     assert reports[0] == reports[1] == reports[2]
     report = reports[0]
     assert report.files == 30
@@ -53,26 +54,27 @@ def test_any_number_of_processes_says_the_same(many: list[SourceFile]) -> None:
 
 def test_results_keep_the_order_of_the_files(many: list[SourceFile]) -> None:
     files = many[::-1]
-    assert [report.path for report, _ in run.check_all(files, jobs=2)] == [file.path for file in files]
+    assert [report.path for report, _ in run.check_all(files, local(2))] == [file.path for file in files]
 
 
 def test_progress_counts_every_file(many: list[SourceFile]) -> None:
     for jobs in (1, 2):
         told: list[int] = []
-        run.check_all(many, jobs=jobs, progress=told.append)
+        run.check_all(many, local(jobs), progress=told.append)
         assert told == list(range(1, 31))
 
 
 def test_every_file_is_in_one_task_the_biggest_first(many: list[SourceFile]) -> None:
-    tasks = run._tasks(many)
+    tasks = executors.portions(many, 100, 4)
     assert sorted(index for task in tasks for index in task) == list(range(30))
     sizes = [many[index].size for task in tasks for index in task]
     assert sizes == sorted(sizes, reverse=True)
-    assert run._tasks([]) == []
+    assert max(map(len, tasks)) == 4
+    assert executors.portions([], 100, 4) == []
 
 
 def test_what_was_read_already_is_not_read_again() -> None:
-    (checked,) = run.check_all([SourceFile("nowhere.py", OPTIONS, 1, DEADLINE.encode())], jobs=2)
+    (checked,) = run.check_all([SourceFile("nowhere.py", OPTIONS, 1, DEADLINE.encode())], local(2))
     assert [finding.span.line for finding in checked[0].findings] == [6]
 
 
@@ -87,7 +89,7 @@ def test_a_process_that_dies_costs_one_file(many: list[SourceFile], monkeypatch:
         return real(source, path, options)
 
     monkeypatch.setattr(analysis, "analyse", deadly)
-    report = run.collected(run.check_all(many, jobs=2))
+    report = run.collected(run.check_all(many, local(2)))
     told = {problem.path: problem.message for problem in report.problems}
     assert told["f05.py"] == told["f20.py"] == "the process that checked it died: out of memory, or killed"
     assert sorted(told) == ["f04.py", "f05.py", "f07.py", "f20.py"]
@@ -105,25 +107,25 @@ def test_a_defect_of_ours_costs_one_file(many: list[SourceFile], monkeypatch: py
         return real(source, path, options)
 
     monkeypatch.setattr(analysis, "analyse", defective)
-    report = run.collected(run.check_all(many, jobs=jobs))
+    report = run.collected(run.check_all(many, local(jobs)))
     told = {problem.path: problem.message for problem in report.problems}
     assert told["f06.py"] == f"internal error: {type(error).__name__}: {error}; please report it with the file"
     assert len(report.findings) == 9
 
 
 def test_without_processes_it_works_in_one(many: list[SourceFile], monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run.check_all(many, jobs=1)
+    expected = run.check_all(many, local(1))
 
     def refused(*_: object, **__: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(run, "ProcessPoolExecutor", refused)
-    assert run.check_all(many, jobs=2) == expected
+    monkeypatch.setattr(processes, "ProcessPoolExecutor", refused)
+    assert run.check_all(many, local(2)) == expected
 
 
 def test_the_collector_is_left_as_it_was(many: list[SourceFile]) -> None:
     import gc
 
     before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
-    run.check_all(many, jobs=1)
+    run.check_all(many, local(1))
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
