@@ -1,0 +1,133 @@
+"""SBL104: this host's wall clock decides whether a lock or lease of another one is over."""
+
+from __future__ import annotations
+
+import re
+
+import libcst as cst
+
+from safeboundary_lint.core.clocks import CONSTANT, DURATION, FILE_TIME, UNKNOWN, ClockValue
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.leases import lease_word
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
+
+_ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
+_LOOKUP = re.compile(r"__(lt|lte|gt|gte|range)$")
+_SELECTING = frozenset(("filter", "exclude", "get", "filter_by", "find", "update"))
+
+
+class WallClockLease(Rule):
+    """A lock, lease or leadership is taken as over when this host's wall clock says so.
+
+    What it does
+    ------------
+    Finds comparisons of the local wall clock with the stored expiry, stamp or heartbeat of a lock, lease, claim or leader: in
+    Python, in queries of an ORM, as a parameter of an SQL statement, and with the age of a lock file.
+
+    Why it matters
+    --------------
+    Clocks of hosts differ, and jump. A host whose clock is ahead takes a lease over while its holder still works; both then
+    believe that they hold it, and write. A clock that is behind leaves the work of a dead holder lying.
+
+    Example
+    -------
+
+        import time
+
+        def try_acquire_lease(store, name, owner, ttl):
+            lease = store.load(name)
+            if lease is not None and lease.expires_at > time.time():
+                return False
+            store.save(name, owner=owner, expires_at=time.time() + ttl)
+            return True
+
+    Instead
+    -------
+
+        def try_acquire_lease(store, name, owner, ttl):
+            return store.set(f"lease:{name}", owner, nx=True, ex=ttl)
+
+    Stays silent when
+    -----------------
+    The store's own clock or lifetime decides (`now()` inside the statement, a TTL), the holder's token is checked against a
+    generation, term or fencing number, or nothing speaks of a lock: expired rows are only cleaned up, an account is locked out.
+
+    Fix safety
+    ----------
+    A suggestion: the store has to take over the decision.
+
+    Known limits
+    ------------
+    What is a lock is told by the names in the expression, the function, the class and the statement.
+    """
+
+    code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
+    overlaps = ()
+    needs = (("wall-clock",),)
+
+    def visit_Module(self, node: cst.Module) -> None:
+        for query in self.facts.leases.queries():
+            if not self.facts.leases.is_fenced(query.call):
+                self._tell(query.call, f"{query.test.column} {query.test.operator} {self.facts.code(query.moment)}", query.value, None)
+
+    def visit_Comparison(self, node: cst.Comparison) -> None:
+        if len(node.comparisons) == 1 and isinstance(node.comparisons[0].operator, _ORDERINGS):
+            self._check(node, node.left, node.comparisons[0].comparator)
+
+    def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
+        if isinstance(node.operator, cst.Subtract) and self.facts.readings.decides(node):
+            self._check(node, node.left, node.right)
+
+    def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
+        for own, stored in ((left, right), (right, left)):
+            value = self.facts.clocks.own_reading(own)
+            if value is None or not self._is_stored(stored):
+                continue
+            word = self.facts.leases.word_at(node, stored)
+            if word is not None and not self.facts.leases.is_fenced(node):
+                self._tell(node, self.facts.code(node), value, stored)
+            return
+
+    def _is_stored(self, node: cst.CSTNode) -> bool:
+        """True for a stamp that may be another host's: of a file, or from somewhere outside this file."""
+        domains = {value.domain for value in self.facts.clocks.values(node)}
+        if FILE_TIME in domains:
+            return True
+        return domains <= {UNKNOWN, CONSTANT} and UNKNOWN in domains and DURATION not in domains
+
+    def visit_Call(self, node: cst.Call) -> None:
+        if last_name(node.func) not in _SELECTING or not isinstance(node.func, cst.Attribute):
+            return
+        for arg in node.args:
+            if arg.keyword is None or not _LOOKUP.search(arg.keyword.value):
+                continue
+            value = self.facts.clocks.own_reading(arg.value)
+            if value is None or self._is_only_counted(node):
+                continue
+            word = self.facts.leases.word_at(node, node.func.value) or lease_word([_LOOKUP.sub("", arg.keyword.value)])
+            if word is not None and not self.facts.leases.is_fenced(node):
+                self._tell(node, f"{arg.keyword.value}={self.facts.code(arg.value)}", value, None)
+                return
+
+    def _is_only_counted(self, call: cst.Call) -> bool:
+        """True when the rows are told to people and nothing is taken."""
+        return any(isinstance(outer, cst.Attribute) and outer.attr.value in ("count", "exists", "aggregate") for outer in self._chain(call))
+
+    def _chain(self, call: cst.Call) -> list[cst.CSTNode]:
+        statement = self.facts.tree.statement_of(call)
+        return [node for node in descendants(statement) if isinstance(node, cst.Attribute) and self.facts.tree.within(call, node)]
+
+    def _tell(self, node: cst.BaseExpression, code: str, value: ClockValue, stored: cst.CSTNode | None) -> None:
+        what = "the age of a file" if stored is not None and self.facts.clocks.of_domain(stored, FILE_TIME) is not None else "what another host may have written"
+        self.report(
+            node,
+            f"`{code}` lets the wall clock of this host judge {what}: a host whose clock is ahead takes over while the holder still works, and both write",
+            confidence=Confidence.weakest(value.confidence, Confidence.MEDIUM),
+            trace=[(reading.node, f"local wall clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings],
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"let the store judge `{code}` by its own clock (`now()` in the statement, a lifetime of the key), and refuse writes of a holder whose number is no longer the last",
+            ),
+        )
