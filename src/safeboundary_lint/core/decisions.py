@@ -18,10 +18,10 @@ TRUE, RAISING, FILTER, DENYING, IDENTITY = "true", "raising", "filter", "denying
 
 _NOUN = (
     r"permission|permit|access|auth(?!or_|ors?$)|signature|token|role|scope|acl|webhook|csrf|rate_?limit|throttl|quota|trusted|admin|credential|"
-    r"captcha|api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|hash_chain|mfa|otp|certificate"
+    r"api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|mfa|otp|certificate|guardrail|moderation|licen[sc]e|captcha|entitle"
 )
 _VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
-_STRONG = re.compile(r"(^|_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_permissions?|has_perms?|has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|authenticate|allowed_to|is_admin)(_|$)")
+_STRONG = re.compile(r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_\w+)$|(^|_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|authenticate|allowed_to|is_admin)(_|$)")
 _WEAK = re.compile(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
 _NOUN_FIRST = re.compile(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
 _DENIES = re.compile(r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|_)(should_block|should_deny|is_over_limit)")
@@ -29,6 +29,9 @@ _TRUE_DENIES = re.compile(r"expired|block|banned|denied|revoked|needs_|need_|req
 _FILTERS = re.compile(rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|accessible|visible)_\w+$")
 _IDENTITIES = re.compile(r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|headers?|token|session)|user_id_from\w*)$")
 _REQUIRES = re.compile(rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|authorize)\w*_.*({_NOUN})")
+_JUDGES = re.compile(r"Policy|Policies|Guard|Authori[sz]|Authenticat|Permission|RateLimit|Limiter|Throttle|Firewall|Acl|AccessControl|Verifier|Gatekeeper|Moderat")
+_JUDGING = re.compile(r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|acquire_permission|evaluate_\w+|check_\w+)$")
+_NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
 _ALLOWS = re.compile(r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$", re.IGNORECASE)
 
 
@@ -48,6 +51,9 @@ def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
             if level and not _REQUIRES.search(name):
                 continue
             return RAISING if _denies_by_raising(facts, function, name) else TRUE
+    cls = facts.types.method_class(function)
+    if _JUDGING.search(function.name.value) and cls is not None and _JUDGES.search(cls.name.value):
+        return TRUE
     return None
 
 
@@ -64,6 +70,8 @@ def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bo
 
 def allows(facts: Facts, function: cst.FunctionDef, how: str, answer: cst.CSTNode | None) -> bool:
     """True when this answer (None: no answer) lets the request pass."""
+    if how in (RAISING, TRUE) and _passes_on(facts, function, answer):
+        return True
     if how == RAISING:
         return answer is None or facts.is_constant(answer, None)
     if answer is None:
@@ -73,6 +81,27 @@ def allows(facts: Facts, function: cst.FunctionDef, how: str, answer: cst.CSTNod
     if how == FILTER:
         return isinstance(answer, cst.Name) and answer.value in {parameter.name.value for parameter in parameters(function)}
     return how == TRUE and is_yes(facts, answer)
+
+
+def _passes_on(facts: Facts, function: cst.FunctionDef, answer: cst.CSTNode | None) -> bool:
+    """`return func(*args)`, `return await call_next(request)`: what the check stood in front of is called."""
+    call = answer.expression if isinstance(answer, cst.Await) else answer
+    if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Name) or call.func.value not in _NEXT:
+        return False
+    found = facts.names.lookup(call.func)
+    return found is not None and all(binding.how == "parameter" for binding in found[1])
+
+
+def says_allowed(facts: Facts, answer: cst.CSTNode) -> bool:
+    """A yes that says what it is about: `{"allowed": True}`, `Decision.ALLOW`; not a bare True."""
+    if isinstance(answer, cst.Attribute):
+        return is_yes(facts, answer) and answer.attr.value.lower().startswith(("allow", "permit", "grant"))
+    pairs: list[tuple[str | None, cst.CSTNode]] = []
+    if isinstance(answer, cst.Dict):
+        pairs = [(string(element.key), element.value) for element in answer.elements if isinstance(element, cst.DictElement)]
+    elif isinstance(answer, cst.Call):
+        pairs = [(arg.keyword.value if arg.keyword else None, arg.value) for arg in answer.args]
+    return any(key is not None and re.match(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$", key) and facts.is_constant(value, True) for key, value in pairs)
 
 
 def is_yes(facts: Facts, answer: cst.CSTNode) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
 _PLAIN_SCHEMES = {"http://": "https://", "ws://": "wss://", "ldap://": "ldaps://", "ftp://": "ftps://", "http": "https", "ws": "wss"}
-_ATTEMPTS = tuple("get head post request ping probe connect open fetch check test try reach handshake call send login download".split())
+_ATTEMPTS = tuple("get head post request ping probe connect open fetch check test try reach handshake call send login download available works supports".split())
 _ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
 

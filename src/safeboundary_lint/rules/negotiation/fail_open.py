@@ -14,7 +14,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_MISSING = re.compile(r"secret$|secret_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
+_MISSING = re.compile(r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
 _NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
@@ -80,6 +80,8 @@ class FailOpen(Rule):
         how = decisions.meaning(self.facts, node)
         if how == decisions.IDENTITY:
             self._check_identity(node)
+        elif how is None:
+            self._check_plain_answers(node)
         elif how is not None and not self.facts.consent.named_for_it(node):
             self._check_handlers(node, how)
             if how in (decisions.TRUE, decisions.RAISING):
@@ -93,7 +95,7 @@ class FailOpen(Rule):
             return
         flow = self.facts.flow(function)
         for attempt in attempts:
-            if not any(isinstance(node, (cst.Call, cst.Subscript)) for node in descendants(attempt.body, into_definitions=False)):
+            if not any(isinstance(node, (cst.Call, cst.Subscript, cst.Attribute)) for node in descendants(attempt.body, into_definitions=False)):
                 continue
             for handler in attempt.handlers:
                 way = self._allowed_after(flow, function, attempt, handler, how)
@@ -144,9 +146,7 @@ class FailOpen(Rule):
     def _is_failure(self, handler: cst.ExceptHandler) -> bool:
         """Something went wrong outside (a connection, a library), rather than a lookup that found nothing."""
         for name in self.facts.exceptions.classes(handler.type):
-            if name.startswith("builtins.") and "builtins.OSError" not in self.facts.exceptions.lineage(name) and name != "builtins.ImportError":
-                return False
-            if re.search(r"NotFound|DoesNotExist|NotExist|NoResult|Missing|StopIteration", name):
+            if re.search(r"NotFound|DoesNotExist|NotExist|NoResult|Missing|StopIteration|KeyError|IndexError|NotImplemented|LookupError", name):
                 return False
         return True
 
@@ -154,6 +154,20 @@ class FailOpen(Rule):
         """A comment or the docstring says that failing means passing."""
         text = self.facts.tree.module.code_for_node(function).lower().replace("-", " ")
         return "fail open" in text or "fails open" in text or "failing open" in text
+
+    def _check_plain_answers(self, function: cst.FunctionDef) -> None:
+        """A handler that says "allowed" in so many words decides about access, whatever the function is called."""
+        for returned in self.facts.origins.returned(function):
+            handler = self.facts.tree.enclosing(returned, cst.ExceptHandler, cst.FunctionDef, cst.Lambda)
+            if isinstance(handler, cst.ExceptHandler) and decisions.says_allowed(self.facts, returned):
+                self.report(
+                    returned,
+                    f"a failure in `{function.name.value}` is answered with `{self.facts.code(returned)}`: whoever makes it fail is allowed",
+                    severity=Severity.INFO if self._says_so(function) else self.severity,
+                    confidence=Confidence.MEDIUM if self._is_failure(handler) or self.facts.exceptions.catches_all(handler.type) else Confidence.LOW,
+                    trace=[(handler, "the failure is taken here")],
+                    fix=Fix(Applicability.SUGGESTION, "answer a failure with a refusal"),
+                )
 
     # -- when something is missing ---------------------------------------------------------------------------------------
 
@@ -179,9 +193,16 @@ class FailOpen(Rule):
                 name = next((n.value for n in descendants(part.args[0].value) if isinstance(n, cst.Name) and _MISSING.search(n.value.lower())), None)
             else:
                 name = last_name(part)
-            if name is not None and _MISSING.search(name.lower()):
-                return name
+            named = [name, *self._looked_up(part)] if name is not None else []
+            if (found := next((one for one in named if _MISSING.search(one.lower())), None)) is not None:
+                return found
         return None
+
+    def _looked_up(self, part: cst.CSTNode) -> list[str]:
+        """The names under which the configuration has the value."""
+        calls = (origin.node for origin in self.facts.origins.trail(part if not isinstance(part, cst.Comparison) else part.left))
+        found = (call for call in calls if isinstance(call, cst.Call) and self.facts.match(call, "environment-lookup") is not None and call.args)
+        return [text for call in found if (text := string(call.args[0].value)) is not None]
 
     def _tell_missing(self, function: cst.FunctionDef, answer: cst.Return, missing: str) -> None:
         unset = re.search(r"secret|webhook_id|webhook_key", missing.lower()) is not None
@@ -197,6 +218,10 @@ class FailOpen(Rule):
 
     def _check_identity(self, function: cst.FunctionDef) -> None:
         for returned in self.facts.origins.returned(function):
+            handler = self.facts.tree.enclosing(returned, cst.ExceptHandler, cst.FunctionDef, cst.Lambda)
+            if isinstance(handler, cst.ExceptHandler) and (string(returned) or "").lower() not in _NOBODY:
+                self._tell_identity(function, returned)
+                return
             for origin in self.facts.origins.trail(returned):
                 default = self._default(origin.node)
                 if default is not None and self.facts.tree.within(default, function):

@@ -13,7 +13,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
 _OPTION = re.compile(
-    r"verif|ssl|tls|https|secure|insecure|auth(?!or)|csrf|require|strict|valid|allow|disable|enable|skip|ignore|unsafe|permit|enforce|debug|signed|sandbox|encrypt|check_|trust",
+    r"verif|ssl|tls|https|secure|auth(?!or)|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|access_control|cert_check|validate_|^debug$|hostname_check",
     re.IGNORECASE,
 )
 _NO_OPTION = re.compile(r"(file|path|dir|cert|certs|key|bundle|url|uri|host|hosts|port|version|mode|level|token|secret|id|name|user|username|password|origins|methods|headers|list|domains|emails|ips|type|scheme|endpoint|timeout|ca|prefix|realm|header)s?$", re.IGNORECASE)
@@ -132,7 +132,8 @@ class TruthyStringOption(Rule):
         name = last_name(target)
         for other in self.facts.tree.all(kind) if place is not None else ():
             if last_name(other) == name and other is not target and self._is_tested(other) and self.facts.origins.place(other) == place:
-                return other
+                if any(origin.node is call for origin in self.facts.origins.step(other)):
+                    return other
         return None
 
     def _is_tested(self, node: cst.CSTNode) -> bool:
