@@ -46,6 +46,7 @@ class Rule(cst.CSTVisitor):
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: of each tuple one must be in the file: a kind, `=word`, `~regex` (by lines)
+    whole: ClassVar[bool] = False  # what it asks of a file that concerns it may stand anywhere in it
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
     in_tests: ClassVar[bool] = False  # part of the default set of test files too

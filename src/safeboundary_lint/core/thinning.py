@@ -79,7 +79,7 @@ class Outline:
         """
         met = [{index for index, unit in enumerate(self.units) if test(unit.words)} for test in tests]
         outside = [test(self.around) for test in tests]
-        if not tests:
+        if not tests or rule.whole:
             return set(range(len(self.units))), True
         if rule.local:
             return set.intersection(*met), all(outside)

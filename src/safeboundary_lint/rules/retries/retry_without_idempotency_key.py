@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.http import UNSAFE_METHODS
 from safeboundary_lint.core.resending import resends
@@ -110,10 +110,11 @@ class RetryWithoutIdempotencyKey(Rule):
         return confidence
 
     def _wrapper(self, call: cst.Call) -> Confidence:
-        """A wrapper of every method: sure enough where this file shows that POST goes through it."""
+        """A wrapper of every method: sure enough where its callers in this file send POST through it, or its name says so."""
         function = self.facts.tree.enclosing(call, cst.FunctionDef)
         wraps = function is not None and function.name.value.strip("_") in ("request", "send", "api_call", "make_request", "call", "make_call", "do_request")
-        posts = any(text.evaluated_value in ("POST", "post") for text in self.facts.tree.all(cst.SimpleString))
+        callers = self.facts.types.callers(function) if function is not None else []
+        posts = any(string(arg.value) in ("POST", "post") for caller in callers for arg in caller.args)
         return Confidence.MEDIUM if posts or wraps else Confidence.LOW
 
     def _report(self, region: Region, effect: Effect, cause: cst.CSTNode, confidence: Confidence) -> None:

@@ -121,14 +121,10 @@ class UnboundedRetry(Rule):
     def _check_decorator(self, region: Region) -> None:
         match = region.match
         assert match is not None
-        if self.facts.retries.stop(match) is not False or self._stopped_later(match.node):
+        if self.facts.retries.stop(match) is not False:
             return
         site = region.site.decorator if isinstance(region.site, cst.Decorator) else region.site
         self._report_policy(site, match.node, match.confidence, match.row.get("stops", []), region.function)
-
-    def _stopped_later(self, policy: cst.CSTNode) -> bool:
-        """`retrying.stop = ...`, `policy.copy(stop=...)`: the object gets its limit elsewhere."""
-        return any(named_like(getattr(getattr(b.target, "attr", None), "value", None), "stop*") for b in self.facts.names.stores)
 
     def _report_policy(self, site: cst.CSTNode, policy: cst.CSTNode, confidence: Confidence, stops: list[str], function: cst.CSTNode | None = None) -> None:
         name = f"`{function.name.value}`" if isinstance(function, cst.FunctionDef) else "what it runs"
