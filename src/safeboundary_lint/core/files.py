@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import NotConstant, argument, string_parts
+from safeboundary_lint.core.calls import NotConstant, argument, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
@@ -109,9 +109,15 @@ class Files:
         if first is not None and first == second:
             return True
         same_text = self.facts.code(one, 200) == self.facts.code(other, 200)
-        if isinstance(one, (cst.Call, cst.BinaryOperation, cst.FormattedString, cst.Subscript)):
-            return same_text and self._function(one) is self._function(other)
-        return same_text and string_parts(one) is not None
+        if same_text and isinstance(one, (cst.Call, cst.BinaryOperation, cst.FormattedString, cst.Subscript)):
+            return self._function(one) is self._function(other)
+        text = self._constant(one)
+        return text is not None and text == self._constant(other)
+
+    def _constant(self, path: cst.CSTNode) -> str | None:
+        """The text that a path is, by itself or through names and defaults."""
+        found = (string(origin.node) for origin in self.facts.origins.trail(path)[:4])
+        return next((text for text in found if text), None)
 
     def plain(self, path: cst.CSTNode) -> cst.CSTNode:
         """A path without `str(...)`, `Path(...)`, `os.fspath(...)` around it."""

@@ -116,7 +116,7 @@ class RenameWithoutFsync(Rule):
     def _handles(self, function: cst.FunctionDef) -> list[FileWrite]:
         """Files that a function opens for writing, those made by `tempfile` included."""
         tree = self.facts.tree
-        found = [write for write in self.facts.files.writes if write.opened and tree.function_of(write.node) is function]
+        found = [write for write in self.facts.files.writes if tree.function_of(write.node) is function]
         for match in self.facts.calls("temporary-file"):
             if tree.function_of(match.node) is function and "NamedTemporaryFile" in match.dotted:
                 found.append(self._temporary(match))
@@ -158,6 +158,8 @@ class RenameWithoutFsync(Rule):
         if not synced:
             inside = write.item is not None and self._within_block(rename, write) and not self._flushes(flow, write, renamed)
             self._report(rename, write, "inside" if inside else "none", rename.call)
+            return
+        if not write.opened:
             return
         early = next(
             (

@@ -19,6 +19,8 @@ _KEEPS = re.compile(
 )
 _RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 
+_GENERIC = ("path", "f", "p", "file", "filename")
+
 
 class ResetOnLoadFailure(Rule):
     """A state file that can't be read is taken for an empty one, and the next save writes the emptiness over it.
@@ -125,14 +127,11 @@ class ResetOnLoadFailure(Rule):
         text = self.facts.code(files.plain(path))
         for write in files.writes:
             same_text = text == self.facts.code(files.plain(write.path)) and tree.class_of(write.node) is tree.class_of(node)
-            if files.same(write.path, path) or same_text and text not in ("path", "f", "p", "file", "filename"):
+            if files.same(write.path, path) or same_text and text not in _GENERIC:
                 return write.node
         for rename in files.renames:
-            if (
-                files.same(rename.target, path)
-                or text == self.facts.code(files.plain(rename.target))
-                and tree.class_of(rename.call) is tree.class_of(node)
-            ):
+            same_text = text == self.facts.code(files.plain(rename.target)) and tree.class_of(rename.call) is tree.class_of(node)
+            if files.same(rename.target, path) or same_text and text not in _GENERIC:
                 return rename.call
         return None
 

@@ -12,6 +12,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.screen import EXCEPT
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
@@ -78,7 +79,7 @@ class SuccessAfterFailedWrite(Rule):
 
     code, name, since, severity = "SBL308", "success-after-failed-write", "0.1", Severity.ERROR
     overlaps = ("ruff:TRY300",)
-    needs = (("durable-write", "commit", "publish"), ("=except",))
+    needs = (("durable-write", "commit", "publish", "enqueue", "batch-send"), (EXCEPT,))
 
     def visit_Try(self, node: cst.Try) -> None:
         flow = self.facts.flow_around(node)
@@ -88,7 +89,7 @@ class SuccessAfterFailedWrite(Rule):
         for handler in node.handlers:
             if self._is_expected(handler):
                 continue
-            found = self._success_after(flow, node, handler)
+            found = self._success_after(flow, node, handler, tried.match is not None and tried.match.row.kind != "batch-send")
             if found is not None:
                 self._report(tried, handler, *found)
                 return
@@ -96,15 +97,21 @@ class SuccessAfterFailedWrite(Rule):
     def _write_in(self, node: cst.Try) -> WorkCall | None:
         """The last call of the body that is known to write, itself or through a helper of this file."""
         for below in reversed(list(descendants(node.body, into_definitions=False))):
-            if isinstance(below, cst.Call) and (work := self.facts.work.of_call(below)) is not None and work.durable:
+            if not isinstance(below, cst.Call):
+                continue
+            if (work := self.facts.work.of_call(below)) is not None and work.durable:
                 return work
+            if (sent := self.facts.match(below, "batch-send")) is not None:
+                return WorkCall(below, sent.confidence, sent)
         return None
 
     def _is_expected(self, handler: cst.ExceptHandler) -> bool:
         names = self.facts.exceptions.named(handler.type)
         return bool(names) and all(_EXPECTED.fullmatch(name) for name in names)
 
-    def _success_after(self, flow: Flow, node: cst.Try, handler: cst.ExceptHandler) -> tuple[cst.CSTNode, str] | None:
+    def _success_after(
+        self, flow: Flow, node: cst.Try, handler: cst.ExceptHandler, durable: bool
+    ) -> tuple[cst.CSTNode, str] | None:
         starts = [point for point in flow.by_node.get(id(handler), ()) if point.index in flow.reachable]
         again = {
             id(n) for part in (node.body, node.orelse) if part is not None for n in descendants(part, into_definitions=False)
@@ -126,10 +133,10 @@ class SuccessAfterFailedWrite(Rule):
                 or self._repairs(point)
             )
 
-        way = paths.find(starts, lambda point: self._told(point, handler) is not None, avoiding=stopped, raising=False)
+        way = paths.find(starts, lambda point: self._told(point, handler, durable) is not None, avoiding=stopped, raising=False)
         if way is None or self._is_flagged(flow, way[-1], set_here):
             return None
-        told = self._told(way[-1], handler)
+        told = self._told(way[-1], handler, durable)
         assert told is not None
         return told
 
@@ -147,7 +154,7 @@ class SuccessAfterFailedWrite(Rule):
             for call in calls
         )
 
-    def _told(self, point: Point, handler: cst.ExceptHandler) -> tuple[cst.CSTNode, str] | None:
+    def _told(self, point: Point, handler: cst.ExceptHandler, durable: bool) -> tuple[cst.CSTNode, str] | None:
         """The positive news at a point, and what it is."""
         node = point.node
         if point.kind != "statement" or node is None:
