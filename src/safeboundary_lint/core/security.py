@@ -189,6 +189,10 @@ class Security:
                 if isinstance(call, cst.Call):
                     yield self._weakening(arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call)
         yield from self._by_position(switches)
+        for call in tree.all(cst.Call):
+            if last_name(call.func) == "setdefault" and len(call.args) == 2 and (row := switches.get(string(call.args[0].value) or "")):
+                if self.is_off(call.args[1].value, row):
+                    yield self._weakening(call, row, self.facts.code(call), "entry", call.args[1].value)
         for store in self.facts.names.stores:
             target = store.target
             name = target.attr.value if isinstance(target, cst.Attribute) else self._key(target)
@@ -261,6 +265,9 @@ class Security:
             return False
         if isinstance(value, (cst.Name, cst.Attribute)) and last_name(value) in wanted and last_name(value) != "None":
             return True
+        if isinstance(value, cst.Name) and value.value not in self._switches["verify-switch"]:
+            steps = self.facts.origins.step(value)  # VERIFY = False
+            value = steps[0].node if len(steps) == 1 and steps[0].how == "value" else value
         try:
             found = literal(value)
         except NotConstant:
@@ -277,7 +284,7 @@ class Security:
                 arg = next(arg for arg in match.call.args if arg.value is value)
                 text = f"{option.name}={self.facts.code(value)}"
                 yield self._weakening(arg, match.row, text, "argument", value, call=match.call)
-            elif value is None and match.row.get("missing") and not unpacks(match.call):
+            elif value is None and match.row.get("missing") and not unpacks(match.call) and "server_side" not in keyword_names(match.call):
                 text = f"{self.facts.code(match.call.func)}() without {option.name}"
                 yield self._weakening(match.call, match.row, text, "missing", None, call=match.call)
 

@@ -103,7 +103,9 @@ class AlgorithmFromPeer(Rule):
             )
 
     def _is_unverified(self, node: cst.CSTNode) -> bool:
-        return isinstance(node, cst.Call) and self.facts.match(node, "unverified-header") is not None
+        if isinstance(node, cst.Call) and self.facts.match(node, "unverified-header") is not None:
+            return True
+        return isinstance(node, cst.Subscript) and string(self._index(node)) == "alg" and named_like(last_name(node.value), "*header*")
 
     def _listed(self, call: cst.Call) -> bool:
         """A membership test in the function, whose list does not come from the token."""

@@ -74,7 +74,14 @@ class FailOpen(Rule):
 
     code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("=except", "=not", "=None", "=or", "=getattr", "=get"),)
+    needs = (
+        (
+            r"~(?i)\b(def|class)[ \t]+\w*(permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac"
+            r"|secret|login|tenant|owner|origin|approv|sandbox|privilege|polic|allow|jwt|mfa|otp|certif|guard|moderat|licen|captcha|entitle|safe|user|identity"
+            r"|principal|account|block|deni|ban|revok|forbid|firewall|gate|acce|visible|judge|decide|verif|may_)",
+            r"~(?i)\b(allow|permit|grant|authorized|authenticated)",
+        ),
+    )
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         how = decisions.meaning(self.facts, node)
@@ -104,8 +111,8 @@ class FailOpen(Rule):
 
     def _allowed_after(self, flow: Flow, function: cst.FunctionDef, attempt: cst.Try, handler: cst.ExceptHandler, how: str) -> Point | None:
         """The point at which a failure that this handler takes is answered with "allowed", without another try."""
-        starts = [point for point in flow.points_of(handler) if point.kind == "handler"]
         tree = self.facts.tree
+        starts = [point for point in flow.by_node.get(id(handler), ()) if point.kind == "handler"]  # also behind what the graph takes for safe
 
         def again(point: Point) -> bool:
             return point.node is not None and tree.within(point.node, attempt.body)

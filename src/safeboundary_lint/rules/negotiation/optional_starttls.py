@@ -118,6 +118,8 @@ class OptionalStarttls(Rule):
             operator, text = part.comparisons[0].operator, self._token(part.left)
             if text is not None and isinstance(operator, cst.In if truth else cst.NotIn):
                 return any(flag in text for flag in ("starttls", "stls")) or any(flag in text for flag in _FLAGS) and self._says(part)
+            if isinstance(operator, cst.Equal if truth else cst.NotEqual) and self._answered(part.left):
+                return True
             return isinstance(part.left, cst.BinaryOperation) and self._asks_peer(part.left, truth)
         if not truth:
             return False
@@ -131,6 +133,11 @@ class OptionalStarttls(Rule):
         if isinstance(part, (cst.Name, cst.Attribute)) and depth:
             return any(self._asks_peer(o.node, truth, depth - 1) for o in self.facts.origins.step(part) if o.how == "value" and o.node is not part)
         return False
+
+    def _answered(self, value: cst.CSTNode) -> bool:
+        """The value was read from the connection: `answer = sock.recv(1)`."""
+        calls = (origin.node for origin in self.facts.origins.trail(value)[1:] if isinstance(origin.node, cst.Call))
+        return any((last_name(call.func) or "").lower().startswith(("recv", "read", "receive")) for call in calls)
 
     def _token(self, node: cst.CSTNode) -> str | None:
         if isinstance(node, cst.SimpleString) and isinstance(node.evaluated_value, bytes):

@@ -68,6 +68,11 @@ class PresenceConditionedVerification(Rule):
 
     code, name, since, severity = "SBL511", "presence-conditioned-verification", "0.1", Severity.ERROR
     overlaps = ()
+    needs = (
+        (r"~(?i)sig|sign|mac\b|digest|proof|attestation|csrf|nonce|jws|ssl_check|skip|no_?verify|bypass",),
+        (r"~(?i)\w*(verif|valid|check_|compare_digest|authenticate)\w*\(",),
+    )
+    local = True
 
     def visit_If(self, node: cst.If) -> None:
         if self.facts.tree.function_of(node) is None:
@@ -80,10 +85,14 @@ class PresenceConditionedVerification(Rule):
     def _condition(self, node: cst.If) -> cst.CSTNode | None:
         """The proof whose presence decides about the check, in the test or in the body."""
         parts = list(paths.implied(node.test, True))
+        if isinstance(node.orelse, cst.Else) and not self._leaves(node.body):
+            absent = next((part for part, truth in parts if not truth and self._is_presence(part)), None)
+            if absent is not None and any(self._is_check(call, self._given(absent)) for call in descendants(node.orelse.body, into_definitions=False)):
+                return absent
         present = next((part for part, truth in parts if truth and self._is_presence(part)), None)
         if present is None:
             return None
-        proof = self._words(present)
+        proof = self._given(present)
         checks = [part for part, truth in parts if not truth and self._is_check(part, proof)]
         if checks and self._leaves(node.body):
             return present
@@ -118,6 +127,17 @@ class PresenceConditionedVerification(Rule):
         key = string(present) or (string(present.args[0].value) if isinstance(present, cst.Call) and present.args else None)
         return frozenset({key or last_name(present) or ""})
 
+    def _given(self, present: cst.CSTNode) -> frozenset[str]:
+        """What a check is given that verifies this proof: the proof, or what carries it."""
+        carrier: cst.CSTNode | None = None
+        if isinstance(present, cst.Comparison):
+            carrier = present.comparisons[0].comparator if isinstance(present.comparisons[0].operator, cst.In) else present.left
+        elif isinstance(present, cst.Attribute):
+            carrier = present.value
+        elif isinstance(present, cst.Call) and isinstance(present.func, cst.Attribute):
+            carrier = present.func.value
+        return self._words(present) | (frozenset({last_name(carrier) or ""}) if carrier is not None else frozenset())
+
     def _names(self, node: cst.CSTNode) -> Iterator[str]:
         for part in descendants(node):
             if isinstance(part, cst.Name):
@@ -143,7 +163,8 @@ class PresenceConditionedVerification(Rule):
         function = self.facts.tree.function_of(node)
         assert function is not None
         flow = self.facts.flow(function)
-        starts = flow.branches_of(node.test, False)
+        absent = any(part is present and not truth for part, truth in paths.implied(node.test, True))
+        starts = flow.branches_of(node.test, absent)
         way = paths.find(starts, lambda point: point is flow.returned, avoiding=self._refuses, raising=False)
         if way is None or self._required(node, function, present):
             return
@@ -172,7 +193,7 @@ class PresenceConditionedVerification(Rule):
         for other in descendants(function.body, into_definitions=False):
             if not isinstance(other, cst.If) or other is node:
                 continue
-            absent = [part for part, truth in self._alternatives(other.test) if not truth and proof & {*self._names(part)}]
+            absent = [part for part, truth in self._alternatives(other.test) if not truth and proof & {*self._names(part)} and not self._is_check(part, proof)]
             if absent and any(isinstance(n, (cst.Raise, cst.Return)) for n in descendants(other.body, into_definitions=False)):
                 return True
         return False

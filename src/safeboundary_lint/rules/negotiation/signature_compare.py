@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
+from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import named_like
@@ -14,7 +15,7 @@ from safeboundary_lint.core.tree import descendants
 _SECRETS = ("*token", "*secret", "*signature", "*api_key", "*apikey", "*hmac", "*_mac", "mac", "*_sig", "*auth_key", "*access_key", "*csrf*", "*secret_key", "*_digest")
 _NO_SECRETS = ("next_*", "page_*", "*_page_token", "*sync_token", "continuation*", "cursor*", "prev_*", "old_*", "last_*", "sub*token", "*type*", "eos*", "pad*", "bos*", "unk*", "stop*")
 _JUDGES = ("*auth*", "*verif*", "*valid*", "*check*", "*webhook*", "*permission*", "*csrf*", "*login*", "*identit*", "*signature*", "*hmac*", "*secur*", "*credential*", "*allow*")
-_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params")
+_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
 _KEEPS = ("hexdigest", "digest", "decode", "encode", "lower", "upper", "strip", "hex", "b64encode", "urlsafe_b64encode", "hexlify", "str", "bytes", "rstrip")
 
 
@@ -83,7 +84,7 @@ class SignatureCompare(Rule):
 
     def _is_constant(self, side: cst.BaseExpression) -> bool:
         """A literal, or a constant by its name: what is no secret of this run."""
-        if isinstance(side, (cst.SimpleString, cst.Integer, cst.FormattedString)) or isinstance(side, cst.Name) and side.value in ("None", "True", "False"):
+        if isinstance(side, (cst.SimpleString, cst.Integer)) or isinstance(side, cst.Name) and side.value in ("None", "True", "False"):
             return True
         return isinstance(side, cst.Call) and last_name(side.func) in ("len", "type", "id", "count")
 
@@ -91,10 +92,17 @@ class SignatureCompare(Rule):
         """The call that computes a keyed digest, when the value is that digest in some writing."""
 
         def is_mac(node: cst.CSTNode) -> bool:
-            return isinstance(node, cst.Call) and self.facts.match(node, "mac") is not None
+            return isinstance(node, cst.Call) and (self.facts.match(node, "mac") is not None or self._is_keyed_digest(node))
 
         way = self.facts.origins.derivation(side, is_mac, callers=False, through=self._is_writing)
         return way[-1] if way is not None else None  # type: ignore[return-value]
+
+    def _is_keyed_digest(self, call: cst.Call) -> bool:
+        """`sha256(body + secret)`: a digest with the key in it."""
+        if self.facts.match(call, "digest") is None or not call.args:
+            return False
+        names = (last_name(part) for part in descendants(call.args[0].value) if isinstance(part, (cst.Name, cst.Attribute)))
+        return any(named_like(name, "*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*") for name in names)
 
     def _is_writing(self, node: cst.CSTNode) -> bool:
         """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
@@ -103,7 +111,11 @@ class SignatureCompare(Rule):
         return isinstance(node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await))
 
     def _is_secret(self, side: cst.BaseExpression) -> bool:
-        if self._from_peer(side):
+        if self._from_peer(side) or self._looked_up(side):
+            return True
+        if isinstance(side, cst.FormattedString):
+            return any(isinstance(part, cst.FormattedStringExpression) and self._is_secret(part.expression) for part in side.parts)
+        if self._names_peer(side):
             return True
         named = side.func.value if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS else side
         name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
@@ -115,13 +127,22 @@ class SignatureCompare(Rule):
         receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
         return receiver is not None and (last_name(receiver) or "").lower() in _FROM_PEER
 
+    def _names_peer(self, side: cst.BaseExpression) -> bool:
+        return isinstance(side, cst.Name) and any(self._from_peer(origin.node) for origin in self.facts.origins.step(side))  # type: ignore[arg-type]
+
+    def _looked_up(self, side: cst.CSTNode) -> bool:
+        """`os.environ["ADMIN_TOKEN"]`, `config["api_key"]`."""
+        if not isinstance(side, cst.Subscript) or not named_like(last_name(side.value), "*environ*", "*config*", "*settings*", "*secrets*"):
+            return False
+        return any(named_like(string(part) or "", *_SECRETS) for index in side.slice for part in descendants(index))
+
     def _is_judged(self, node: cst.Comparison, sides: tuple[cst.BaseExpression, ...]) -> bool:
         """One secret is checked against another, in code that decides who gets in."""
         if all(self._from_peer(side) for side in sides):
             return False
         around = [a.name.value for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
         if not any(named_like(name, *_JUDGES) for name in around):
-            return any(self._from_peer(side) for side in sides)
+            return any(self._from_peer(side) or self._looked_up(side) or self._names_peer(side) for side in sides)
         return len({self.facts.code(side) for side in sides}) == 2
 
     def _tell(self, node: cst.Comparison, what: str, confidence: Confidence, made: cst.Call | None) -> None:
