@@ -43,7 +43,7 @@ class Matcher:
         for name in names:
             for row in self.knowledge.rows.get(name, ()):
                 seen = True
-                yield row, confidence, name
+                yield row, Confidence.weakest(confidence, row.confidence), name
         last = last_name(expression) if isinstance(expression, (cst.Name, cst.Attribute)) else None
         if seen or last is None or (wild := self.knowledge.wild.get(last)) is None or not self._may_be_wild(names, known):
             return

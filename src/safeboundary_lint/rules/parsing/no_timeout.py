@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import argument, keyword_names, unpacks
+from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
 from safeboundary_lint.core.edits import argument_added, replaced
 from safeboundary_lint.core.finding import Applicability, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -12,6 +12,8 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_RECEIVERS = ("recv", "recv_into", "recvfrom", "read", "readline", "makefile", "readinto", "recvmsg")
 _SETTERS = ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
 
 
@@ -121,11 +123,15 @@ class NoTimeout(Rule):
     def _object_has_timeout(self, call: cst.Call) -> bool:
         """A socket: `settimeout` or `setblocking` on what it is called, a Unix socket, or an event loop's."""
         tree = self.facts.tree
+        if any(string(node) in _LOOPBACK for node in descendants(call) if isinstance(node, cst.SimpleString)):
+            return True
         own = self.facts.summaries.calls_of(tree.function_of(call) or tree.module)
         if any(last_name(other.func) in _SETTERS for other in own) or any(last_name(node) == "AF_UNIX" for node in tree.all(cst.Attribute)):
             return True
         owner = tree.class_of(call)
-        return owner is not None and any(last_name(other.func) in _SETTERS and tree.class_of(other) is owner for other in tree.all(cst.Call))
+        around = own if owner is None else [other for other in tree.all(cst.Call) if tree.class_of(other) is owner]
+        names = {last_name(other.func) for other in around}
+        return not names.isdisjoint(_SETTERS) or (last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS))  # connecting alone ends with TCP
 
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:

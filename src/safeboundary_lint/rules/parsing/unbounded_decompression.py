@@ -14,6 +14,7 @@ from safeboundary_lint.core.tree import descendants
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
 _PATHS = ("*path*", "*filename*", "fname", "*_file", "file_name", "*dir*", "fn", "fpath")
+_RESTORING = ("*restore*", "load*", "*_load*", "*from_db*", "*cache*", "*deserial*", "*loads*", "*refresh*", "*process_result*", "from_*", "*from_storage*", "*get_state*", "*unpickle*")
 _SURENESS = {PEER: Confidence.HIGH, PARAMETER: Confidence.MEDIUM, UNKNOWN: Confidence.MEDIUM, SHARED: Confidence.LOW}
 
 
@@ -90,8 +91,25 @@ class UnboundedDecompression(Rule):
         if value is None or (self._is_incremental(match) and self._is_counted(match.call)):
             return
         source = self.facts.boundary.source(value)
-        if source.writer != OWN:
-            self._tell(match.call, source, Confidence.weakest(match.confidence, _SURENESS[source.writer]))
+        if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
+            sure = _SURENESS[source.writer] if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
+            self._tell(match.call, source, Confidence.weakest(match.confidence, sure))
+
+    def _passes_on(self, call: cst.Call) -> bool:
+        """Expands piece by piece in a loop that keeps nothing: each piece is handed on."""
+        loops = self.facts.counting.loops_around(call)
+        return bool(loops) and not any(True for _ in self.facts.counting.grown(loops[0])) or any(isinstance(node, cst.Yield) for loop in loops for node in descendants(loop))
+
+    def _restores(self, call: cst.Call) -> bool:
+        """Takes up again what the program itself has put away, or hands it to a parser that trusts it anyway."""
+        function = self.facts.tree.function_of(call)
+        parent = self.facts.tree.parent(call)
+        around = self.facts.tree.parent(parent) if isinstance(parent, cst.Arg) else None
+        if isinstance(around, cst.Call) and self.facts.match(around, "unsafe-load") is not None:
+            return True
+        if not isinstance(function, cst.FunctionDef) or not named_like(function.name.value, *_RESTORING):
+            return False
+        return any(last_name(other.func) == "compress" for other in self.facts.tree.all(cst.Call))
 
     def _check_stream(self, call: cst.Call, receiver: cst.BaseExpression) -> None:
         opened = [origin.node for origin in self.facts.origins.trail(receiver) if isinstance(origin.node, cst.Call)]

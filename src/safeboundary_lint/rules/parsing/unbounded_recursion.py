@@ -9,12 +9,11 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.circles import Circle
 from safeboundary_lint.core.rule import Rule, Status
-from safeboundary_lint.core.tree import descendants
 
-_PARSING = ("*parse*", "*decode*", "*unpack*", "*deserial*", "*unmarshal*", "*expression*", "*_expr", "*tokeni*", "*lex", "*read_object*", "*read_value*", "*read_element*", "*loads*")
+_PARSING = ("*parse*", "*decode*", "*unpack*", "*deserial*", "*unmarshal*", "*tokeni*", "*lex", "*read_object*", "*read_value*", "*read_element*", "*loads*")
 _PARSERS = ("*parser*", "*decoder*", "*unpacker*", "*deserializer*", "*tokenizer*", "*lexer*", "*unmarshaller*", "*unpickler*")
 _INPUT = ("token", "tokens", "tok", "lexer", "tokenizer", "tlist", "sublist", "stream", "buf", "buffer", "lookahead")
-_OWN = ("*args*", "*argument*", "*argv*", "*config*", "*settings*", "*option*")
+_OWN = ("*requirement*", "*endpoint*", "*schema*", "*format*", "*template*", "*args*", "*argument*", "*argv*", "*config*", "*settings*", "*option*")
 
 
 class UnboundedRecursion(Rule):
@@ -77,7 +76,7 @@ class UnboundedRecursion(Rule):
     code, name, since, severity = "SBL407", "unbounded-recursion", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
-    needs = ((r"~(?i)\b_*(def|class) +\w*(pars|decode|unpack|deserial|unmarshal|expr|tokeni|lex|read_object|read_value|read_element|loads|unpickl)|\b_*(token|tokens|tok|lexer|tokenizer|tlist|sublist|stream|buf|buffer|lookahead)\b",),)
+    needs = ((r"~(?i)\b_*(def|class) +\w*(pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl)|\b_*(token|tokens|tok|lexer|tokenizer|tlist|sublist|stream|buf|buffer|lookahead)\b",),)
 
     def visit_Module(self, node: cst.Module) -> None:
         for circle in self.facts.circles.all:
@@ -91,9 +90,13 @@ class UnboundedRecursion(Rule):
                 return False
             if named_like(function.name.value, *_PARSING) or cls is not None and named_like(cls.name.value, *_PARSERS):
                 return True
-        inner = {id(function) for function in circle.functions}
-        names = (node for f in self.facts.tree.all(cst.FunctionDef) if id(f) in inner for node in descendants(f) if isinstance(node, (cst.Name, cst.Attribute)))
-        return any((last_name(node) or "").lower().lstrip("_") in _INPUT for node in names)
+        return any(self._goes_into(call) for call in circle.calls)
+
+    @staticmethod
+    def _goes_into(call: cst.Call) -> bool:
+        """A level deeper is what a token or stream holds: `token.flatten()`, `group(token)`."""
+        receiver = [call.func.value] if isinstance(call.func, cst.Attribute) else []
+        return any((last_name(node) or "").lower().lstrip("_") in _INPUT for node in (*receiver, *(arg.value for arg in call.args)))
 
     def _tell(self, circle: Circle) -> None:
         hub, call = circle.hub, circle.calls[0]
