@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.clocks import CONSTANT, DURATION, UNKNOWN, WALL
+from safeboundary_lint.core.clocks import CONSTANT, DURATION, NOTHING, UNKNOWN, WALL
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Confidence, Edit
 from safeboundary_lint.core.matching import Match
@@ -44,13 +44,14 @@ class Readings:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._names: dict[str, list[cst.Name]] | None = None
+        self._deciding: dict[tuple[int, int], bool] = {}
         self._attributes: dict[str, list[cst.Attribute]] | None = None
 
     # -- what a span decides -------------------------------------------------------------------------------------------
 
     def decides(self, expression: cst.CSTNode, depth: int = 2) -> bool:
         """True when a span or moment is compared, waited for or tested; False where it is only told, stored or returned."""
-        node, parent = expression, self.facts.tree.parent(expression)
+        node, parent, grown = expression, self.facts.tree.parent(expression), False
         while parent is not None:
             if isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
                 return True
@@ -71,11 +72,27 @@ class Readings:
                 function = self.facts.tree.function_of(parent)
                 return isinstance(function, cst.FunctionDef) and bool(_DECIDING_FUNCTION.search(function.name.value.lower()))
             if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)) and depth:
-                return any(self.decides(use, depth - 1) for target in _targets(parent) for use in self.uses(target))
+                return grown or any(self._variable_decides(target, depth - 1) for target in _targets(parent))
+            if isinstance(parent, cst.AugAssign) and grown:
+                return True
+            if isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.Multiply):
+                grown = grown or not self._is_number(parent.right) and not self._is_number(parent.left)
             if not isinstance(parent, (cst.BinaryOperation, cst.UnaryOperation, cst.BooleanOperation, cst.Attribute, cst.Call)):
                 return False
             node, parent = parent, self.facts.tree.parent(parent)
         return False
+
+    def _is_number(self, node: cst.CSTNode) -> bool:
+        return all(value.domain == CONSTANT for value in self.facts.clocks.values(node))
+
+    def _variable_decides(self, target: cst.CSTNode, depth: int) -> bool:
+        """The same for all uses of a variable, answered once for all that is assigned to it."""
+        if not isinstance(target, cst.Name) or (found := self.facts.names.lookup(target)) is None:
+            return False
+        key = (id(found[1]), depth)
+        if key not in self._deciding:
+            self._deciding[key] = any(self.decides(use, depth) for use in self.uses(target))
+        return self._deciding[key]
 
     def uses(self, target: cst.CSTNode) -> Iterator[cst.Name]:
         """Where a variable of a function is read."""
@@ -191,17 +208,15 @@ class Readings:
                 found.obstacle = found.obstacle or (binding.target, "is given another value")
 
     def _met(self, other: cst.CSTNode, found: Closure, add: object) -> bool:
-        """True when `other` is a wall reading of this process and nothing else; its readings join the closure then."""
+        """True when `other` is a wall reading of this process or None and no number: 0 is long ago on one clock and just now on the other.
+
+        Its readings join the closure then.
+        """
         values = self.facts.clocks.values(other)
-        if not all(value.domain == WALL and value.readings or value.domain == CONSTANT and self._may_be_none(other) for value in values):
+        if not all(value.domain == WALL and value.readings or value.domain == NOTHING for value in values):
             return False
         add([reading for value in values for reading in value.readings])  # type: ignore[operator]
         return any(value.readings for value in values)
-
-    def _may_be_none(self, node: cst.CSTNode) -> bool:
-        """The constants that a value may be are all None: 0 would be long ago on one clock and just now on the other."""
-        constants = [o.node for o in self.facts.origins.trail(node, callers=True) if o.how == "value" and isinstance(o.node, (cst.Integer, cst.Float, cst.UnaryOperation))]
-        return not constants
 
     def _is_span(self, other: cst.CSTNode) -> bool:
         """True for a duration, a number, or something unknown that is not named like a moment."""
