@@ -20,7 +20,7 @@ from safeboundary_lint.core.names import last_name
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-WALL, MONOTONIC, DURATION, OFFSET, FILE_TIME, CONSTANT, UNKNOWN = "wall", "monotonic", "duration", "offset", "file-time", "constant", "unknown"
+WALL, MONOTONIC, DURATION, OFFSET, FILE_TIME, CONSTANT, UNKNOWN, NOTHING = "wall", "monotonic", "duration", "offset", "file-time", "constant", "unknown", "nothing"
 _READERS = {"wall-clock": WALL, "monotonic-clock": MONOTONIC, "file-time": FILE_TIME, "duration": DURATION}
 _KEEPING_CALLS = frozenset(f"builtins.{name}" for name in ("int", "float", "round", "abs"))
 _KEEPING_METHODS = frozenset(("timestamp", "replace", "astimezone", "total_seconds", "timetuple", "to_datetime"))
@@ -85,8 +85,7 @@ class Clocks:
         if isinstance(node, cst.BinaryOperation):
             return self._of_operation(node, depth)
         try:
-            self.facts.constant(node)
-            return [ClockValue(CONSTANT)]
+            return [ClockValue(NOTHING if self.facts.constant(node) is None else CONSTANT)]
         except NotConstant:
             pass
         if isinstance(node, cst.UnaryOperation):
@@ -113,6 +112,8 @@ class Clocks:
         pairs = [(left, right) for left in self.values(node.left, depth) for right in self.values(node.right, depth)]
         found = []
         for left, right in pairs:
+            if NOTHING in (left.domain, right.domain):
+                continue  # None is tested for before
             if isinstance(node.operator, cst.Subtract) and left.domain in _SAME_CLOCK and right.domain == UNKNOWN and _is_stamp(node.right):
                 found.append(ClockValue(UNKNOWN, left.readings))  # a span since a moment that somebody else knows
             else:
@@ -132,7 +133,8 @@ class Clocks:
         if dotted in _KEEPING_CALLS and call.args:
             return list(self.values(call.args[0].value, depth))
         if dotted in _CHOOSING_CALLS:
-            return [value for arg in call.args for value in self.values(arg.value, depth)]
+            several = [item for arg in call.args[:1] if len(call.args) == 1 for item in self.facts.contents.iterated(arg.value)]
+            return [value for one in several or [arg.value for arg in call.args] for value in self.values(one, depth)]
         if (factory := self._factory(call)) is not None:
             return [ClockValue(_READERS[factory.row.kind], (factory,))]
         found = [*(origin.node for origin in self.facts.origins.step(call)), *self.facts.contents.read(call)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import NotConstant, literal
+from safeboundary_lint.core.calls import NotConstant, literal, string
 from safeboundary_lint.core.names import Binding, last_name
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Contents:
         """What a name bound by unpacking or iterating `source` may be; `index` is its place in the tuple of targets."""
         parent = self.facts.tree.parent(source)
         if isinstance(parent, (cst.For, cst.CompFor)) and parent.iter is source:
-            return self._iterated(source, index)
+            return self.iterated(source, index)
         return self._selected(self.values(source), index) if index is not None else []
 
     def values(self, expression: cst.CSTNode) -> list[cst.CSTNode]:
@@ -95,7 +95,8 @@ class Contents:
                     queue.append(one)
         return ends
 
-    def _iterated(self, source: cst.CSTNode, index: int | None) -> list[cst.CSTNode]:
+    def iterated(self, source: cst.CSTNode, index: int | None = None) -> list[cst.CSTNode]:
+        """What iterating gives; with `index`, that part of each tuple."""
         if isinstance(source, cst.Call):
             called = last_name(source.func)
             if called in ("items", "values") and isinstance(source.func, cst.Attribute):
@@ -104,9 +105,9 @@ class Contents:
                     return held if index == 1 else []
                 return self._selected(held, index) if index is not None else held
             if called == "enumerate" and source.args:
-                return self._iterated(source.args[0].value, None) if index == 1 else []
+                return self.iterated(source.args[0].value, None) if index == 1 else []
             if called in _COPYING and source.args:
-                return self._iterated(source.args[0].value, index)
+                return self.iterated(source.args[0].value, index)
         held = self.held(source)
         return self._selected(held, index) if index is not None else held
 
@@ -129,7 +130,21 @@ class Contents:
         definition = self.facts.types.definition(record.func)
         if isinstance(definition, cst.ClassDef):
             return self.field_values(definition, name)
+        fields = self._tuple_fields(record.func)
+        if name in fields and len(record.args) > fields.index(name) and not any(arg.star or arg.keyword for arg in record.args):
+            return [record.args[fields.index(name)].value]
         return [arg.value for arg in record.args if arg.keyword is not None and arg.keyword.value == name]
+
+    def _tuple_fields(self, maker: cst.CSTNode) -> list[str]:
+        """Fields of `Entry = namedtuple("Entry", "value expires")`."""
+        for origin in self.facts.origins.step(maker):
+            made = origin.node
+            if isinstance(made, cst.Call) and last_name(made.func) == "namedtuple" and len(made.args) > 1:
+                fields = made.args[1].value
+                if isinstance(fields, (cst.List, cst.Tuple)):
+                    return [string(element.value) or "" for element in fields.elements]
+                return (string(fields) or "").replace(",", " ").split()
+        return []
 
     def field_values(self, cls: cst.ClassDef, name: str) -> list[cst.CSTNode]:
         """What this file stores in a field of the records of one of its classes: in methods, from outside, by construction."""

@@ -15,11 +15,18 @@ from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
 
 _WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
-# A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement.
+# A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement. Only whole words are
+# tried, for else the time grows with the square of their length, and data in source makes words of megabytes.
 _MENTION = re.compile(
-    rb"(?<=\.)\s*[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*|[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?=[ \t]*\()"
+    rb"(?<=\.)\s*[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*"
+    rb"|(?<![A-Za-z0-9_\x80-\xff])[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?![A-Za-z0-9_\x80-\xff])(?=[ \t]*\()"
     rb"|\bimport\b[ \t]*\([^)]*|\b(?:from|import)\b[^\n(]*"
 )
+# Shapes for the needs of rules.
+LOOP = r"~^[ \t]*(async[ \t]+)?(for|while)\b"
+WHILE = r"~^[ \t]*while\b"
+EXCEPT = r"~^[ \t]*except\b"
+RECURSION = r"~\bdef[ \t]+(\w+)\b(?s:.{0,20000}?)\b\1\b"
 _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
 _ANY = "*"  # in a set of modules: no import is needed
 
@@ -42,6 +49,11 @@ class Words:
     def star_import(self) -> bool:
         """True when names come from a star import, so that a bare word may be any of them."""
         return _STAR_IMPORT.search(self.source) is not None
+
+    def add(self, meant: Iterable[str]) -> None:
+        """Take in words that are meant by other ones: what an alias stands for."""
+        if several := frozenset(meant):
+            self.mentions, self.all = self.mentions | several, self.all | several
 
     def holds(self, pattern: str) -> bool:
         """True when a line-wise regular expression is found."""

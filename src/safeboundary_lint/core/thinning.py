@@ -54,6 +54,9 @@ class Outline:
             around += self.lines[end : unit.first]
             end = unit.last
         self.around = _words(around + self.lines[end:])
+        aliases = _aliases(tree.body)
+        for unit in self.units:
+            unit.words.add(original for alias, original in aliases if alias in unit.words.all)
 
     def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
         for node in body:
@@ -126,6 +129,20 @@ class Outline:
                 head = lines[unit.first]
                 lines[unit.first : unit.last] = [head[: len(head) - len(head.lstrip())] + "pass"] + [""] * (unit.last - unit.first - 1)
         return "\n".join(lines)
+
+
+def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
+    """Other names that a module gives to what it imports or uses (`import a as b`, `b = x.a`): what says b means a."""
+    found = []
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found += [(alias.asname, alias.name.rpartition(".")[2]) for alias in node.names if alias.asname]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            found += [(target.id, original) for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, (ast.Try, ast.If)):
+            found += _aliases([*node.body, *node.orelse, *(line for handler in getattr(node, "handlers", ()) for line in handler.body)])
+    return found
 
 
 def _words(lines: list[str]) -> Words:

@@ -110,14 +110,14 @@ class ClockDomainMix(Rule):
         if len(node.comparisons) != 1 or not isinstance(node.comparisons[0].operator, _ORDERINGS):
             return
         left, right = self._clock_of(node.left), self._clock_of(node.comparisons[0].comparator)
-        if left is not None and right is not None and left.domain != right.domain:
+        if left is not None and right is not None and (left.domain == MONOTONIC) != (right.domain == MONOTONIC):
             self._tell(node, left, right, "compares")
 
     def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
         if not isinstance(node.operator, cst.Subtract) or isinstance(node.left, cst.Call) and isinstance(node.right, cst.Call):
             return  # two readings side by side are the offset of the clocks
         left, right = self._clock_of(node.left), self._clock_of(node.right)
-        if left is not None and right is not None and left.domain != right.domain and self._is_taken_for_a_span(node):
+        if left is not None and right is not None and (left.domain == MONOTONIC) != (right.domain == MONOTONIC) and self._is_taken_for_a_span(node):
             self._tell(node, left, right, "subtracts")
 
     def _clock_of(self, expression: cst.CSTNode) -> ClockValue | None:

@@ -9,7 +9,7 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.clocks import MONOTONIC, ClockValue
+from safeboundary_lint.core.clocks import CONSTANT, MONOTONIC, NOTHING, UNKNOWN, ClockValue
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
@@ -138,7 +138,7 @@ class MonotonicEscape(Rule):
     def _check_received(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
         for own, foreign in ((left, right), (right, left)):
             value = self.facts.clocks.own_reading(own, MONOTONIC)
-            if value is None or any(other.domain != "unknown" for other in self.facts.clocks.values(foreign)):
+            if value is None or any(other.domain not in (UNKNOWN, CONSTANT, NOTHING) for other in self.facts.clocks.values(foreign)):
                 continue
             if (source := self._received(foreign)) is not None:
                 self.report(

@@ -6,7 +6,7 @@ import re
 
 import libcst as cst
 
-from safeboundary_lint.core.clocks import CONSTANT, DURATION, FILE_TIME, UNKNOWN, ClockValue
+from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.leases import lease_word
 from safeboundary_lint.core.names import last_name
@@ -95,7 +95,7 @@ class WallClockLease(Rule):
         domains = {value.domain for value in self.facts.clocks.values(node)}
         if FILE_TIME in domains:
             return True
-        return domains <= {UNKNOWN, CONSTANT} and UNKNOWN in domains and DURATION not in domains
+        return domains <= {UNKNOWN, CONSTANT, NOTHING} and UNKNOWN in domains
 
     def visit_Call(self, node: cst.Call) -> None:
         if last_name(node.func) not in _SELECTING or not isinstance(node.func, cst.Attribute):
