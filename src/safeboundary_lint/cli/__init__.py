@@ -15,6 +15,7 @@ from click.exceptions import Exit
 
 from safeboundary_lint import __version__
 from safeboundary_lint.cli.check import check
+from safeboundary_lint.cli.cleaning import clean
 from safeboundary_lint.cli.completion import completion
 from safeboundary_lint.cli.rules import explain, rules
 from safeboundary_lint.cli.settings import config
@@ -56,7 +57,7 @@ def cli() -> None:
     """
 
 
-for command in (check, explain, rules, config, completion):
+for command in (check, explain, rules, config, clean, completion):
     cli.add_command(command)
 
 

@@ -16,6 +16,7 @@ from safeboundary_lint.cli import output
 from safeboundary_lint.cli.options import configuration, overrides
 
 if TYPE_CHECKING:
+    from safeboundary_lint.cache import Cache
     from safeboundary_lint.core.finding import RunReport
     from safeboundary_lint.files import Selected
     from safeboundary_lint.projects import Projects
@@ -47,6 +48,8 @@ CLEAN, FINDINGS, FAILED = 0, 1, 2
 @click.option("--statistics", is_flag=True, help="Count the findings by rule at the end.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 when there are findings; errors still exit with 2.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), metavar="N", help="Number of processes. Default: the cores at hand.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor write what earlier runs found.")
+@click.option("--cache-dir", metavar="DIR", type=click.Path(), help="Where to keep that. Default: .safeboundary_cache in the project.")
 @click.option("--stdin-filename", metavar="FILE", help="The name of what is read from standard input by the path '-'.")
 @click.option("--quiet", "-q", is_flag=True, help="Findings and errors only: no notes, no progress, no report of nothing.")
 @click.option("--verbose", "-v", is_flag=True, help="Tell on standard error which settings hold and what was checked.")
@@ -65,12 +68,13 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
       cat app.py | safeboundary-lint check - --stdin-filename app.py
     """
     from safeboundary_lint import executors, files, run
-    from safeboundary_lint.projects import Projects
+    from safeboundary_lint.projects import Projects, shown
 
     destinations = _destinations(options)
     _refuse_contradictions(paths, options, destinations)
     began = time.monotonic()
     notes = output.Notes(quiet=options["quiet"], verbose=options["verbose"])
+    cache = _cache(options)
     wanted = overrides(options["select"], options["extend_select"], options["ignore"], options["preview"], options["min_confidence"])
     projects = Projects(wanted, isolated=options["isolated"], file=options["config_file"])
     stdin = functools.cache(sys.stdin.buffer.read)
@@ -78,7 +82,9 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     _tell_selection(selected, projects, notes)
     with output.progress(len(selected.files), quiet=options["quiet"]) as progress:
         execute = executors.local(options["jobs"] or executors.available_cores())
-        checked = run.check_all(selected.files, execute, progress=progress)
+        checked = run.check_all(selected.files, execute, cache=cache, progress=progress)
+    if cache is not None:
+        notes.detail(f"{output.counted(cache.recalled, 'file')} unchanged since an earlier run, told by {shown(cache.folder)}")
     fixing = None
     if options["fix"] or options["diff"]:
         from safeboundary_lint.cli.fixing import Fixing
@@ -92,6 +98,15 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     notes.detail(f"{output.counted(report.files, 'file')} checked in {time.monotonic() - began:.2f} s")
     _publish(report, destinations, options, taken=_takes_stdout(paths, options))
     return _exit_code(report, options, len(fixing.applied) if fixing else 0)
+
+
+def _cache(options: dict[str, Any]) -> Cache | None:
+    """What earlier runs found. Opened before anything asks for the names of the rules, which it knows too."""
+    if options["no_cache"]:
+        return None
+    from safeboundary_lint.cache import open_cache
+
+    return open_cache(options["cache_dir"])
 
 
 def _exit_code(report: RunReport, options: dict[str, Any], applied: int) -> int:
@@ -121,6 +136,8 @@ def _takes_stdout(paths: Sequence[str], options: dict[str, Any]) -> bool:
 def _refuse_contradictions(paths: Sequence[str], options: dict[str, Any], destinations: Sequence[tuple[str, str | None]]) -> None:
     if options["unsafe_fixes"] and not (options["fix"] or options["diff"]):
         raise click.UsageError("--unsafe-fixes needs --fix or --diff")
+    if options["no_cache"] and options["cache_dir"]:
+        raise click.UsageError("--no-cache and --cache-dir exclude each other: leave one out")
     if options["stdin_filename"] and "-" not in paths:
         raise click.UsageError("--stdin-filename names what is read from standard input: add the path -")
     if _takes_stdout(paths, options):

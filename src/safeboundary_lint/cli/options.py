@@ -22,13 +22,8 @@ class Selectors(click.ParamType):
     name = "rules"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The selectors; fails for one that means no rule."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return known(one.strip() for one in value.split(",") if one.strip())
-        except ConfigError as error:
-            raise ConfigError(f"{param.opts[0] if param else 'rules'}: {error}") from None
+        """The selectors; whether they mean rules is told by `overrides`, when it is known whether rules must be imported for that."""
+        return value if isinstance(value, tuple) else tuple(one.strip() for one in value.split(",") if one.strip())
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Codes, names and families that continue the last selector."""
@@ -82,6 +77,12 @@ def overrides(
     preview: bool | None,
     min_confidence: str | None,
 ) -> Overrides:
-    """What the options of `configuration` say."""
-    selection = Selection(sum(select, ()) if select else None, sum(extend_select, ()), sum(ignore, ()), COMMAND_LINE)
+    """What the options of `configuration` say. Raises ConfigError for a selector that means no rule."""
+    chosen = {"--select": sum(select, ()), "--extend-select": sum(extend_select, ()), "--ignore": sum(ignore, ())}
+    for option, selectors in chosen.items():
+        try:
+            known(selectors)
+        except ConfigError as error:
+            raise ConfigError(f"{option}: {error}") from None
+    selection = Selection(chosen["--select"] if select else None, chosen["--extend-select"], chosen["--ignore"], COMMAND_LINE)
     return Overrides(selection, preview, Confidence(min_confidence) if min_confidence else None)
