@@ -74,8 +74,17 @@ class Leases:
             for part in descendants(origin.node, into_definitions=False):
                 if isinstance(part, cst.Name):
                     yield part.value
+                    yield from self._source_names(part)
+                elif isinstance(part, cst.SimpleString) and len(part.value) < 30:
+                    yield part.value
                 elif isinstance(part, cst.Attribute):
                     yield part.attr.value
+
+    def _source_names(self, name: cst.Name) -> Iterator[str]:
+        """Names in what a variable was made of: `json.load(open(lock_path))`."""
+        for origin in self.facts.origins.step(name)[:3]:
+            if isinstance(origin.node, cst.Call):
+                yield from (part.value for part in descendants(origin.node) if isinstance(part, cst.Name))
 
     def queries(self) -> Iterator[LeaseQuery]:
         """Statements about locks and leases that are given this host's time."""

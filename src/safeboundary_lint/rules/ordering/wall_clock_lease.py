@@ -6,6 +6,7 @@ import re
 
 import libcst as cst
 
+from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.leases import lease_word
@@ -15,6 +16,7 @@ from safeboundary_lint.core.tree import descendants
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _LOOKUP = re.compile(r"__(lt|lte|gt|gte|range)$")
+_DOCUMENT_TESTS = ("$lt", "$lte", "$gt", "$gte")
 _SELECTING = frozenset(("filter", "exclude", "get", "filter_by", "find", "update"))
 
 
@@ -110,6 +112,18 @@ class WallClockLease(Rule):
             if word is not None and not self.facts.leases.is_fenced(node):
                 self._tell(node, f"{arg.keyword.value}={self.facts.code(arg.value)}", value, None)
                 return
+
+    def visit_DictElement(self, node: cst.DictElement) -> None:
+        """`{"expires_at": {"$lt": now}}`, the query document of a store."""
+        outer = self.facts.tree.enclosing(node, cst.DictElement)
+        if string(node.key) not in _DOCUMENT_TESTS or outer is None or (column := string(outer.key)) is None:
+            return
+        value = self.facts.clocks.own_reading(node.value)
+        call = self.facts.tree.enclosing(node, cst.Call)
+        if value is None or call is None or self.facts.leases.is_fenced(node):
+            return
+        if lease_word([column]) is not None or self.facts.leases.word_at(call, call.func) is not None:
+            self._tell(outer.value, f"{column} {string(node.key)} {self.facts.code(node.value)}", value, None)
 
     def _is_only_counted(self, call: cst.Call) -> bool:
         """True when the rows are told to people and nothing is taken."""

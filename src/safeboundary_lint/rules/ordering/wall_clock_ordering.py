@@ -105,16 +105,27 @@ class WallClockOrdering(Rule):
             self._check_cursor(node, one[1], right)
 
     def _check_winner(self, node: cst.Comparison, one: cst.CSTNode, other: cst.CSTNode, stamp: str) -> None:
-        if not any(isinstance(outer, (cst.If, cst.IfExp)) and self.facts.tree.within(node, outer.test) for outer in self.facts.tree.ancestors(node)):
+        chosen_by = next((outer for outer in self.facts.tree.ancestors(node) if isinstance(outer, (cst.If, cst.IfExp)) and self.facts.tree.within(node, outer.test)), None)
+        if chosen_by is None:
             return
         sides = [self._side_of(one), self._side_of(other)]
-        if None in sides or sides[0] == sides[1] or any(self.facts.clocks.of_domain(side, FILE_TIME) for side in (node.left, node.comparisons[0].comparator)):
+        decided = None not in sides and sides[0] != sides[1] or sides != [None, None] and None in sides and self._keeps_one(chosen_by, one, other)
+        if not decided or any(self.facts.clocks.of_domain(side, FILE_TIME) for side in (node.left, node.comparisons[0].comparator)):
             return
         self.report(
             node,
             f"`{self.facts.code(node)}` lets the clocks of two hosts decide which copy is kept: the one whose clock is ahead wins, and a later write of the other is lost",
             confidence=Confidence.MEDIUM,
             fix=Fix(Applicability.SUGGESTION, f"order the copies by a version or sequence that grows with each write, and use `{stamp}` only between equal ones"),
+        )
+
+    def _keeps_one(self, branch: cst.If | cst.IfExp, one: cst.CSTNode, other: cst.CSTNode) -> bool:
+        """True when the branch puts one of the two objects where the other one was kept: under a key or in an attribute."""
+        names = {side.value for side in (one, other) if isinstance(side, cst.Name)}
+        return isinstance(branch, cst.If) and any(
+            isinstance(part, cst.Assign) and isinstance(part.value, cst.Name) and part.value.value in names
+            and isinstance(part.targets[0].target, (cst.Subscript, cst.Attribute))
+            for part in descendants(branch.body)
         )
 
     def _side_of(self, expression: cst.CSTNode) -> str | None:
@@ -151,6 +162,16 @@ class WallClockOrdering(Rule):
         elif self.facts.names.qualified(node.func) in ("builtins.max", "builtins.min") and node.args:
             self._check_newest(node)
 
+    def visit_DictElement(self, node: cst.DictElement) -> None:
+        """`find({"updated_at": {"$gt": last}})`, the query document of a store."""
+        outer = self.facts.tree.enclosing(node, cst.DictElement) if string(node.key) == "$gt" else None
+        call = self.facts.tree.enclosing(node, cst.Call)
+        if outer is None or call is None or not _CURSOR.search(snake(last_name(node.value) or "")):
+            return
+        column = string(outer.key)
+        if column is not None and self._is_stamp(column) and isinstance(outer.value, cst.Dict):
+            self._tell_query(outer.value, call, column)
+
     def _tell_query(self, node: cst.BaseExpression, call: cst.Call, column: str) -> None:
         """A query that reads a limited batch in the order of the column, and says nothing of a second one."""
         names: set[str] = set()
@@ -161,7 +182,7 @@ class WallClockOrdering(Rule):
             elif isinstance(part, cst.Arg) and part.keyword is not None:
                 names.add(part.keyword.value.lower().partition("__")[0])
             limited |= isinstance(part, cst.Slice)
-        ordered = "order_by" in names and (limited or "limit" in names or "fetchmany" in names)
+        ordered = not names.isdisjoint(("order_by", "sort")) and (limited or "limit" in names or "fetchmany" in names)
         compared = [part for part in descendants(call) if isinstance(part, cst.Comparison) and part is not node]
         keyed = any(_ROW_KEY.search(last_name(part.left) or "") for part in compared) or "tuple_" in names or "or_" in names or "q" in names
         if not ordered or keyed:
