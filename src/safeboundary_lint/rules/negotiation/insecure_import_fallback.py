@@ -66,6 +66,7 @@ class InsecureImportFallback(Rule):
 
     code, name, since, severity = "SBL508", "insecure-import-fallback", "0.1", Severity.ERROR
     overlaps = ()
+    whole = True  # the flag may be looked at anywhere
     needs = (("hardened-module",), ("=ImportError", "=ModuleNotFoundError", "=Exception", "=except"))
 
     def visit_Try(self, node: cst.Try) -> None:

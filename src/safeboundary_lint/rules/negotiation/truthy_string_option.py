@@ -73,6 +73,7 @@ class TruthyStringOption(Rule):
 
     code, name, since, severity = "SBL514", "truthy-string-option", "0.1", Severity.WARNING
     overlaps = ("pylint:W1508", "ruff:PLW1508")
+    whole = True  # a constant may be tested anywhere
     needs = (("environment-text", "=add_argument"),)
 
     def visit_Module(self, node: cst.Module) -> None:
