@@ -84,8 +84,8 @@ class Claims:
             return None
         tests = [n for n in descendants(function.body) if isinstance(n, (cst.If, cst.IfExp)) and self._asks(n.test, look.call, name)]
         returned = self.facts.tree.parent(look.call)
-        if not tests or isinstance(returned, cst.Return):
-            return None
+        if not tests or isinstance(returned, cst.Return) or all(_is_negated(test.test) and any(True for _ in self._leaves(test)) for test in tests):
+            return None  # left when it is not there: what follows changes an entry, it does not claim one
         value = mark.row.parameter("value")
         stored = argument(mark.call, value) if value is not None else None
         found = next((leaf for test in tests for leaf in self._leaves(test)), None)

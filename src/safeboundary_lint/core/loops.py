@@ -29,7 +29,7 @@ _DATA_ERRORS = (
     "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError", "builtins.FileExistsError",
     "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError", "builtins.ArithmeticError",
     "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError", "builtins.MemoryError",
-    "builtins.SyntaxError", "builtins.RecursionError", "asyncio.CancelledError", "queue.Empty", "queue.Full", "redis.exceptions.WatchError",
+    "builtins.SyntaxError", "builtins.RecursionError",
 )  # fmt: skip
 _DATA_NAMES = ("*empty*", "*full*", "*parse*", "*syntax*", "*valid*", "*notfound*", "*not_found*", "*exist*", "*integrity*", "*conflict*", "*cancel*", "*decode*", "*wouldblock*", "*watch*")
 
@@ -192,6 +192,9 @@ class Loops:
 
     def _is_data_error(self, name: str) -> bool:
         lineage = self.facts.exceptions.lineage(name)
+        known = self.facts.knowledge.rows
+        if any(row.kind == "data-error" for base in lineage for row in known.get(base, ())):
+            return True
         return any(base in lineage for base in _DATA_ERRORS) or named_like(name.rpartition(".")[2], *_DATA_NAMES)
 
     # -- what bounds it ----------------------------------------------------------------------------------------------

@@ -76,7 +76,8 @@ def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | Non
         if any(facts.outcomes.is_ambiguous(name) is not False for name in facts.exceptions.classes(handler.type) or [""]):
             if any(loop.leads_back(point, avoiding=refused) for point in loop.flow.points_of(handler)):
                 return handler
-    if loop.sleeps and any(loop.leads_back(point, avoiding=refused, raising=False, leaving="normally") for point in points):
+    told = not isinstance(facts.tree.statement_of(call), cst.Expr)  # an answer that nobody looks at repeats nothing
+    if told and loop.sleeps and any(loop.leads_back(point, avoiding=refused, raising=False, leaving="normally") for point in points):
         return loop.sleeps[0]
     return None
 

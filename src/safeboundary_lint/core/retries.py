@@ -231,8 +231,7 @@ class Retries:
     def _reschedules(self, call: cst.Call) -> bool:
         """`raise self.retry(exc=error)` in a task: the queue runs the whole task again."""
         keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
-        named = isinstance(call.func, cst.Attribute) and call.func.attr.value == "retry" and last_name(call.func.value) in ("self", "task", "current_task")
-        return named and (bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise))
+        return self.facts.match(call, "reschedule") is not None and (bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise))
 
     def _starts_over(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """The call runs the function again on the same input, because this time it failed."""

@@ -69,11 +69,16 @@ class CheckThenActDedup(Rule):
     """
 
     code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING
-    needs = (("shared-write", "record-lookup", "=except"),)
+    overlaps = ()
+    needs = (("shared-write", "record-lookup", r"~(?i)raise\b.*(exist|unicity|unique|duplicate|conflict|already)"),)
 
     def visit_Module(self, node: cst.Module) -> None:
         claims = Claims(self.facts)
+        marked: set[int] = set()
         for claim in claims.in_stores():
+            if id(claim.mark) in marked:
+                continue
+            marked.add(id(claim.mark))
             assert claim.match is not None
             self._report(claim, claim.match.confidence, "one atomic step: `set(key, value, nx=True, ex=...)` or `cache.add(key, ...)`, and act only when it says that it was new")
         for claim in claims.in_records():

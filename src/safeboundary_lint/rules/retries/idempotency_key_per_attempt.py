@@ -75,6 +75,7 @@ class IdempotencyKeyPerAttempt(Rule):
     """
 
     code, name, since, severity = "SBL202", "idempotency-key-per-attempt", "0.1", Severity.ERROR
+    overlaps = ()
     needs = (("unique-value",), ("retry-decorator", "retry-caller", "=while", "=for", "=except"))
     fixable = Applicability.UNSAFE
 

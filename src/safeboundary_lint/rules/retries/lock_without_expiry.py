@@ -66,6 +66,7 @@ class LockWithoutExpiry(Rule):
     """
 
     code, name, since, severity = "SBL210", "lock-without-expiry", "0.1", Severity.WARNING
+    overlaps = ()
     needs = (("shared-claim", "shared-write", "shared-lock"),)
 
     def visit_Module(self, node: cst.Module) -> None:

@@ -12,6 +12,7 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.screen import EXCEPT, LOOP
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
@@ -75,7 +76,9 @@ class RetryExhaustionSilent(Rule):
     """
 
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
-    needs = (("=for", "=while"), ("=except", "sleep"))
+    overlaps = ()
+    needs = ((LOOP,), (EXCEPT, "sleep", r"~(?i)^[ \t]*(for|while)\b.*(retr|attempt|tries)"))
+    local = True
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -112,8 +115,14 @@ class RetryExhaustionSilent(Rule):
             if self._is_empty(end.value):
                 return f"`{self.facts.code(end.value)}`", Confidence.LOW if ends.logs else Confidence.MEDIUM
         if ends.falls:
-            return "None" if values else "nothing", Confidence.LOW if optional or (ends.logs and not values) or not values and not loop.telling else Confidence.MEDIUM
+            told_of = ends.logs or self._logs_failures(loop)
+            weak = optional or not values and (told_of or not loop.telling)
+            return "None" if values else "nothing", Confidence.LOW if weak else Confidence.MEDIUM
         return None
+
+    def _logs_failures(self, loop: RetryLoop) -> bool:
+        calls = (n for handler in loop.handlers for n in descendants(handler.body) if isinstance(n, cst.Call))
+        return any(not self.facts.exceptions.can_raise(call) for call in calls)
 
     def _returns(self, function: cst.FunctionDef) -> list[cst.Return]:
         return [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Return)]

@@ -70,6 +70,7 @@ class RetryPolicyUnsafeMethods(Rule):
     """
 
     code, name, since, severity = "SBL207", "retry-policy-unsafe-methods", "0.1", Severity.WARNING
+    overlaps = ()
     needs = (("retry-policy",),)
     whole = True  # a key set anywhere in the file answers it
     fixable = Applicability.UNSAFE

@@ -7,6 +7,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.http import UNSAFE_METHODS
+from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
@@ -77,6 +78,7 @@ class RetryWithoutIdempotencyKey(Rule):
     """
 
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
+    overlaps = ()
     needs = (("http-unsafe", "http-request", "side-effect"),)
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -112,14 +114,14 @@ class RetryWithoutIdempotencyKey(Rule):
     def _wrapper(self, call: cst.Call) -> Confidence:
         """A wrapper of every method: sure enough where its callers in this file send POST through it, or its name says so."""
         function = self.facts.tree.enclosing(call, cst.FunctionDef)
-        wraps = function is not None and function.name.value.strip("_") in ("request", "send", "api_call", "make_request", "call", "make_call", "do_request")
+        wraps = function is not None and named_like(function.name.value, "*request*", "*api_call*", "send", "call", "make_call")
         callers = self.facts.types.callers(function) if function is not None else []
         posts = any(string(arg.value) in ("POST", "post") for caller in callers for arg in caller.args)
         return Confidence.MEDIUM if posts or wraps else Confidence.LOW
 
     def _report(self, region: Region, effect: Effect, cause: cst.CSTNode, confidence: Confidence) -> None:
         sent = self.facts.code(effect.match.call.func)
-        what = effect.match.row.get("what") or "request"
+        what = effect.match.row.get("what") or "HTTP request"
         line = self.facts.line(effect.match.call)
         how = {"decorator": "the decorated function runs", "loop": "the loop goes round", "recursion": "the function starts over", "rescheduling": "the task is run"}[region.how]
         trace: list[tuple[cst.CSTNode, str]] = [(effect.match.call, f"`{sent}` may have done its work when its answer is lost")]

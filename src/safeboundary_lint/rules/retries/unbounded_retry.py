@@ -11,9 +11,11 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.recursion import unbounded_restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.screen import EXCEPT, RECURSION, WHILE
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
+_RETRYING = r"~(?i)retry\w*[ \t]*\("  # a call by whose name something is tried again
 _DAEMON = ("*loop*", "run", "run_*", "*forever*", "*worker*", "*daemon*", "*monitor*", "*listen*", "*watch*", "*consum*", "*subscri*", "main", "*serve*", "*poll*", "*heartbeat*", "*keep*alive*", "*reconnect*", "*thread*", "*background*", "*stream*", "*wait*", "*until*")  # fmt: skip
 
 
@@ -75,7 +77,12 @@ class UnboundedRetry(Rule):
     """
 
     code, name, since, severity = "SBL203", "unbounded-retry", "0.1", Severity.WARNING
-    needs = (("retry-decorator", "retry-caller", "=while", "=except", "=retry"),)
+    overlaps = ()
+    needs = (
+        ("retry-decorator", "retry-caller", _RETRYING, "=count", WHILE, RECURSION),
+        ("retry-decorator", "retry-caller", _RETRYING, EXCEPT, "sleep"),
+    )
+    local = True
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

@@ -73,6 +73,7 @@ class UnstableDedupKey(Rule):
     """
 
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
+    overlaps = ()
     needs = (("unstable-value",),)
 
     def visit_Module(self, node: cst.Module) -> None:
