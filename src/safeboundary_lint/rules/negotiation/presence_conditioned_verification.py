@@ -69,8 +69,8 @@ class PresenceConditionedVerification(Rule):
     code, name, since, severity = "SBL511", "presence-conditioned-verification", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (r"~(?i)sig|sign|mac\b|digest|proof|attestation|csrf|nonce|jws|ssl_check|skip|no_?verify|bypass",),
-        (r"~(?i)\w*(verif|valid|check_|compare_digest|authenticate)\w*\(",),
+        (r"%sig|mac$|digest|proof|attestation|csrf|nonce|jws|ssl_check|skip|no_?verify|bypass",),
+        ("%verif|valid|check_|compare_digest|authenticate",),
     )
     local = True
 

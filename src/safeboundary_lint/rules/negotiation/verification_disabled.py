@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
+from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.commands import option_texts
 from safeboundary_lint.core.edits import argument_added, argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -66,13 +67,32 @@ class VerificationDisabled(Rule):
 
     code, name, since, severity = "SBL502", "verification-disabled", "0.1", Severity.ERROR
     overlaps = ("ruff:S501", "ruff:S323", "bandit:B501", "bandit:B323")
-    needs = (("verify-option", "verify-switch", "verify-off", "verify-setting", "unverified-context", "starttls", "implicit-tls", "insecure-option"),)
+    needs = (("verify-option", "verify-switch", "verify-off", "verify-setting", "unverified-context", "starttls", "implicit-tls", "insecure-option", "verify-callback"),)
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
         for one in (*self.facts.security.unverified, *option_texts(self.facts, "insecure-option")):
             if not self.facts.consent.given(one.value or one.node) and not self.facts.downgrades.holds(one.node):
                 self._tell(one)
+        told = {id(one.node) for one in self.facts.security.unverified}
+        for match in self.facts.calls("verify-callback"):
+            callback = argument(match.call, match.row.parameter("callback") or "")
+            if callback is not None and id(match.call) not in told and self._always_yes(callback) and not self.facts.consent.given(match.call):
+                self._tell_callback(match.call, callback)
+
+    def _always_yes(self, callback: cst.BaseExpression) -> bool:
+        definition = self.facts.types.definition(callback)
+        if definition is None or isinstance(definition, cst.ClassDef):
+            return False
+        answers = self.facts.origins.returned(definition)
+        return bool(answers) and all(self.facts.is_constant(answer, True, 1) for answer in answers)
+
+    def _tell_callback(self, call: cst.Call, callback: cst.BaseExpression) -> None:
+        self.report(
+            call,
+            f"`{self.facts.code(callback)}` accepts every certificate, whatever the library found wrong with it: anyone on the network path can pose as the peer",
+            fix=Fix(Applicability.SUGGESTION, "answer what the library found (the last argument of the callback), or leave the callback out"),
+        )
 
     def _tell(self, one: Weakening) -> None:
         what = "the peer's host name" if one.checks == HOSTNAME else "the peer's certificate"
@@ -101,6 +121,8 @@ class VerificationDisabled(Rule):
         return Fix(Applicability.UNSAFE, self._advice(one), tuple(edits), imports)
 
     def _edit(self, one: Weakening) -> Edit | None:
+        if one.call is not None and any(isinstance(arg.value, cst.Lambda) for arg in one.call.args):
+            return None  # a callback that decides as well
         if isinstance(one.value, cst.Attribute) and (known := self.facts.match(one.value, "verify-off")) is not None:
             return replaced(self.facts, one.value.attr, known.row.get("safe").rpartition(".")[2])
         if one.form == "argument" and one.call is not None and isinstance(one.node, cst.Arg):
