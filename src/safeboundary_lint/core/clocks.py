@@ -20,14 +20,28 @@ from safeboundary_lint.core.names import last_name
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-WALL, MONOTONIC, DURATION, OFFSET, FILE_TIME, CONSTANT, UNKNOWN, NOTHING = "wall", "monotonic", "duration", "offset", "file-time", "constant", "unknown", "nothing"
+WALL, MONOTONIC, DURATION, OFFSET, FILE_TIME, CONSTANT, UNKNOWN, NOTHING = (
+    "wall",
+    "monotonic",
+    "duration",
+    "offset",
+    "file-time",
+    "constant",
+    "unknown",
+    "nothing",
+)
 _READERS = {"wall-clock": WALL, "monotonic-clock": MONOTONIC, "file-time": FILE_TIME, "duration": DURATION}
 _KEEPING_CALLS = frozenset(f"builtins.{name}" for name in ("int", "float", "round", "abs"))
 _KEEPING_METHODS = frozenset(("timestamp", "replace", "astimezone", "total_seconds", "timetuple", "to_datetime"))
 _CHOOSING_CALLS = frozenset(("builtins.max", "builtins.min"))
 _SAME_CLOCK = (WALL, MONOTONIC)
-_STAMP_NAME = re.compile(r"(^|_)(start|started|begin|began|since|last|stamp|timestamp|ts|time|at|date|created|updated|modified|mtime|ctime|t0|t1)(_|$)")
-_SPAN_NAME = re.compile(r"timeout|ttl|interval|period|delay|duration|seconds|secs|minutes|hours|days|delta|window|threshold|age|max|min|limit|retention|offset|lifetime|wait")
+_STAMP_NAME = re.compile(
+    r"(^|_)(start|started|begin|began|since|last|stamp|timestamp|ts|time|at|date|created|updated|modified|mtime|ctime|t0|t1)(_|$)"
+)
+_SPAN_NAME = re.compile(
+    r"timeout|ttl|interval|period|delay|duration|seconds|secs|minutes|hours|days|delta|window|threshold|age|max|min|limit|"
+    r"retention|offset|lifetime|wait"
+)
 _DEPTH = 14
 _ALTERNATIVES = 6
 _READINGS = 4
@@ -37,7 +51,8 @@ _READINGS = 4
 class ClockValue:
     """One thing a value may be: a domain, and the clock readings of this process it was made of.
 
-    A wall value with no readings is a time stamp that somebody else took. `sure` is lower where the way to the reading is a guess.
+    A wall value with no readings is a time stamp that somebody else took. `sure` is lower where the way to the reading is
+    a guess.
     """
 
     domain: str
@@ -114,7 +129,12 @@ class Clocks:
         for left, right in pairs:
             if NOTHING in (left.domain, right.domain):
                 continue  # None is tested for before
-            if isinstance(node.operator, cst.Subtract) and left.domain in _SAME_CLOCK and right.domain == UNKNOWN and _is_stamp(node.right):
+            if (
+                isinstance(node.operator, cst.Subtract)
+                and left.domain in _SAME_CLOCK
+                and right.domain == UNKNOWN
+                and _is_stamp(node.right)
+            ):
                 found.append(ClockValue(UNKNOWN, left.readings))  # a span since a moment that somebody else knows
             else:
                 found.append(combined(node.operator, left, right))
@@ -122,8 +142,11 @@ class Clocks:
 
     def _of_call(self, call: cst.Call, depth: int) -> list[ClockValue]:
         if self.facts.types.callee(call) is None and (reading := self.reading(call)) is not None:
-            asked = any(arg.keyword is not None and "monotonic" in arg.keyword.value for arg in call.args)  # `now_ms(monotonic=True)`
-            return [ClockValue(MONOTONIC if asked else _READERS[reading.row.kind], (reading,))]
+            asked = any(
+                arg.keyword is not None and "monotonic" in arg.keyword.value for arg in call.args
+            )  # `now_ms(monotonic=True)`
+            domain = MONOTONIC if asked else _READERS[reading.row.kind]
+            return [ClockValue(domain, () if domain == DURATION else (reading,))]
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _KEEPING_METHODS:
             kept = list(self.values(call.func.value, depth))
             if call.func.attr.value == "timestamp" and not call.args and all(value.domain == UNKNOWN for value in kept):
@@ -144,8 +167,12 @@ class Clocks:
         """The clock a call reads, also through a clock function held in a variable, attribute or default (`clock=time.time`)."""
         if (match := self.facts.match(call, *_READERS)) is not None:
             return match
-        for origin in self.facts.origins.trail(call.func, callers=True) if isinstance(call.func, (cst.Name, cst.Attribute)) else ():
-            referenced = origin.how == "value" and origin.node is not call.func and isinstance(origin.node, (cst.Name, cst.Attribute))
+        for origin in (
+            self.facts.origins.trail(call.func, callers=True) if isinstance(call.func, (cst.Name, cst.Attribute)) else ()
+        ):
+            referenced = (
+                origin.how == "value" and origin.node is not call.func and isinstance(origin.node, (cst.Name, cst.Attribute))
+            )
             if referenced and (match := self.facts.match(origin.node, "wall-clock", "monotonic-clock")) is not None:
                 return Match(call, match.row, Confidence.weakest(match.confidence, Confidence.MEDIUM), match.dotted)
         return self._handed_on(call)
@@ -154,7 +181,11 @@ class Clocks:
         """A clock that a known library hands out again under an unmistakable name."""
         dotted = self.facts.names.qualified(call.func) if not call.args else None
         last = dotted.rpartition(".")[2] if dotted is not None and not dotted.startswith("builtins.") else ""
-        rows = (row for row in self.facts.knowledge.wild.get(last, ()) if row.kind in ("wall-clock", "monotonic-clock") and not row.receivers)
+        rows = (
+            row
+            for row in self.facts.knowledge.wild.get(last, ())
+            if row.kind in ("wall-clock", "monotonic-clock") and not row.receivers
+        )
         return next((Match(call, row, row.confidence, f"*.{last}") for row in rows), None)
 
     def _factory(self, call: cst.Call) -> Match | None:
@@ -170,7 +201,9 @@ class Clocks:
         """True for a field that the class body declares by a call, which is a column of a store: other processes write it too."""
         bound = self.facts.origins.attribute_bindings(attribute)
         return any(
-            isinstance(binding.source, cst.Call) and isinstance(binding.target, cst.Name) and self._factory(binding.source) is None
+            isinstance(binding.source, cst.Call)
+            and isinstance(binding.target, cst.Name)
+            and self._factory(binding.source) is None
             and last_name(binding.source.func) not in ("field", "attrib", "ib")
             for binding in bound
         )
@@ -182,10 +215,15 @@ class Clocks:
         found = [
             value
             for store in self.facts.contents.stores_of(node.attr.value)
-            if store.how == "value" and store.source is not None and store.target is not node and not self._keeps_records(store.target)
+            if store.how == "value"
+            and store.source is not None
+            and store.target is not node
+            and not self._keeps_records(store.target)
             for value in self.values(store.source, depth)
         ]
-        numbers = all(reading.row.get("steady") or reading.row.kind == "monotonic-clock" for value in found for reading in value.readings)
+        numbers = all(
+            reading.row.get("steady") or reading.row.kind == "monotonic-clock" for value in found for reading in value.readings
+        )
         return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers else []
 
     def _keeps_records(self, stored: cst.CSTNode) -> bool:

@@ -49,7 +49,11 @@ class Contents:
 
     def read(self, expression: cst.CSTNode) -> list[cst.CSTNode]:
         """What `d[k]`, `d.get(k)`, `queue.popleft()` or `record.field` may give; empty where that is not known."""
-        if isinstance(expression, cst.Subscript) and len(expression.slice) == 1 and isinstance(expression.slice[0].slice, cst.Index):
+        if (
+            isinstance(expression, cst.Subscript)
+            and len(expression.slice) == 1
+            and isinstance(expression.slice[0].slice, cst.Index)
+        ):
             return self._entry(expression.value, _key(expression.slice[0].slice.value))
         if isinstance(expression, cst.Attribute):
             return [value for record in self.values(expression.value) for value in self._field(record, expression.attr.value)]
@@ -151,12 +155,22 @@ class Contents:
         types = self.facts.types
         bound = [binding for one in types.local_lineage(cls) for binding in types.attributes_of(one).get(name, ())]
         found = [binding.source for binding in bound if binding.how == "value" and binding.source is not None]
-        found += [binding.source for binding in self._fields_by_name().get(name, ()) if binding.how == "value" and binding.source is not None]
+        found += [
+            binding.source
+            for binding in self._fields_by_name().get(name, ())
+            if binding.how == "value" and binding.source is not None
+        ]
         if types.method(cls, "__init__") is None:
             fields = _declared_fields(cls)
             for call in self._constructed().get(id(cls), ()):
                 for position, arg in enumerate(call.args):
-                    known = arg.keyword.value if arg.keyword is not None else fields[position] if not arg.star and position < len(fields) else None
+                    known = (
+                        arg.keyword.value
+                        if arg.keyword is not None
+                        else fields[position]
+                        if not arg.star and position < len(fields)
+                        else None
+                    )
                     if known == name:
                         found.append(arg.value)
         return found
@@ -181,7 +195,11 @@ class Contents:
         origins, tree = self.facts.origins, self.facts.tree
         for store in self.facts.names.stores:
             target = store.target
-            if isinstance(target, cst.Subscript) and store.source is not None and (place := origins.place(target.value)) is not None:
+            if (
+                isinstance(target, cst.Subscript)
+                and store.source is not None
+                and (place := origins.place(target.value)) is not None
+            ):
                 index = target.slice[0].slice
                 found[place].append(_Entry(_key(index.value) if isinstance(index, cst.Index) else _NO_KEY, store.source))
         for call in tree.all(cst.Call):
@@ -189,12 +207,22 @@ class Contents:
             if called in _ADDING and isinstance(call.func, cst.Attribute) and call.args:
                 if (place := origins.place(call.func.value)) is not None:
                     found[place].append(_Entry(_NO_KEY, call.args[-1].value))
-            elif called in ("heappush", "heappushpop") and len(call.args) == 2 and (place := origins.place(call.args[0].value)) is not None:
+            elif (
+                called in ("heappush", "heappushpop")
+                and len(call.args) == 2
+                and (place := origins.place(call.args[0].value)) is not None
+            ):
                 found[place].append(_Entry(_NO_KEY, call.args[1].value))
         for kind in _LITERALS:
             for node in tree.all(kind):
                 parent = tree.parent(node)
-                target = parent.targets[0].target if isinstance(parent, cst.Assign) else parent.target if isinstance(parent, cst.AnnAssign) else None
+                target = (
+                    parent.targets[0].target
+                    if isinstance(parent, cst.Assign)
+                    else parent.target
+                    if isinstance(parent, cst.AnnAssign)
+                    else None
+                )
                 if target is not None and (place := origins.place(target)) is not None:
                     found[place] += _literal_entries(node)
         return found
@@ -205,7 +233,9 @@ class Contents:
             self._fields = defaultdict(list)
             for store in self.facts.names.stores:
                 target = store.target
-                if isinstance(target, cst.Attribute) and not (isinstance(target.value, cst.Name) and target.value.value in ("self", "cls")):
+                if isinstance(target, cst.Attribute) and not (
+                    isinstance(target.value, cst.Name) and target.value.value in ("self", "cls")
+                ):
                     self._fields[target.attr.value].append(store)
         return self._fields
 
@@ -268,4 +298,8 @@ def _declared_fields(cls: cst.ClassDef) -> list[str]:
     """Fields of a dataclass or named tuple, in the order of its constructor."""
     lines = [line for line in cls.body.body if isinstance(line, cst.SimpleStatementLine)]
     declared = (small for line in lines for small in line.body if isinstance(small, cst.AnnAssign))
-    return [one.target.value for one in declared if isinstance(one.target, cst.Name) and last_name(one.annotation.annotation) != "ClassVar"]
+    return [
+        one.target.value
+        for one in declared
+        if isinstance(one.target, cst.Name) and last_name(one.annotation.annotation) != "ClassVar"
+    ]

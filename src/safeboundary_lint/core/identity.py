@@ -17,20 +17,27 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _IDENTITY = re.compile(
-    r"(^|_)(id|uid|guid|uuid|nonce|version|seq|seqno|seqnum|sequence|sequence_number|revision|generation|serial|serial_number|etag|"
+    r"(^|_)(id|uid|guid|uuid|nonce|version|seq|seqno|seqnum|sequence|sequence_number|revision|generation|serial|serial_number|"
+    r"etag|"
     r"dedup_key|dedupe_key|idempotency_key|object_key|file_key|s3_key|blob_name|object_name)$"
 )
 _CHANGES = re.compile(r"(^|_)(version|revision|generation|etag)$")
-_UNIQUE = re.compile(r"uuid|ulid|rand|token|secret|urandom|counter|count|seq|next|getpid|pid|index|idx|hash|hex|digest|sha\d|md5|choice|shortuuid|nanoid|unique|suffix|salt|serial|checksum")
+_UNIQUE = re.compile(
+    r"uuid|ulid|rand|token|secret|urandom|counter|count|seq|next|getpid|pid|index|idx|hash|hex|digest|sha\d|md5|choice|"
+    r"shortuuid|nanoid|unique|suffix|salt|serial|checksum"
+)
 _FORMATTING = re.compile(r"iso|format|stamp|date|time|str|int|encode|quote|slug|hex|b64|hash|md5|sha")
 _KEPT = frozenset("str int float round repr format hex bytes bytearray".split())
-_METHODS = frozenset("strftime isoformat timestamp replace encode decode hexdigest digest lower upper strip zfill rjust ljust format join astimezone date".split())
+_METHODS = frozenset(
+    "strftime isoformat timestamp replace encode decode hexdigest digest lower upper strip zfill rjust ljust format join "
+    "astimezone date".split()
+)
 _BUDGET = 60
 
 
 @dataclass(eq=False)
 class Recipe:
-    """Parts of an identifier: clock readings, parts that make it unique, and whether it is kept in order or only names a period."""
+    """Parts of an identifier: clock readings, parts that make it unique, whether it is kept in order or names a period."""
 
     stamps: list[tuple[cst.CSTNode, ClockValue]]
     unique: list[cst.CSTNode]
@@ -82,7 +89,11 @@ class Identities:
                 self._leaf(node, found)
 
     def _operands(self, node: cst.BinaryOperation, found: Recipe) -> Iterator[cst.CSTNode]:
-        if isinstance(node.operator, (cst.FloorDivide, cst.Divide, cst.Modulo)) and not self._is_unit(node.right) and self._is_number(node.right):
+        if (
+            isinstance(node.operator, (cst.FloorDivide, cst.Divide, cst.Modulo))
+            and not self._is_unit(node.right)
+            and self._is_number(node.right)
+        ):
             found.period = True  # the number of a period, the same for all who ask in it
         elif isinstance(node.operator, (cst.Subtract, cst.Divide)) and not self._is_number(node.right):
             found.period = True  # a span, a rate
@@ -129,11 +140,16 @@ class Identities:
     def _is_successor(self, node: cst.CSTNode) -> bool:
         """`last + 1`: the value is kept above the one before."""
         return (
-            isinstance(node, cst.BinaryOperation)
-            and isinstance(node.operator, cst.Add)
-            and self._is_number(node.right)
-            and self.facts.clocks.own_reading(node.left) is None
-        ) or isinstance(node, cst.Call) and bool(node.args) and self._is_successor(node.args[0].value)
+            (
+                isinstance(node, cst.BinaryOperation)
+                and isinstance(node.operator, cst.Add)
+                and self._is_number(node.right)
+                and self.facts.clocks.own_reading(node.left) is None
+            )
+            or isinstance(node, cst.Call)
+            and bool(node.args)
+            and self._is_successor(node.args[0].value)
+        )
 
     def _is_number(self, node: cst.CSTNode) -> bool:
         try:
@@ -153,10 +169,22 @@ class Identities:
         tree = self.facts.tree
         for use in self.facts.readings.uses(target):
             parent = tree.parent(use)
-            if isinstance(parent, cst.Arg) and isinstance(call := tree.parent(parent), cst.Call) and self.facts.names.qualified(call.func) == "builtins.max":
+            if (
+                isinstance(parent, cst.Arg)
+                and isinstance(call := tree.parent(parent), cst.Call)
+                and self.facts.names.qualified(call.func) == "builtins.max"
+            ):
                 return True
-            comparison = parent if isinstance(parent, cst.Comparison) else tree.parent(parent) if isinstance(parent, cst.ComparisonTarget) else None
-            if isinstance(comparison, cst.Comparison) and not isinstance(comparison.comparisons[0].operator, (cst.Equal, cst.NotEqual, cst.Is, cst.IsNot)):
+            comparison = (
+                parent
+                if isinstance(parent, cst.Comparison)
+                else tree.parent(parent)
+                if isinstance(parent, cst.ComparisonTarget)
+                else None
+            )
+            if isinstance(comparison, cst.Comparison) and not isinstance(
+                comparison.comparisons[0].operator, (cst.Equal, cst.NotEqual, cst.Is, cst.IsNot)
+            ):
                 return True
         return False
 

@@ -19,9 +19,16 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_WORDS = frozenset("lock locks locked locking lockfile lease leases leased leader leadership mutex mutexes heartbeat heartbeats claim claimed claimant lockout".split())
+_WORDS = frozenset(
+    "lock locks locked locking lockfile lease leases leased leader leadership mutex mutexes heartbeat heartbeats claim "
+    "claimed claimant lockout".split()
+)
+_SIGNS = frozenset(("heartbeat", "heartbeats"))
 _ACCOUNTS = frozenset("user account login password lockout failed attempts otp pin auth jwt token unlock clock".split())
-_NOT_A_LOCK = re.compile(r"for\s+update(?:\s+of\s+\w+)?(?:\s+skip\s+locked|\s+nowait)?|skip\s+locked|nolock|lock\s+in\s+share\s+mode|lock\s+table", re.IGNORECASE)
+_NOT_A_LOCK = re.compile(
+    r"for\s+update(?:\s+of\s+\w+)?(?:\s+skip\s+locked|\s+nowait)?|skip\s+locked|nolock|lock\s+in\s+share\s+mode|lock\s+table",
+    re.IGNORECASE,
+)
 _FENCING = re.compile(r"fenc(e|ing)|(^|_)epoch(_|$)|generation|(^|_)term(_|$)|lease_version|lock_version", re.IGNORECASE)
 _RUNNING = re.compile(r"^(a?execute\w*|fetch\w*|scalars?|query\w*|run\w*|raw|exec\w*|select\w*|update\w*|all|first|one\w*)$")
 _TEXT_MAKERS = frozenset(("text", "dedent", "SQL", "strip", "format"))
@@ -42,7 +49,13 @@ def lease_word(names: list[str]) -> str | None:
     words = [word for name in names for word in re.split(r"[^a-z0-9]+", snake(name))]
     if _ACCOUNTS.intersection(words):
         return None
-    return next((word for word in words if word in _WORDS), None)
+    found = [word for word in words if word in _WORDS]
+    return next((word for word in found if word not in _SIGNS), found[0] if found else None)
+
+
+def is_only_a_sign(word: str) -> bool:
+    """True for a word that tells that somebody lives, not that he holds something."""
+    return word in _SIGNS
 
 
 class Leases:
@@ -54,18 +67,20 @@ class Leases:
     def word_at(self, node: cst.CSTNode, *operands: cst.CSTNode) -> str | None:
         """The word for what is held by which operands, their way back, or the function and class around speak of it."""
         own = [name for operand in operands for name in self._names_of(operand)]
-        if (found := lease_word(own)) is not None:
+        if (found := lease_word(own)) is not None and not is_only_a_sign(found):
             return found
         around = self.facts.tree.symbol_of(node).split(".")[-2:]
-        return lease_word([*around, *own]) if lease_word(around) is not None else None
+        return lease_word([*around, *own]) if found is not None or lease_word(around) is not None else None
 
     def is_fenced(self, node: cst.CSTNode) -> bool:
         """True when the function around carries a fencing token, a generation or a term."""
         function = self.facts.tree.function_of(node)
         parts = descendants(function) if function is not None else ()
         return any(
-            isinstance(part, (cst.Name, cst.Attribute)) and _FENCING.search(last_name(part) or "")
-            or isinstance(part, cst.SimpleString) and _FENCING.search(part.value)
+            isinstance(part, (cst.Name, cst.Attribute))
+            and _FENCING.search(last_name(part) or "")
+            or isinstance(part, cst.SimpleString)
+            and _FENCING.search(part.value)
             for part in parts
         )
 
@@ -95,7 +110,9 @@ class Leases:
             if text is None or lease_word([_NOT_A_LOCK.sub(" ", text)]) is None:
                 continue
             for test in stamp_tests(text):
-                if (moment := self._bound_to(call, test)) is not None and (value := self.facts.clocks.own_reading(moment)) is not None:
+                if (moment := self._bound_to(call, test)) is not None and (
+                    value := self.facts.clocks.own_reading(moment)
+                ) is not None:
                     yield LeaseQuery(call, test, moment, value)
                     break
 
@@ -103,13 +120,17 @@ class Leases:
         for origin in self.facts.origins.trail(expression):
             node = origin.node
             while isinstance(node, cst.Call) and node.args and last_name(node.func) in _TEXT_MAKERS:
-                node = node.args[0].value if not isinstance(node.func, cst.Attribute) or string_parts(node.func.value) is None else node.func.value
+                node = (
+                    node.args[0].value
+                    if not isinstance(node.func, cst.Attribute) or string_parts(node.func.value) is None
+                    else node.func.value
+                )
             if (text := string_parts(node)) is not None and is_statement(text):
                 return text
         return None
 
     def _bound_to(self, call: cst.Call, test: StampTest) -> cst.CSTNode | None:
-        """What is passed for the parameter of a test: by its name where it has one, else any reading of the clock among the arguments."""
+        """What is passed for the parameter of a test: by its name where it has one, else any reading among the arguments."""
         name = re.sub(r"\W", "", test.bound.removesuffix("s") if test.bound.startswith("%(") else test.bound)
         named = not (test.bound in ("%s", "?", "{}") or name.isdigit())
         for arg in call.args[1:]:
@@ -121,7 +142,9 @@ class Leases:
                         if isinstance(element, cst.DictElement) and string_parts(element.key) == name:
                             return element.value
                 elif not named:
-                    parts = [element.value for element in value.elements] if isinstance(value, (cst.Tuple, cst.List)) else [arg.value]
+                    parts = (
+                        [element.value for element in value.elements] if isinstance(value, (cst.Tuple, cst.List)) else [arg.value]
+                    )
                     for part in parts:
                         if self.facts.clocks.own_reading(part) is not None:
                             return part

@@ -1,4 +1,4 @@
-"""Where a clock reading goes: what it decides, which readings must change to another clock together, and what stands in the way."""
+"""Where a clock reading goes: what it decides, which readings must change clocks together, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ _IDENTITIES = (cst.Is, cst.IsNot)
 _KEEPING = ("builtins.int", "builtins.float", "builtins.round")
 _CLIMBED = ("builtins.max", "builtins.min", "builtins.abs", *_KEEPING)
 _WAITING = re.compile(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
-_DECIDING_FUNCTION = re.compile(r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle")
+_DECIDING_FUNCTION = re.compile(
+    r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle"
+)
 _STAMP = re.compile(r"(^|_)(start|started|begin|since|last|stamp|timestamp|ts|at|date|created|updated|modified|mtime)(_|$)")
 _BUDGET = 200
 
@@ -36,6 +38,7 @@ class Closure:
     readings: list[Match] = field(default_factory=list)
     obstacle: tuple[cst.CSTNode, str] | None = None
     local: bool = True  # every value stays in variables of one function
+    variables: set[int] = field(default_factory=set)  # those followed already
 
 
 class Readings:
@@ -123,11 +126,13 @@ class Readings:
         """All readings that meet these, through variables of one function and private attributes of a class."""
         found = Closure()
         followed: set[int] = set()
+        read: set[int] = set()
         queue: list[cst.CSTNode] = []
 
         def add(several: Iterable[Match]) -> None:
             for match in several:
-                if all(match.node is not known.node for known in found.readings):
+                if id(match.node) not in read:
+                    read.add(id(match.node))
                     found.readings.append(match)
                     queue.append(match.node)
 
@@ -186,10 +191,21 @@ class Readings:
         found.obstacle = found.obstacle or (comparison, "is compared with a value that is not read here")
 
     def _follow_target(self, target: cst.CSTNode, found: Closure, queue: list[cst.CSTNode], add: object) -> None:
-        if isinstance(target, cst.Name) and (known := self.facts.names.lookup(target)) is not None and isinstance(known[0].node, cst.FunctionDef):
+        if (
+            isinstance(target, cst.Name)
+            and (known := self.facts.names.lookup(target)) is not None
+            and isinstance(known[0].node, cst.FunctionDef)
+        ):
             bindings: list[Binding] = known[1]
+            if id(bindings) in found.variables:
+                return
+            found.variables.add(id(bindings))
             queue += self.uses(target)
-        elif isinstance(target, cst.Attribute) and (cls := self.facts.types.named_class(target.value)) is not None and _is_private(target.attr.value):
+        elif (
+            isinstance(target, cst.Attribute)
+            and (cls := self.facts.types.named_class(target.value)) is not None
+            and _is_private(target.attr.value)
+        ):
             found.local = False
             bindings = self.facts.origins.attribute_bindings(target)
             bound = {id(binding.target) for binding in bindings}
@@ -208,9 +224,9 @@ class Readings:
                 found.obstacle = found.obstacle or (binding.target, "is given another value")
 
     def _met(self, other: cst.CSTNode, found: Closure, add: object) -> bool:
-        """True when `other` is a wall reading of this process or None and no number: 0 is long ago on one clock and just now on the other.
+        """True when `other` is a wall reading of this process or None; its readings join the closure then.
 
-        Its readings join the closure then.
+        Never for a number: 0 is long ago on one clock and just now on the other.
         """
         values = self.facts.clocks.values(other)
         if not all(value.domain == WALL and value.readings or value.domain == NOTHING for value in values):

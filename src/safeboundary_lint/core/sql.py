@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 
 _CLOCK = re.compile(
-    r"\b(?:clock_timestamp|statement_timestamp|transaction_timestamp|unix_timestamp|sysdate|getdate|getutcdate|sysutcdatetime|utc_timestamp|now)\s*\("
+    r"\b(?:clock_timestamp|statement_timestamp|transaction_timestamp|unix_timestamp|sysdate|getdate|getutcdate|sysutcdatetime|"
+    r"utc_timestamp|now)\s*\("
     r"|\bcurrent_timestamp\b|\bsysdate\b|'now'",
     re.IGNORECASE,
 )
 _BOUND = r"(?P<bound>%s|%\(\w+\)s|\$\d+|:\w+|\?|@\w+|\{\})"
 _STAMP = (
-    r"(?P<column>(?:\w+\.)?\"?(?:\w*_at|\w*_on|\w*timestamp|\w*time|\w*_ts|ts|\w*updated|\w*modified|\w*created|\w*changed|\w*expir\w*|\w*until|"
+    r"(?P<column>(?:\w+\.)?\"?(?:\w*_at|\w*_on|\w*timestamp|\w*time|\w*_ts|ts|\w*updated|\w*modified|\w*created|\w*changed|"
+    r"\w*expir\w*|\w*until|"
     r"\w*heartbeat\w*|\w*last_seen\w*|\w*locked\w*|\w*leased?\w*|\w*deadline|\w*date)\"?)"
 )
 _COMPARED = re.compile(rf"(?<![,(\w.]){_STAMP}\s*(?P<operator><=|>=|<|>)\s*{_BOUND}", re.IGNORECASE)
@@ -48,7 +50,7 @@ def stamp_tests(text: str) -> list[StampTest]:
 
 
 def skips_tied_rows(text: str) -> StampTest | None:
-    """The `column > parameter` of a query that reads a limited batch in the order of that column, with no second column in the key.
+    """The `column > parameter` of a query that reads a limited batch in the order of that column, with no second one in the key.
 
     Rows with the same stamp as the last one of a batch are skipped for ever.
     """

@@ -82,9 +82,17 @@ class ClockDomainMix(Rule):
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("monotonic-deadline"):
-            self._check_sink(match, "when", WALL, "waits by the monotonic clock", "a moment of the wall clock: it comes due decades late")
+            self._check_sink(
+                match, "when", WALL, "waits by the monotonic clock", "a moment of the wall clock: it comes due decades late"
+            )
         for match in self.facts.calls("wall-sink"):
-            self._check_sink(match, "stamp", MONOTONIC, "takes seconds since 1970", "a moment of the monotonic clock: the date is the time since boot")
+            self._check_sink(
+                match,
+                "stamp",
+                MONOTONIC,
+                "takes seconds since 1970",
+                "a moment of the monotonic clock: the date is the time since boot",
+            )
 
     def _check_sink(self, match: Match, fact: str, wrong: str, expects: str, gets: str) -> None:
         parameter = match.row.parameter(fact)
@@ -117,7 +125,12 @@ class ClockDomainMix(Rule):
         if not isinstance(node.operator, cst.Subtract) or isinstance(node.left, cst.Call) and isinstance(node.right, cst.Call):
             return  # two readings side by side are the offset of the clocks
         left, right = self._clock_of(node.left), self._clock_of(node.right)
-        if left is not None and right is not None and (left.domain == MONOTONIC) != (right.domain == MONOTONIC) and self._is_taken_for_a_span(node):
+        if (
+            left is not None
+            and right is not None
+            and (left.domain == MONOTONIC) != (right.domain == MONOTONIC)
+            and self._is_taken_for_a_span(node)
+        ):
             self._tell(node, left, right, "subtracts")
 
     def _clock_of(self, expression: cst.CSTNode) -> ClockValue | None:
@@ -138,7 +151,9 @@ class ClockDomainMix(Rule):
         for value in self.facts.origins.returned(node):
             if (found := self._clock_of(value)) is not None:
                 by_clock[found.domain].append((value, found))
-        if MONOTONIC not in by_clock or any(last_name(part) in _COMPATIBLE for part in descendants(node.body) if isinstance(part, (cst.Name, cst.Attribute))):
+        if MONOTONIC not in by_clock or any(
+            last_name(part) in _COMPATIBLE for part in descendants(node.body) if isinstance(part, (cst.Name, cst.Attribute))
+        ):
             return
         steady, found = by_clock[MONOTONIC][0]
         dated = by_clock[WALL][0][0] if by_clock[WALL] else self._server_time(node)
@@ -150,7 +165,11 @@ class ClockDomainMix(Rule):
                 "callers compare the two as if they were one clock",
                 confidence=found.confidence if by_clock[WALL] else Confidence.weakest(found.confidence, Confidence.MEDIUM),
                 trace=[(dated, f"a moment since 1970 is returned here: `{self.facts.code(dated)}`"), *self._trace(found)],
-                fix=Fix(Applicability.SUGGESTION, f"let `{name}` return the same clock on every path: read the wall clock, in the same unit, instead of `{self.facts.code(steady)}`"),
+                fix=Fix(
+                    Applicability.SUGGESTION,
+                    f"let `{name}` return the same clock on every path: read the wall clock, in the same unit, instead of "
+                    f"`{self.facts.code(steady)}`",
+                ),
             )
 
     def _server_time(self, function: cst.FunctionDef) -> cst.BaseExpression | None:
@@ -161,17 +180,28 @@ class ClockDomainMix(Rule):
         def is_answer(node: cst.CSTNode) -> bool:
             return isinstance(node, cst.Call) and bool(_FETCHING.search(last_name(node.func) or ""))
 
-        return next((value for value in self.facts.origins.returned(function) if self.facts.origins.derivation(value, is_answer) is not None), None)
+        return next(
+            (
+                value
+                for value in self.facts.origins.returned(function)
+                if self.facts.origins.derivation(value, is_answer) is not None
+            ),
+            None,
+        )
 
     def _tell(self, node: cst.BaseExpression, left: ClockValue, right: ClockValue, does: str) -> None:
         steady = "left" if left.domain == MONOTONIC else "right"
         self.report(
             node,
-            f"`{self.facts.code(node)}` {does} a moment of the monotonic clock ({steady}) and one since 1970: the result is about the boot time, "
+            f"`{self.facts.code(node)}` {does} a moment of the monotonic clock ({steady}) and one since 1970: the result is "
+            f"about the boot time, "
             "not about what is measured",
             confidence=Confidence.weakest(left.confidence, right.confidence),
             trace=[*self._trace(left), *self._trace(right)],
-            fix=Fix(Applicability.SUGGESTION, f"read both sides of `{self.facts.code(node)}` from the same clock: the monotonic one, unless a date is meant"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"read both sides of `{self.facts.code(node)}` from the same clock: the monotonic one, unless a date is meant",
+            ),
         )
 
     def _trace(self, value: ClockValue) -> list[tuple[cst.CSTNode, str]]:

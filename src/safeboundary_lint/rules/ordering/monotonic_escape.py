@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 import libcst as cst
 
@@ -14,7 +15,6 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.tree import descendants
 
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -73,7 +73,12 @@ class MonotonicEscape(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         told: set[int] = set()
         for match in self.facts.calls(*_SINKS):
-            if id(match.node) in told or self._stays_on_host(match) or match.row.kind == "dump" and match.row.parameter("to") is None:
+            if (
+                id(match.node) in told
+                or self._stays_on_host(match)
+                or match.row.kind == "dump"
+                and match.row.parameter("to") is None
+            ):
                 continue
             for moment, value in self._moments(match):
                 told.add(id(match.node))
@@ -83,7 +88,14 @@ class MonotonicEscape(Rule):
     def _stays_on_host(self, match: Match) -> bool:
         """True in a function that speaks to a Unix socket."""
         function = self.facts.tree.function_of(match.node)
-        return function is not None and any(isinstance(part, cst.Attribute) and part.attr.value == "AF_UNIX" for part in descendants(function))
+        return function is not None and id(function) in self._local_speakers
+
+    @cached_property
+    def _local_speakers(self) -> frozenset[int]:
+        """The functions in which, or in whose nested functions, a Unix socket is named."""
+        tree = self.facts.tree
+        named = [node for node in tree.all(cst.Attribute) if node.attr.value == "AF_UNIX"]
+        return frozenset(id(around) for node in named for around in tree.ancestors(node))
 
     def _moments(self, match: Match) -> Iterator[tuple[cst.CSTNode, ClockValue]]:
         queue: list[cst.CSTNode] = [arg.value for arg in match.call.args]
@@ -108,10 +120,21 @@ class MonotonicEscape(Rule):
             return [part.expression for part in node.parts if isinstance(part, cst.FormattedStringExpression)]
         if isinstance(node, cst.IfExp):
             return [node.body, node.orelse]
-        if isinstance(node, cst.BinaryOperation) and isinstance(node.operator, (cst.Modulo, cst.Add)) and (text := string(node.left)) is not None:
+        if (
+            isinstance(node, cst.BinaryOperation)
+            and isinstance(node.operator, (cst.Modulo, cst.Add))
+            and (text := string(node.left)) is not None
+        ):
             return [] if _SAME_BOOT.search(text) else [node.right]
         if isinstance(node, cst.Call):
-            wrapped = self.facts.match(node, "dump") is not None or last_name(node.func) in ("str", "dict", "encode", "bytes", "dumps", "format")
+            wrapped = self.facts.match(node, "dump") is not None or last_name(node.func) in (
+                "str",
+                "dict",
+                "encode",
+                "bytes",
+                "dumps",
+                "format",
+            )
             receiver = [node.func.value] if isinstance(node.func, cst.Attribute) and wrapped else []
             return [*receiver, *(arg.value for arg in node.args)] if wrapped else []
         stored = self.facts.contents.held(node)
@@ -121,10 +144,14 @@ class MonotonicEscape(Rule):
         called, code = self.facts.code(match.call.func), self.facts.code(moment)
         self.report(
             match.call,
-            f"`{called}` hands out `{code}`, a moment of this boot's monotonic clock: for another host, or after a restart, it lies anywhere",
+            f"`{called}` hands out `{code}`, a moment of this boot's monotonic clock: for another host, or after a restart, "
+            f"it lies anywhere",
             confidence=Confidence.weakest(match.confidence, value.confidence),
             trace=[(reading.node, f"monotonic clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings],
-            fix=Fix(Applicability.SUGGESTION, f"send `{code}` as wall-clock time, or the time that is left, and read it the same way on the other side"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"send `{code}` as wall-clock time, or the time that is left, and read it the same way on the other side",
+            ),
         )
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
@@ -138,15 +165,25 @@ class MonotonicEscape(Rule):
     def _check_received(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
         for own, foreign in ((left, right), (right, left)):
             value = self.facts.clocks.own_reading(own, MONOTONIC)
-            if value is None or any(other.domain not in (UNKNOWN, CONSTANT, NOTHING) for other in self.facts.clocks.values(foreign)):
+            if value is None or any(
+                other.domain not in (UNKNOWN, CONSTANT, NOTHING) for other in self.facts.clocks.values(foreign)
+            ):
                 continue
             if (source := self._received(foreign)) is not None:
                 self.report(
                     node,
-                    f"`{self.facts.code(foreign)}` was taken from `{self.facts.code(source)}` by another process and is measured against the monotonic clock of this one",
+                    f"`{self.facts.code(foreign)}` was taken from `{self.facts.code(source)}` by another process and is "
+                    f"measured against the monotonic clock of this one",
                     confidence=Confidence.weakest(value.confidence, Confidence.MEDIUM),
-                    trace=[(source, "received here"), *((reading.node, "own monotonic clock read here") for reading in value.readings)],
-                    fix=Fix(Applicability.SUGGESTION, f"let the sender write `{self.facts.code(foreign)}` as wall-clock time, or as seconds left, and compare with the same here"),
+                    trace=[
+                        (source, "received here"),
+                        *((reading.node, "own monotonic clock read here") for reading in value.readings),
+                    ],
+                    fix=Fix(
+                        Applicability.SUGGESTION,
+                        f"let the sender write `{self.facts.code(foreign)}` as wall-clock time, or as seconds left, and "
+                        f"compare with the same here",
+                    ),
                 )
                 return
 
@@ -155,8 +192,14 @@ class MonotonicEscape(Rule):
 
         def is_lookup(node: cst.CSTNode) -> bool:
             if isinstance(node, cst.Call) and node.args and string(node.args[0].value) is not None:
-                ways = [origin.node for origin in self.facts.origins.trail(node.func)] if isinstance(node.func, cst.Name) else [node.func]
-                return any(isinstance(way, cst.Attribute) and way.attr.value == "get" and self._is_envelope(way.value) for way in ways)
+                ways = (
+                    [origin.node for origin in self.facts.origins.trail(node.func)]
+                    if isinstance(node.func, cst.Name)
+                    else [node.func]
+                )
+                return any(
+                    isinstance(way, cst.Attribute) and way.attr.value == "get" and self._is_envelope(way.value) for way in ways
+                )
             return isinstance(node, cst.Subscript) and self._is_envelope(node.value)
 
         way = self.facts.origins.derivation(expression, is_lookup, callers=False)

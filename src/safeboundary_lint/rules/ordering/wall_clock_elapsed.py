@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.clocks import WALL
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
@@ -106,7 +105,9 @@ class WallClockElapsed(Rule):
         if one is None or other is None:
             return
         readings = list({id(reading.node): reading for reading in (*one.readings, *other.readings)}.values())
-        if len(readings) == 1 and not any(isinstance(part, (cst.Attribute, cst.Subscript, cst.Call)) for part in descendants(node)):
+        if len(readings) == 1 and not any(
+            isinstance(part, (cst.Attribute, cst.Subscript, cst.Call)) for part in descendants(node)
+        ):
             return  # arithmetic on one and the same moment
         decides = decides or self.facts.readings.decides(node)
         if self._is_told(node, readings, decides):
@@ -114,9 +115,11 @@ class WallClockElapsed(Rule):
         lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in readings}))
         code, place = self.facts.code(node), f"line{'s' if ' ' in lines else ''} {lines}"
         said = (
-            f"`{code}` decides by the wall clock read in {place}: set back by an hour in between it waits an hour longer, set forward it is over at once"
+            f"`{code}` decides by the wall clock read in {place}: set back by an hour in between it waits an hour longer, set "
+            f"forward it is over at once"
             if decides
-            else f"`{code}` measures with the wall clock read in {place}: when the clock is set in between, the figure is wrong or negative"
+            else f"`{code}` measures with the wall clock read in {place}: when the clock is set in between, the figure is "
+            f"wrong or negative"
         )
         self.report(
             node,
@@ -139,13 +142,21 @@ class WallClockElapsed(Rule):
     def _fix(self, readings: list[Match]) -> Fix:
         closure = self.facts.readings.closure(readings)
         steadied = [self.facts.readings.steadied(reading) for reading in closure.readings]
-        together = ", ".join(f"`{self.facts.code(reading.node, 40)}` in line {self.facts.line(reading.node)}" for reading in closure.readings[:4])
+        together = ", ".join(
+            f"`{self.facts.code(reading.node, 40)}` in line {self.facts.line(reading.node)}" for reading in closure.readings[:4]
+        )
         if closure.obstacle is not None:
             node, why = closure.obstacle
             use = f"`{self.facts.code(node, 40)}` in line {self.facts.line(node)} {why}"
-            return Fix(Applicability.SUGGESTION, f"read the monotonic clock for {together}; {use}: keep a reading of the wall clock of its own there")
+            return Fix(
+                Applicability.SUGGESTION,
+                f"read the monotonic clock for {together}; {use}: keep a reading of the wall clock of its own there",
+            )
         if None in steadied:
-            return Fix(Applicability.SUGGESTION, f"read the monotonic clock for {together}, all together: the span is a number of seconds then")
+            return Fix(
+                Applicability.SUGGESTION,
+                f"read the monotonic clock for {together}, all together: the span is a number of seconds then",
+            )
         edits = [one for one in steadied if one is not None]
         level = Applicability.SAFE if closure.local else Applicability.UNSAFE
         imports = tuple(dict.fromkeys(line for _, lines in edits for line in lines))
@@ -157,7 +168,8 @@ class WallClockElapsed(Rule):
         edits = (replaced(self.facts, wall.node.attr, steady),) if steady and isinstance(wall.node, cst.Attribute) else ()
         self.report(
             match.call,
-            f"`{code}` is driven by the wall clock `{self.facts.code(wall.node)}`: when the clock is set, everything due fires at once or late by the jump",
+            f"`{code}` is driven by the wall clock `{self.facts.code(wall.node)}`: when the clock is set, everything due "
+            f"fires at once or late by the jump",
             confidence=Confidence.weakest(match.confidence, wall.confidence),
             fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"give `{code}` `{safe}` as its clock", edits),
         )

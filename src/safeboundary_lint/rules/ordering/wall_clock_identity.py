@@ -122,7 +122,8 @@ class WallClockIdentity(Rule):
         what = f"`{snake(name)}`" if not stored else "the object key"
         self.report(
             value,
-            f"{what} is nothing but the wall clock (`{self.facts.code(reading)}` in line {self.facts.line(reading)}): two within one tick, or after "
+            f"{what} is nothing but the wall clock (`{self.facts.code(reading)}` in line {self.facts.line(reading)}): two "
+            f"within one tick, or after "
             f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
             confidence=Confidence.weakest(clock.confidence, _sureness(recipe)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),

@@ -9,7 +9,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.leases import lease_word
+from safeboundary_lint.core.leases import is_only_a_sign, lease_word
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -62,7 +62,8 @@ class WallClockLease(Rule):
 
     Known limits
     ------------
-    What is a lock is told by the names in the expression, the function, the class and the statement.
+    What is a lock is told by the names in the expression, the function, the class and the statement; a heartbeat alone gives low
+    confidence.
     """
 
     code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
@@ -72,7 +73,9 @@ class WallClockLease(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         for query in self.facts.leases.queries():
             if not self.facts.leases.is_fenced(query.call):
-                self._tell(query.call, f"{query.test.column} {query.test.operator} {self.facts.code(query.moment)}", query.value, None)
+                self._tell(
+                    query.call, f"{query.test.column} {query.test.operator} {self.facts.code(query.moment)}", query.value, None
+                )
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
         if len(node.comparisons) == 1 and isinstance(node.comparisons[0].operator, _ORDERINGS):
@@ -89,7 +92,8 @@ class WallClockLease(Rule):
                 continue
             word = self.facts.leases.word_at(node, stored)
             if word is not None and not self.facts.leases.is_fenced(node):
-                self._tell(node, self.facts.code(node), value, stored)
+                sure = Confidence.LOW if is_only_a_sign(word) else Confidence.MEDIUM
+                self._tell(node, self.facts.code(node), value, stored, sure)
             return
 
     def _is_stored(self, node: cst.CSTNode) -> bool:
@@ -127,21 +131,39 @@ class WallClockLease(Rule):
 
     def _is_only_counted(self, call: cst.Call) -> bool:
         """True when the rows are told to people and nothing is taken."""
-        return any(isinstance(outer, cst.Attribute) and outer.attr.value in ("count", "exists", "aggregate") for outer in self._chain(call))
+        return any(
+            isinstance(outer, cst.Attribute) and outer.attr.value in ("count", "exists", "aggregate")
+            for outer in self._chain(call)
+        )
 
     def _chain(self, call: cst.Call) -> list[cst.CSTNode]:
         statement = self.facts.tree.statement_of(call)
         return [node for node in descendants(statement) if isinstance(node, cst.Attribute) and self.facts.tree.within(call, node)]
 
-    def _tell(self, node: cst.BaseExpression, code: str, value: ClockValue, stored: cst.CSTNode | None) -> None:
-        what = "the age of a file" if stored is not None and self.facts.clocks.of_domain(stored, FILE_TIME) is not None else "what another host may have written"
+    def _tell(
+        self,
+        node: cst.BaseExpression,
+        code: str,
+        value: ClockValue,
+        stored: cst.CSTNode | None,
+        sure: Confidence = Confidence.MEDIUM,
+    ) -> None:
+        what = (
+            "the age of a file"
+            if stored is not None and self.facts.clocks.of_domain(stored, FILE_TIME) is not None
+            else "what another host may have written"
+        )
         self.report(
             node,
-            f"`{code}` lets the wall clock of this host judge {what}: a host whose clock is ahead takes over while the holder still works, and both write",
-            confidence=Confidence.weakest(value.confidence, Confidence.MEDIUM),
-            trace=[(reading.node, f"local wall clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings],
+            f"`{code}` lets the wall clock of this host judge {what}: a host whose clock is ahead takes over while the holder "
+            f"still works, and both write",
+            confidence=Confidence.weakest(value.confidence, sure),
+            trace=[
+                (reading.node, f"local wall clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings
+            ],
             fix=Fix(
                 Applicability.SUGGESTION,
-                f"let the store judge `{code}` by its own clock (`now()` in the statement, a lifetime of the key), and refuse writes of a holder whose number is no longer the last",
+                f"let the store judge `{code}` by its own clock (`now()` in the statement, a lifetime of the key), and refuse "
+                f"writes of a holder whose number is no longer the last",
             ),
         )

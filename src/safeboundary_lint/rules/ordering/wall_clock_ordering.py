@@ -16,7 +16,10 @@ from safeboundary_lint.core.sql import is_statement, skips_tied_rows
 from safeboundary_lint.core.tree import descendants
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
-_THERE = frozenset("remote incoming peer replica other received theirs their server upstream foreign external master primary neighbor neighbour announced".split())
+_THERE = frozenset(
+    "remote incoming peer replica other received theirs their server upstream foreign external master primary neighbor "
+    "neighbour announced".split()
+)
 _HERE = frozenset("local existing current stored mine ours our own self cached known previous present slave secondary".split())
 _COPIES = re.compile(r"(^|_)(replicas?|copies|conflicts?|siblings|peers|divergent|contenders|votes)(_|$)")
 _CURSOR = re.compile(r"(^|_)(last|cursor|watermark|checkpoint|bookmark|high_water|resume|since|after|offset)(_|$)")
@@ -89,9 +92,13 @@ class WallClockOrdering(Rule):
             return
         self.report(
             node,
-            f"the next batch starts behind `{test.column}` alone: rows with the same stamp as the last one of a batch, or written late with an earlier one, are never read",
+            f"the next batch starts behind `{test.column}` alone: rows with the same stamp as the last one of a batch, or "
+            f"written late with an earlier one, are never read",
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"go on behind `({test.column}, id)`: compare and order by both, and keep both as the cursor"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"go on behind `({test.column}, id)`: compare and order by both, and keep both as the cursor",
+            ),
         )
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
@@ -105,25 +112,47 @@ class WallClockOrdering(Rule):
             self._check_cursor(node, one[1], right)
 
     def _check_winner(self, node: cst.Comparison, one: cst.CSTNode, other: cst.CSTNode, stamp: str) -> None:
-        chosen_by = next((outer for outer in self.facts.tree.ancestors(node) if isinstance(outer, (cst.If, cst.IfExp)) and self.facts.tree.within(node, outer.test)), None)
+        chosen_by = next(
+            (
+                outer
+                for outer in self.facts.tree.ancestors(node)
+                if isinstance(outer, (cst.If, cst.IfExp)) and self.facts.tree.within(node, outer.test)
+            ),
+            None,
+        )
         if chosen_by is None:
             return
         sides = [self._side_of(one), self._side_of(other)]
-        decided = None not in sides and sides[0] != sides[1] or sides != [None, None] and None in sides and self._keeps_one(chosen_by, one, other)
-        if not decided or any(self.facts.clocks.of_domain(side, FILE_TIME) for side in (node.left, node.comparisons[0].comparator)):
+        decided = (
+            None not in sides
+            and sides[0] != sides[1]
+            or sides != [None, None]
+            and None in sides
+            and self._keeps_one(chosen_by, one, other)
+        )
+        if not decided or any(
+            self.facts.clocks.of_domain(side, FILE_TIME) for side in (node.left, node.comparisons[0].comparator)
+        ):
             return
         self.report(
             node,
-            f"`{self.facts.code(node)}` lets the clocks of two hosts decide which copy is kept: the one whose clock is ahead wins, and a later write of the other is lost",
+            f"`{self.facts.code(node)}` lets the clocks of two hosts decide which copy is kept: the one whose clock is ahead "
+            f"wins, and a later write of the other is lost",
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"order the copies by a version or sequence that grows with each write, and use `{stamp}` only between equal ones"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"order the copies by a version or sequence that grows with each write, and use `{stamp}` only between equal "
+                f"ones",
+            ),
         )
 
     def _keeps_one(self, branch: cst.If | cst.IfExp, one: cst.CSTNode, other: cst.CSTNode) -> bool:
         """True when the branch puts one of the two objects where the other one was kept: under a key or in an attribute."""
         names = {side.value for side in (one, other) if isinstance(side, cst.Name)}
         return isinstance(branch, cst.If) and any(
-            isinstance(part, cst.Assign) and isinstance(part.value, cst.Name) and part.value.value in names
+            isinstance(part, cst.Assign)
+            and isinstance(part.value, cst.Name)
+            and part.value.value in names
             and isinstance(part.targets[0].target, (cst.Subscript, cst.Attribute))
             for part in descendants(branch.body)
         )
@@ -133,7 +162,11 @@ class WallClockOrdering(Rule):
         words: set[str] = set()
         for origin in self.facts.origins.trail(expression)[:6]:
             for part in descendants(origin.node, into_definitions=False):
-                if isinstance(part, (cst.Name, cst.Attribute)) and (name := last_name(part)) is not None and name not in ("self", "cls"):
+                if (
+                    isinstance(part, (cst.Name, cst.Attribute))
+                    and (name := last_name(part)) is not None
+                    and name not in ("self", "cls")
+                ):
                     words |= set(snake(name).split("_"))
             if here_or_there := (bool(words & _THERE), bool(words & _HERE)):
                 if here_or_there in ((True, False), (False, True)):
@@ -157,7 +190,11 @@ class WallClockOrdering(Rule):
         if called == "filter":
             for arg in node.args:
                 column = arg.keyword.value if arg.keyword is not None else ""
-                if column.endswith("__gt") and self._is_stamp(column.removesuffix("__gt")) and _CURSOR.search(snake(last_name(arg.value) or "")):
+                if (
+                    column.endswith("__gt")
+                    and self._is_stamp(column.removesuffix("__gt"))
+                    and _CURSOR.search(snake(last_name(arg.value) or ""))
+                ):
                     self._tell_query(node, node, column.removesuffix("__gt"))
         elif self.facts.names.qualified(node.func) in ("builtins.max", "builtins.min") and node.args:
             self._check_newest(node)
@@ -184,14 +221,22 @@ class WallClockOrdering(Rule):
             limited |= isinstance(part, cst.Slice)
         ordered = not names.isdisjoint(("order_by", "sort")) and (limited or "limit" in names or "fetchmany" in names)
         compared = [part for part in descendants(call) if isinstance(part, cst.Comparison) and part is not node]
-        keyed = any(_ROW_KEY.search(last_name(part.left) or "") for part in compared) or "tuple_" in names or "or_" in names or "q" in names
+        keyed = (
+            any(_ROW_KEY.search(last_name(part.left) or "") for part in compared)
+            or "tuple_" in names
+            or "or_" in names
+            or "q" in names
+        )
         if not ordered or keyed:
             return
         self.report(
             node,
-            f"the next batch starts behind `{column}` alone: rows with the same stamp as the last one of a batch, or written late with an earlier one, are never read",
+            f"the next batch starts behind `{column}` alone: rows with the same stamp as the last one of a batch, or written "
+            f"late with an earlier one, are never read",
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"go on behind `({column}, id)`: compare and order by both, and keep both as the cursor"),
+            fix=Fix(
+                Applicability.SUGGESTION, f"go on behind `({column}, id)`: compare and order by both, and keep both as the cursor"
+            ),
         )
 
     def _check_newest(self, node: cst.Call) -> None:
@@ -205,9 +250,13 @@ class WallClockOrdering(Rule):
         if stamp is not None and _COPIES.search(snake(last_name(node.args[0].value) or "")):
             self.report(
                 node,
-                f"`{self.facts.code(node)}` takes the copy with the latest `{stamp}` for the newest: the host whose clock is ahead wins, whatever was written last",
+                f"`{self.facts.code(node)}` takes the copy with the latest `{stamp}` for the newest: the host whose clock is "
+                f"ahead wins, whatever was written last",
                 confidence=Confidence.MEDIUM,
-                fix=Fix(Applicability.SUGGESTION, f"choose by a version or sequence that grows with each write, and by `{stamp}` only between equal ones"),
+                fix=Fix(
+                    Applicability.SUGGESTION,
+                    f"choose by a version or sequence that grows with each write, and by `{stamp}` only between equal ones",
+                ),
             )
 
     def _stamped(self, expression: cst.CSTNode) -> tuple[cst.CSTNode, str] | None:
@@ -216,9 +265,18 @@ class WallClockOrdering(Rule):
         name: str | None = None
         if isinstance(expression, cst.Attribute):
             owner, name = expression.value, expression.attr.value
-        elif isinstance(expression, cst.Subscript) and len(expression.slice) == 1 and isinstance(expression.slice[0].slice, cst.Index):
+        elif (
+            isinstance(expression, cst.Subscript)
+            and len(expression.slice) == 1
+            and isinstance(expression.slice[0].slice, cst.Index)
+        ):
             owner, name = expression.value, string(expression.slice[0].slice.value)
-        elif isinstance(expression, cst.Call) and isinstance(expression.func, cst.Attribute) and expression.func.attr.value == "get" and expression.args:
+        elif (
+            isinstance(expression, cst.Call)
+            and isinstance(expression.func, cst.Attribute)
+            and expression.func.attr.value == "get"
+            and expression.args
+        ):
             owner, name = expression.func.value, string(expression.args[0].value)
         return (owner, name) if owner is not None and name is not None and self._is_stamp(name) else None
 
