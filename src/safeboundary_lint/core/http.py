@@ -34,6 +34,8 @@ _DOING = frozenset(
     "create send submit add insert publish charge pay payment order buy sell upload notify notification register invite transfer withdraw refund enqueue push emit "
     "book reserve purchase checkout mail email sms message webhook comment import trigger dispatch launch deploy start".split()
 )
+_POLICY_ASKED = ("increment", "is_retry", "*should_retry*", "*can_retry*", "*is_retryable*", "*may_retry*", "*allows_retry*", "*is_method_retryable*")
+_ASKING = re.compile("llm|completion|embedding|judge")  # a model is asked: it costs money twice, it changes nothing
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -61,6 +63,7 @@ class Requests:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self._keys: dict[int, cst.CSTNode | None] = {}
 
     def methods(self, operation: Match) -> frozenset[str] | None:
         """The HTTP methods a call can send, None when nothing tells; for calls of the kinds http-unsafe, http-safe and http-request."""
@@ -99,6 +102,11 @@ class Requests:
 
     def key_in(self, place: cst.CSTNode) -> cst.CSTNode | None:
         """What is named like an idempotency key below a node: a header, an entry, a keyword, a variable."""
+        if id(place) not in self._keys:
+            self._keys[id(place)] = self._find_key(place)
+        return self._keys[id(place)]
+
+    def _find_key(self, place: cst.CSTNode) -> cst.CSTNode | None:
         for node in descendants(place):
             text = node.value if isinstance(node, cst.Name) else string(node) if isinstance(node, cst.SimpleString) else None
             if isinstance(node, cst.Arg) and node.keyword is not None:
@@ -112,6 +120,8 @@ class Requests:
     def only_reads(self, chain: Iterable[cst.CSTNode]) -> bool:
         """A POST that asks and changes nothing, told by the words of its address and of the functions around it."""
         told = [word for node in chain for word in self._told(node)]
+        if any(_ASKING.search(word) for word in told):
+            return True
         return any(word in _READING for word in told) and not any(word in _DOING for word in told)
 
     def _told(self, node: cst.CSTNode) -> Iterator[str]:
@@ -140,6 +150,8 @@ class Requests:
     def _asks_method(self, function: cst.CSTNode) -> bool:
         for node in descendants(function):
             if isinstance(node, cst.Comparison) and _mentions_method(node) and not self._only_validates(node):
+                return True
+            if isinstance(node, cst.Call) and named_like(last_name(node.func), *_POLICY_ASKED) and any(_mentions_method(arg.value) for arg in node.args):
                 return True
             if isinstance(node, cst.Call) and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef) and helper is not function:
                 method = self.facts.types.is_bound_method(helper)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,4 +69,9 @@ class Matcher:
 
 def named_like(text: str | None, *globs: str) -> bool:
     """True when a name, lowered and without leading underscores, is like one of these globs."""
-    return text is not None and any(fnmatch.fnmatchcase(text.lower().lstrip("_"), glob) for glob in globs)
+    return text is not None and _pattern(globs).match(text.lower().lstrip("_")) is not None
+
+
+@functools.cache
+def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, globs)) or r"(?!)")

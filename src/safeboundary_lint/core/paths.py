@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cached_property
 
 import libcst as cst
 
@@ -129,9 +130,21 @@ class Dominators:
 
     def guards(self, point: Point) -> Iterator[tuple[cst.CSTNode, bool]]:
         """Tests with known outcome at `point`, nearest first: every path to it passed that outcome."""
-        for above in (point, *self.of(point)):
-            if above.kind == "branch" and above.node is not None and above.outcome is not None:
+        above = point if point.kind == "branch" else self._branch_above.get(point.index)
+        while above is not None:
+            if above.node is not None and above.outcome is not None:
                 yield above.node, above.outcome
+            above = self._branch_above.get(above.index)
+
+    @cached_property
+    def _branch_above(self) -> dict[int, Point | None]:
+        """The nearest branch among the dominators of each point: chains of dominators are as long as the function, those of branches as it is deep."""
+        found: dict[int, Point | None] = {self.flow.entry.index: None}
+        for index in sorted(self.parent, key=self.rank.__getitem__):
+            above = self.parent[index]
+            if above.index != index:
+                found[index] = above if above.kind == "branch" else found[above.index]
+        return found
 
 
 def _reverse_postorder(entry: Point) -> list[Point]:

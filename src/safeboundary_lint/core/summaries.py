@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -70,7 +72,10 @@ class Summaries:
     def effects_in(self, node: cst.CSTNode, *kinds: str) -> list[Effect]:
         """The effects among the calls that `node` makes when it is evaluated (nested functions left out)."""
         function = self.facts.tree.function_of(node) or self.facts.tree.module
-        return [effect for effect in self.effects(function, *kinds) if self.facts.tree.within(effect.call, node)]
+        effects, order = self.effects(function, *kinds), self.facts.tree.order
+        first, last = self.facts.tree.extent(node)
+        start = bisect_left(effects, first, key=lambda effect: order[id(effect.call)])
+        return list(takewhile(lambda effect: order[id(effect.call)] <= last, islice(effects, start, None)))
 
     def points(self, function: cst.FunctionDef | cst.Lambda | cst.Module, *kinds: str) -> dict[int, list[Effect]]:
         """Effects by index of the flow point at which they happen."""

@@ -11,6 +11,7 @@ import functools
 import inspect
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TypeVar
 
 import libcst as cst
@@ -180,4 +181,22 @@ class Tree:
 
     def within(self, node: cst.CSTNode, container: cst.CSTNode) -> bool:
         """True when `node` is `container` or stands below it."""
-        return node is container or any(ancestor is container for ancestor in self.ancestors(node))
+        if node is container:
+            return True
+        first, last = self.extent(container)
+        return first <= self.order.get(id(node), -1) <= last
+
+    def extent(self, node: cst.CSTNode) -> tuple[int, int]:
+        """The numbers in `order` of a node and of the last one below it; nothing is between 0 and -1, for nodes that are not of this tree."""
+        first = self.order.get(id(node))
+        return (first, self._last_below[first]) if first is not None else (0, -1)
+
+    @cached_property
+    def _last_below(self) -> list[int]:
+        order = self.order
+        last = list(range(len(order)))
+        for child, number in reversed(order.items()):
+            if (parent := self.parents.get(child)) is not None:
+                above = order[id(parent)]
+                last[above] = max(last[above], last[number])
+        return last
