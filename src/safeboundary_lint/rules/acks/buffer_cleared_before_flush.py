@@ -76,7 +76,13 @@ class BufferClearedBeforeFlush(Rule):
 
     code, name, since, severity = "SBL311", "buffer-cleared-before-flush", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (_WRITES, (r"~\bself\.\w+\b.*=.*(\[\]|\{\}|\(\))|\bself\.\w+\.clear\(",))
+    needs = (
+        _WRITES,
+        (
+            r"~self\.\w+\b.*=.*(\[\]|\{\}|\(\))",
+            "~self\\.\\w+\\.clear\\(",
+        ),
+    )
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         taken = self._taken(node) if self.facts.types.method_class(node) is not None else {}

@@ -31,7 +31,7 @@ _REMADE = re.compile(
     r"sample|example|examples|test|tests|testdata|"
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
     r"artifacts|summary|benchmark|render|rendered|"
-    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
+    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|telemetry|"
     r"temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
@@ -40,7 +40,7 @@ _ONE_OFF = re.compile(
 )
 _ATOMIC = re.compile(
     r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
-    r"dump_to|debug|report|plot|download|test|wizard|challenge|_pid)\w*"
+    r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
 
 

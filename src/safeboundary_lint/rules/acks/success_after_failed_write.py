@@ -12,7 +12,6 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import EXCEPT
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
@@ -26,6 +25,8 @@ _MARK = re.compile(
 _EXPECTED = re.compile(
     r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
 )
+
+_FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
 
 
 class SuccessAfterFailedWrite(Rule):
@@ -79,7 +80,7 @@ class SuccessAfterFailedWrite(Rule):
 
     code, name, since, severity = "SBL308", "success-after-failed-write", "0.1", Severity.ERROR
     overlaps = ("ruff:TRY300",)
-    needs = (("durable-write", "commit", "publish", "enqueue", "batch-send"), (EXCEPT,))
+    needs = (("durable-write", "commit", "publish", "enqueue", "batch-send"), ("^except",))
 
     def visit_Try(self, node: cst.Try) -> None:
         flow = self.facts.flow_around(node)
@@ -89,7 +90,7 @@ class SuccessAfterFailedWrite(Rule):
         for handler in node.handlers:
             if self._is_expected(handler):
                 continue
-            found = self._success_after(flow, node, handler, tried.match is not None and tried.match.row.kind != "batch-send")
+            found = self._success_after(flow, node, handler, tried.match is not None and tried.match.row.kind in _FINAL)
             if found is not None:
                 self._report(tried, handler, *found)
                 return
