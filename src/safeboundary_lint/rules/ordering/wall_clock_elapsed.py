@@ -109,6 +109,8 @@ class WallClockElapsed(Rule):
             isinstance(part, (cst.Attribute, cst.Subscript, cst.Call)) for part in descendants(node)
         ):
             return  # arithmetic on one and the same moment
+        if len(readings) == 1 and decides and not self._spans(left) and not self._spans(right):
+            return  # the latest of several moments, no time in between
         decides = decides or self.facts.readings.decides(node)
         if self._is_told(node, readings, decides):
             return
@@ -128,6 +130,14 @@ class WallClockElapsed(Rule):
             confidence=Confidence.weakest(one.confidence, other.confidence, Confidence.HIGH if decides else Confidence.LOW),
             trace=[(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in readings],
             fix=self._fix(readings),
+        )
+
+    def _spans(self, operand: cst.CSTNode) -> bool:
+        """True when something is added to a reading, or taken from it, on the way to this operand."""
+        return any(
+            origin.how == "augmented" or any(isinstance(part, cst.BinaryOperation) for part in descendants(origin.node))
+            for origin in self.facts.origins.trail(operand, callers=True)
+            if origin.how in ("value", "augmented")
         )
 
     def _is_told(self, node: cst.CSTNode, readings: list[Match], decides: bool) -> bool:
