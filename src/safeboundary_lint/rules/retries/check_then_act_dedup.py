@@ -70,7 +70,7 @@ class CheckThenActDedup(Rule):
 
     code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("shared-write", "record-lookup", r"~(?i)raise\b.*(exist|unicity|unique|duplicate|conflict|already)"),)
+    needs = (("shared-write", "record-lookup", r"~raise\b.*([Ee]xist|[Uu]nicity|[Uu]nique|[Dd]uplicate|[Cc]onflict|[Aa]lready|EXIST|CONFLICT|DUPLICATE)"),)
 
     def visit_Module(self, node: cst.Module) -> None:
         claims = Claims(self.facts)

@@ -12,7 +12,7 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import EXCEPT, LOOP
+from safeboundary_lint.core.screen import LOOPS
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
@@ -77,7 +77,7 @@ class RetryExhaustionSilent(Rule):
 
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((LOOP,), (EXCEPT, "sleep", r"~(?i)^[ \t]*(for|while)\b.*(retr|attempt|tries)"))
+    needs = (LOOPS, ("^except", "sleep", "%retr|attempt|tries"))
     local = True
     fixable = Applicability.UNSAFE
 

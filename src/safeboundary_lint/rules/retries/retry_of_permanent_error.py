@@ -8,7 +8,6 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule, Status
-from safeboundary_lint.core.screen import EXCEPT
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect")
@@ -68,7 +67,7 @@ class RetryOfPermanentError(Rule):
     code, name, since, severity = "SBL211", "retry-of-permanent-error", "0.1", Severity.INFO
     overlaps = ()
     status = Status.PREVIEW
-    needs = (("http-unsafe", "http-safe", "http-request", "side-effect"), ("retry-decorator", "retry-caller", EXCEPT))
+    needs = (("http-unsafe", "http-safe", "http-request", "side-effect"), ("retry-decorator", "retry-caller", "^except"))
 
     def visit_Module(self, node: cst.Module) -> None:
         for region in self.facts.retries.regions():

@@ -9,7 +9,7 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import EXCEPT
+from safeboundary_lint.core.screen import LOOPS
 from safeboundary_lint.core.tree import descendants
 
 _RETRY = ("*attempt*", "*retr*", "tries", "max_tries", "num_tries", "*_tries")
@@ -69,7 +69,7 @@ class RetryWithoutExit(Rule):
 
     code, name, since, severity = "SBL209", "retry-without-exit", "0.1", Severity.ERROR
     overlaps = ()
-    needs = ((r"~(?i)^[ \t]*(async )?(for|while)\b.*(retr|attempt|tries)",), (EXCEPT,))
+    needs = (LOOPS, ("%retr|attempt|tries",), ("^except",))
     local = True
 
     def visit_Module(self, node: cst.Module) -> None:

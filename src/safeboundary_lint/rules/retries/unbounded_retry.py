@@ -8,14 +8,17 @@ from safeboundary_lint.core import edits
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.recursion import unbounded_restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import EXCEPT, RECURSION, WHILE
+from safeboundary_lint.core.screen import RECURSION
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
-_RETRYING = r"~(?i)retry\w*[ \t]*\("  # a call by whose name something is tried again
+_RETRYING = "%retry"  # a call by whose name something is tried again
+_RECONNECTING = ("*connect*", "*login*", "*refresh*", "*clos*", "*reset*", "*renew*", "*auth*", "*print*", "*log*", "*warn*", "*sleep*", "*wait*")
+_PROBING = ("*connect*", "*open*", "*ready*", "*alive*", "*ping*", "*_up", "*available*", "*reach*", "*listen*", "*health*", "*respond*")
 _DAEMON = ("*loop*", "run", "run_*", "*forever*", "*worker*", "*daemon*", "*monitor*", "*listen*", "*watch*", "*consum*", "*subscri*", "main", "*serve*", "*poll*", "*heartbeat*", "*keep*alive*", "*reconnect*", "*thread*", "*background*", "*stream*", "*wait*", "*until*")  # fmt: skip
 
 
@@ -79,8 +82,8 @@ class UnboundedRetry(Rule):
     code, name, since, severity = "SBL203", "unbounded-retry", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("retry-decorator", "retry-caller", _RETRYING, "=count", WHILE, RECURSION),
-        ("retry-decorator", "retry-caller", _RETRYING, EXCEPT, "sleep"),
+        ("retry-decorator", "retry-caller", _RETRYING, "=count", "^while", RECURSION),
+        ("retry-decorator", "retry-caller", _RETRYING, "^except", "sleep"),
     )
     local = True
     fixable = Applicability.UNSAFE
@@ -113,7 +116,7 @@ class UnboundedRetry(Rule):
         self.report(
             node.test,
             f"this waits for `{self.facts.code(probe)}` for ever: when the peer never answers, neither does this function",
-            confidence=Confidence.MEDIUM,
+            confidence=Confidence.MEDIUM if named_like(last_name(probe.func), *_PROBING) or self.facts.match(probe, *_NETWORK) else Confidence.LOW,
             fix=Fix(Applicability.SUGGESTION, "count the attempts or compare with a deadline of `time.monotonic()`, and raise when it has passed"),
         )
 
@@ -187,6 +190,13 @@ class UnboundedRetry(Rule):
     def _is_lost(self, handler: cst.ExceptHandler) -> bool:
         return any(self.facts.outcomes.is_ambiguous(name) is not False for name in self.facts.exceptions.classes(handler.type))
 
+    def _repairs(self, call: cst.Call) -> bool:
+        """What failed is mended before the function starts over: it need not fail again."""
+        order, block = self.facts.tree.order, self.facts.tree.enclosing(call, cst.IndentedBlock)
+        before = [n for n in descendants(block, into_definitions=False) if isinstance(n, cst.Call) and order[id(n)] < order[id(call)]] if block is not None else []
+        mending = [n for n in before if self.facts.exceptions.can_raise(n) and self.facts.match(n, "sleep") is None and not isinstance(self.facts.tree.parent(n), cst.Arg)]
+        return any(not named_like(last_name(n.func), *_RECONNECTING) and isinstance(self.facts.tree.statement_of(n), cst.Expr) for n in mending)
+
     def _check_recursion(self, region: Region) -> None:
         call = region.site
         assert isinstance(call, cst.Call) and isinstance(region.function, cst.FunctionDef)
@@ -196,6 +206,6 @@ class UnboundedRetry(Rule):
         self.report(
             call,
             f"`{region.function.name.value}` starts over here each time it fails and {why}: it ends in a RecursionError, or never",
-            confidence=Confidence.HIGH if why.startswith("passes") else Confidence.MEDIUM,
+            confidence=Confidence.HIGH if why.startswith("passes") else Confidence.LOW if self._repairs(call) else Confidence.MEDIUM,
             fix=Fix(Applicability.SUGGESTION, "pass the number of attempts on, one less each time, and raise when none is left; a loop says it more plainly"),
         )
