@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -26,17 +28,39 @@ class Counting:
         self.facts = facts
 
     def grown(self, body: cst.CSTNode) -> Iterator[tuple[cst.BaseExpression, cst.CSTNode]]:
-        """Places that `body` makes larger, with the statement or call that does: `buf += x`, `parts.append(x)`, `buf = buf + x`."""
-        for node in descendants(body, into_definitions=isinstance(body, cst.ClassDef)):
-            if isinstance(node, cst.AugAssign) and isinstance(node.operator, cst.AddAssign):
-                if not isinstance(node.target, cst.Subscript):
-                    yield node.target, node  # type: ignore[misc]
-            elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _GROWING and node.args:
-                yield node.func.value, node
-            elif isinstance(node, cst.Assign) and isinstance(node.value, cst.BinaryOperation) and isinstance(node.value.operator, cst.Add):
-                target = node.targets[0].target
-                if isinstance(target, (cst.Name, cst.Attribute)) and target.deep_equals(node.value.left):
-                    yield target, node
+        """Places that `body` makes larger, with the statement or call that does: `buf += x`, `parts.append(x)`, `buf = buf + x`.
+
+        Of a class all of its methods; of anything else what its own function does, without nested ones.
+        """
+        tree = self.facts.tree
+        if isinstance(body, cst.ClassDef):
+            yield from (pair for several in self._growing.values() for pair in several if tree.within(pair[1], body))
+            return
+        function = tree.function_of(body)
+        pairs = self._growing.get(id(function), [])
+        whole = isinstance(function, cst.FunctionDef) and body is function.body
+        yield from (pair for pair in pairs if whole or tree.within(pair[1], body))
+
+    @cached_property
+    def _growing(self) -> dict[int, list[tuple[cst.BaseExpression, cst.CSTNode]]]:
+        """What makes something larger, by the function that does it, in source order."""
+        tree = self.facts.tree
+        found: list[tuple[cst.BaseExpression, cst.CSTNode]] = []
+        for added in tree.all(cst.AugAssign):
+            if isinstance(added.operator, cst.AddAssign) and not isinstance(added.target, cst.Subscript):
+                found.append((added.target, added))  # type: ignore[arg-type]
+        for call in tree.all(cst.Call):
+            if isinstance(call.func, cst.Attribute) and call.func.attr.value in _GROWING and call.args:
+                found.append((call.func.value, call))
+        for assign in tree.all(cst.Assign):
+            target, value = assign.targets[0].target, assign.value
+            if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add) and isinstance(target, (cst.Name, cst.Attribute)):
+                if target.deep_equals(value.left):
+                    found.append((target, assign))
+        grouped: dict[int, list[tuple[cst.BaseExpression, cst.CSTNode]]] = defaultdict(list)
+        for pair in sorted(found, key=lambda pair: tree.order[id(pair[1])]):
+            grouped[id(tree.function_of(pair[1]))].append(pair)
+        return grouped
 
     def is_counted(self, body: cst.CSTNode) -> bool:
         """True when `body` compares a size that grows in it, or the length of what grows, with a bound and leaves when it is passed."""
