@@ -31,8 +31,8 @@ _REMADE = re.compile(
     r"sample|example|examples|test|tests|testdata|"
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
     r"artifacts|summary|benchmark|render|rendered|"
-    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|telemetry|"
-    r"temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
+    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
+    r"telemetry|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
     r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"

@@ -32,7 +32,7 @@ _WATCHERS = re.compile(
     r"_*\w*(?:log|metric|telemetry|stat|trace|alert|notif|analytic|cache|monitor|slack|mail|hook|event_bus|emitter|"
     r"websocket|limiter)\w*"
 )
-_ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route", "websocket")
+_ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route")
 _MARKS = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
 
 
