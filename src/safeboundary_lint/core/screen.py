@@ -22,11 +22,11 @@ _MENTION = re.compile(
     rb"|(?<![A-Za-z0-9_\x80-\xff])[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?![A-Za-z0-9_\x80-\xff])(?=[ \t]*\()"
     rb"|\bimport\b[ \t]*\([^)]*|\b(?:from|import)\b[^\n(]*"
 )
-# Shapes for the needs of rules.
-LOOP = r"~^[ \t]*(async[ \t]+)?(for|while)\b"
-WHILE = r"~^[ \t]*while\b"
-EXCEPT = r"~^[ \t]*except\b"
-RECURSION = r"~\bdef[ \t]+(\w+)\b(?s:.{0,20000}?)\b\1\b"
+# Needs of rules that are no kinds.
+LOOPS = ("^for", "^while", "^async")
+RECURSION = "@recursion"  # a function that mentions its own name
+_STATEMENT = re.compile(rb"^[ \t]*([a-z]+)\b", re.MULTILINE)
+_DEFINED = re.compile(rb"\bdef[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
 _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
 _ANY = "*"  # in a set of modules: no import is needed
 
@@ -55,9 +55,38 @@ class Words:
         if several := frozenset(meant):
             self.mentions, self.all = self.mentions | several, self.all | several
 
+    @functools.cached_property
+    def statements(self) -> frozenset[str]:
+        """The words with which lines start: the keywords of statements among them."""
+        return _decoded(_STATEMENT.findall(self.source))
+
+    @functools.cached_property
+    def recursive(self) -> bool:
+        """True when the name of a function stands here again."""
+        defined = set(_DEFINED.findall(self.source))
+        return any(len(re.findall(rb"\b%b\b" % re.escape(name), self.source)) > 1 for name in defined)
+
     def holds(self, pattern: str) -> bool:
         """True when a line-wise regular expression is found."""
         return _compiled(pattern).search(self.source) is not None
+
+
+class _WordPattern:
+    """A regular expression, whatever the case, looked for in words; each different word is judged once in a process."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = re.compile(pattern, re.IGNORECASE)
+        self._judged: set[str] = set()
+        self._matching: set[str] = set()
+
+    def found_in(self, words: frozenset[str]) -> bool:
+        new = words - self._judged
+        self._judged |= new
+        self._matching.update(word for word in new if self._pattern.search(word))
+        return not words.isdisjoint(self._matching)
+
+
+_word_pattern = functools.cache(_WordPattern)
 
 
 def _decoded(words: Iterable[bytes]) -> frozenset[str]:
@@ -108,24 +137,27 @@ class Screen:
         return self._modules[dotted]
 
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
-        """The rules that could fire in a file with these words: of each of their needs, one alternative is met."""
-        known: dict[str, bool] = {}
+        """The rules that could fire in a file with these words: of each group of their needs, one is met."""
+        known: dict[tuple[str, ...], bool] = {}
 
-        def met(need: str) -> bool:
-            if need not in known:
-                known[need] = self.met(need, words)
-            return known[need]
+        def met(group: tuple[str, ...]) -> bool:
+            if group not in known:
+                known[group] = self.test(group, words)(words)
+            return known[group]
 
-        return [rule for rule in rules if all(any(map(met, several)) for several in rule.needs)]
-
-    def met(self, need: str, words: Words) -> bool:
-        """True when a text may meet a need: a kind, `=word`, or `~regular expression`."""
-        return self.test((need,), words)(words)
+        return [rule for rule in rules if all(map(met, rule.needs))]
 
     def test(self, group: Iterable[str], file: Words) -> Callable[[Words], bool]:
-        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file."""
+        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file.
+
+        A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `~pattern` (of a line: the
+        dearest, written so that it starts with literal text), or `@recursion`.
+        """
         plain = {need[1:] for need in group if need.startswith("=")}
+        statements = {need[1:] for need in group if need.startswith("^")}
+        word_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("%")]
         patterns = [need[1:] for need in group if need.startswith("~")]
+        recursion = RECURSION in group
         mentions: set[str] = set()
         for need in group:
             table: Mapping[str, set[str]] = self._table.get(need, {})
@@ -137,6 +169,10 @@ class Screen:
 
         def meets(words: Words) -> bool:
             if not words.all.isdisjoint(plain) or (not words.all.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
+                return True
+            if not words.all.isdisjoint(statements) and not words.statements.isdisjoint(statements):
+                return True
+            if any(pattern.found_in(words.all) for pattern in word_patterns) or (recursion and (words is file or words.recursive)):
                 return True
             return any(words.holds(pattern) for pattern in patterns)
 

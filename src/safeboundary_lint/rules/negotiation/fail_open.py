@@ -76,11 +76,11 @@ class FailOpen(Rule):
     overlaps = ()
     needs = (
         (
-            r"~(?i)\b(def|class)[ \t]+\w*(permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac"
-            r"|secret|login|tenant|owner|origin|approv|sandbox|privilege|polic|allow|jwt|mfa|otp|certif|guard|moderat|licen|captcha|entitle|safe|user|identity"
-            r"|principal|account|block|deni|ban|revok|forbid|firewall|gate|acce|visible|judge|decide|verif|may_)",
-            r"~(?i)\b(allow|permit|grant|authorized|authenticated)",
+            "%permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac|secret|login|tenant"
+            "|owner|origin|approv|sandbox|privilege|polic|allow|jwt|mfa|otp|certif|guard|moderat|licen|captcha|entitle|safe|identity|principal|block"
+            "|deni|ban|revok|forbid|firewall|gate|visible|judge|decide|verif|may_|grant|accept|current_user|request_user|get_user",
         ),
+        ("^except", "=None", "=not", "=getattr", "=get"),
     )
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:

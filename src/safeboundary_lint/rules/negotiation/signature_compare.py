@@ -67,7 +67,7 @@ class SignatureCompare(Rule):
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((r"~(?i)token|secret|signature|sig\b|api_?key|mac\b|auth_key|access_key|csrf|digest|headers|params",), ("~[=!]=",))
+    needs = (("%token|secret|signature|sig$|api_?key|mac$|auth_key|access_key|csrf|digest|headers|params",), ("~==", "~!="))
     fixable = Applicability.UNSAFE
 
     def visit_Comparison(self, node: cst.Comparison) -> None:

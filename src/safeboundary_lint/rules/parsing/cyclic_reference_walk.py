@@ -75,7 +75,7 @@ class CyclicReferenceWalk(Rule):
     code, name, since, severity = "SBL412", "cyclic-reference-walk", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
-    needs = ((r"~^\s*while\b",),)
+    needs = (("^while",),)
 
     def visit_While(self, node: cst.While) -> None:
         for name in self._walked(node.test):

@@ -63,7 +63,7 @@ class LimitDisabled(Rule):
 
     code, name, since, severity = "SBL404", "limit-disabled", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("limit-parameter", "limit-constant", r"~(?i)\b(\w+[_.])?(max|limit)_\w+[\"']?\]?\s*[:=,]"),)
+    needs = (("limit-parameter", "limit-constant", r"%(^|_)(max|limit)_"),)
     fixable = Applicability.UNSAFE
 
     def visit_Call(self, node: cst.Call) -> None:

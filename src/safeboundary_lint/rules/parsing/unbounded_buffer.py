@@ -72,7 +72,7 @@ class UnboundedBuffer(Rule):
 
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("push-parser", "queue", r"~(?i)recv|receive|read\w*\("),)
+    needs = (("push-parser", "queue", "%recv|receive|read"),)
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

@@ -23,7 +23,7 @@ _TALLIES = (
     "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|count|clients|stamps|_ips|per_ip|by_ip|recent|debounc|flood|locks"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
-_USED = rf"~(?i)({_TALLIES})\w*\s*(\[|\.\w+\(|\)|=[^=])"
+_USED = f"%{_TALLIES}"
 
 
 class UnboundedKeyedState(Rule):

@@ -72,7 +72,7 @@ class UnboundedParts(Rule):
     code, name, since, severity = "SBL410", "unbounded-parts", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
-    needs = ((r"~(?i)\bsplit\(.*(boundary|delim|separator|marker)|(read|recv|receive|next|get)_?(line|until|frame|chunk|part|header|message)\b",),)
+    needs = (("%boundary|delim|separator|marker|(read|recv|receive|next|get)_?(line|until|frame|chunk|part|header|message)$",),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if isinstance(node.func, cst.Attribute) and node.func.attr.value == "split" and len(node.args) == 1:

@@ -72,7 +72,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("read-all", "fetch", "boundary-stream", r"~\brecv\w*\(|receive_some|\b(a?iter_|stream\()", r"~[\"']\w+\.input[\"']"),)
+    needs = (("read-all", "fetch", "boundary-stream", "%^recv|^receive_some|^a?iter_|^stream$|^input$"),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:

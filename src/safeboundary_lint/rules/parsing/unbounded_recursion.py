@@ -76,7 +76,10 @@ class UnboundedRecursion(Rule):
     code, name, since, severity = "SBL407", "unbounded-recursion", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
-    needs = ((r"~(?i)\b_*(def|class) +\w*(pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl)|\b_*(token|tokens|tok|lexer|tokenizer|tlist|sublist|stream|buf|buffer|lookahead)\b",),)
+    needs = (
+        ("%pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl|^_*(token|tokens|tok|tlist|sublist|stream|buf|buffer|lookahead)$",),
+        ("=def",),
+    )
 
     def visit_Module(self, node: cst.Module) -> None:
         for circle in self.facts.circles.all:

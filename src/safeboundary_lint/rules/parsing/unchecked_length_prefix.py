@@ -16,7 +16,7 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.wire import WireNumber
 
 _READING = ("read*", "recv*", "unpack*", "parse*", "decode*", "get*", "next", "pop*", "load*", "from_*", "consume*", "take*", "deserialize*", "deserialise*", "__next__", "s2n", "seek", "fetch*")
-_DECLARED = r"~(?i)\[[^\[\]\n]*(length|size|count|len|nbytes)[\"'/]*\]"  # `data["Length"]`
+_DECLARED = r"%(length|size|count|len|nbytes)$"  # `data["Length"]`
 
 
 class UncheckedLengthPrefix(Rule):
