@@ -58,6 +58,7 @@ class Files:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self._constants: dict[int, str | None] = {}
 
     @cached_property
     def writes(self) -> list[FileWrite]:
@@ -108,16 +109,18 @@ class Files:
         first, second = self.facts.origins.place(one), self.facts.origins.place(other)
         if first is not None and first == second:
             return True
-        same_text = self.facts.code(one, 200) == self.facts.code(other, 200)
-        if same_text and isinstance(one, (cst.Call, cst.BinaryOperation, cst.FormattedString, cst.Subscript)):
+        composed = type(one) is type(other) and isinstance(one, (cst.Call, cst.BinaryOperation, cst.FormattedString, cst.Subscript))
+        if composed and self.facts.code(one, 200) == self.facts.code(other, 200):
             return self._function(one) is self._function(other)
         text = self._constant(one)
         return text is not None and text == self._constant(other)
 
     def _constant(self, path: cst.CSTNode) -> str | None:
         """The text that a path is, by itself or through names and defaults."""
-        found = (string(origin.node) for origin in self.facts.origins.trail(path)[:4])
-        return next((text for text in found if text), None)
+        if id(path) not in self._constants:
+            found = (string(origin.node) for origin in self.facts.origins.trail(path)[:4])
+            self._constants[id(path)] = next((text for text in found if text), None)
+        return self._constants[id(path)]
 
     def plain(self, path: cst.CSTNode) -> cst.CSTNode:
         """A path without `str(...)`, `Path(...)`, `os.fspath(...)` around it."""

@@ -5,6 +5,7 @@ A check counts when no path from where the quantity is made to where it is used 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ class Guards:
         self._bounds: dict[int, list[tuple[Point, Bound]]] = {}
         self._validated: dict[int, bool] = {}
         self._places: dict[int, frozenset[str]] = {}
+        self._checks: dict[int, tuple[dict[str, list[Point]], dict[str, list[cst.Call]]]] = {}
 
     def holds(
         self,
@@ -66,12 +68,28 @@ class Guards:
         for point, (small, big) in self._bounds_of(flow):
             if self.mentions(small, places) and not self.mentions(big, places) and self.meaningful(big) and counts(big):
                 yield point
-        for point in flow.points:
-            if point.kind == "statement" and isinstance(point.node, cst.Assign) and self._clips(point.node, places):
-                yield point
-        for call in self.facts.summaries.calls_of(flow.root):
-            if self.validates(call, places):
-                yield from (p for p in flow.points_of(call))
+        clips, calls = self._checks_of(flow)
+        for place in places:
+            yield from clips.get(place, ())
+            for call in calls.get(place, ()):
+                if self.validates(call, places):
+                    yield from flow.points_of(call)
+
+    def _checks_of(self, flow: Flow) -> tuple[dict[str, list[Point]], dict[str, list[cst.Call]]]:
+        """By place: the points at which it is replaced by a bound, and the calls that are given something made of it."""
+        if id(flow) not in self._checks:
+            clips: dict[str, list[Point]] = defaultdict(list)
+            calls: dict[str, list[cst.Call]] = defaultdict(list)
+            for point in flow.points:
+                if point.kind == "statement" and isinstance(point.node, cst.Assign) and self._clips(point.node):
+                    for target in point.node.targets:
+                        if isinstance(target.target, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(target.target)) is not None:
+                            clips[place].append(point)
+            for call in self.facts.summaries.calls_of(flow.root):
+                for place in {place for arg in call.args for place in self.places(arg.value)}:
+                    calls[place].append(call)
+            self._checks[id(flow)] = clips, calls
+        return self._checks[id(flow)]
 
     def mentions(self, expression: cst.CSTNode, places: Collection[str]) -> bool:
         """True when an expression is made of one of these places, directly or through names of the function."""
@@ -116,10 +134,8 @@ class Guards:
             return True
         return not isinstance(value, (int, float)) or value < NO_BOUND
 
-    def _clips(self, assign: cst.Assign, places: Collection[str]) -> bool:
+    def _clips(self, assign: cst.Assign) -> bool:
         """`size = MAX_SIZE`: the quantity is replaced by a bound."""
-        if not any(self.facts.origins.place(target.target) in places for target in assign.targets if isinstance(target.target, (cst.Name, cst.Attribute))):
-            return False
         try:
             return isinstance(self.facts.constant(assign.value), int) and self.meaningful(assign.value)
         except NotConstant:

@@ -62,6 +62,7 @@ class Names:
         self.star_imports: list[str] = []
         self.stores: list[Binding] = []  # bindings of attributes and subscripts: `self.x = ...`, `d["k"] = ...`
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
+        self._qualified: dict[int, str | None] = {}
         self._bind_all()
         self.imported = frozenset(
             binding.dotted.partition(".")[0]
@@ -232,6 +233,15 @@ class Names:
 
         A call or subscript inside the chain ends it: `foo("x").bar` is not `foo.bar`. Relative imports keep their dots.
         """
+        key = id(expression)
+        if key in self._qualified:
+            return self._qualified[key]
+        found = self._find_qualified(expression)
+        if key in self.tree.order:
+            self._qualified[key] = found
+        return found
+
+    def _find_qualified(self, expression: cst.CSTNode) -> str | None:
         tail: list[str] = []
         while isinstance(expression, cst.Attribute):
             tail.append(expression.attr.value)
