@@ -10,13 +10,29 @@ import libcst as cst
 from safeboundary_lint.core.calls import string_parts
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.security import CERTIFICATE, Weakening
+from safeboundary_lint.core.weakening import CERTIFICATE, Weakening
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _LONGEST = 4000  # characters; what is longer is a document, not a command
-_TELLERS = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "echo", "log", "startswith", "endswith", "add_argument", "option", "_")
+_TELLERS = (
+    "debug",
+    "info",
+    "warning",
+    "warn",
+    "error",
+    "critical",
+    "exception",
+    "print",
+    "echo",
+    "log",
+    "startswith",
+    "endswith",
+    "add_argument",
+    "option",
+    "_",
+)
 _HELP = ("help", "description", "metavar", "msg", "message", "doc", "title")
 
 

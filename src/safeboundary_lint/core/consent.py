@@ -17,16 +17,23 @@ if TYPE_CHECKING:
 
 # Parts of names: set, an option with one of the first weakens; with one of the second, it weakens when it is not set.
 _WEAKENS = tuple(
-    "insecure skip ignore allow permit trust unsafe disable noverify no_verify nossl notls no_tls no_ssl selfsigned self_signed unverified "
-    "plaintext plain_text no_check danger debug localhost loopback is_local unencrypted without warn_only best_effort optional lenient "
+    "insecure skip ignore allow permit trust unsafe disable noverify no_verify nossl notls no_tls no_ssl selfsigned "
+    "self_signed unverified "
+    "plaintext plain_text no_check danger debug localhost loopback is_local unencrypted without warn_only best_effort "
+    "optional lenient "
     "accept_any accept_unknown accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
 )
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
-_NAMED_WEAK = tuple("insecure unsafe noverify no_verify unverified selfsigned self_signed without skip disable unchecked no_check trust_all dangerous".split())
+_NAMED_WEAK = tuple(
+    "insecure unsafe noverify no_verify unverified selfsigned self_signed without skip disable "
+    "unchecked no_check trust_all dangerous".split()
+)
 _WEAK_MODES = frozenset("none off no 0 false never optional allow prefer require plain http disabled anonymous".split())
 _TRANSPORT = frozenset("secure ssl tls https".split())
-_OBJECTS = tuple("context ctx file path bundle ca certs cert key params options config sock socket error exc exception version".split())
+_OBJECTS = tuple(
+    "context ctx file path bundle ca certs cert key params options config sock socket error exc exception version".split()
+)
 
 
 class Consent:
@@ -53,7 +60,7 @@ class Consent:
         return False
 
     def conditions(self, node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, bool]]:
-        """Tests with known outcome where `node` is evaluated: of statements around and before it, and of conditional expressions."""
+        """Tests with known outcome where `node` is evaluated: of statements around and before it, of expressions."""
         below = node
         for ancestor in self.facts.tree.ancestors(node):
             if isinstance(ancestor, cst.IfExp) and below is not ancestor.test:

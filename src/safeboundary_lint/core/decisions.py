@@ -17,26 +17,58 @@ if TYPE_CHECKING:
 TRUE, RAISING, FILTER, DENYING, IDENTITY = "true", "raising", "filter", "denying", "identity"
 
 _NOUN = (
-    r"permission|permit|access|auth(?!or_|ors?$)|signature|token|role|scope|acl|webhook|csrf|rate_?limit|throttl|quota|trusted|admin|credential|"
-    r"api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|mfa|otp|certificate|guardrail|moderation|licen[sc]e|captcha|entitle"
+    r"permission|permit|access|auth(?!or_|ors?$)|signature|token|role|scope|acl|webhook|csrf|rate_?limit|throttl|quota|"
+    r"trusted|admin|credential|"
+    r"api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|mfa|otp|"
+    r"certificate|guardrail|moderation|licen[sc]e|captcha|entitle"
 )
 _VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
-_STRONG = re.compile(r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_\w+)$|(^|_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|authenticate|allowed_to|is_admin)(_|$)")
+_STRONG = re.compile(
+    r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_\w+)$|(^|"
+    r"_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|"
+    r"has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|"
+    r"authenticate|allowed_to|is_admin)(_|$)"
+)
 _WEAK = re.compile(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
 _NOUN_FIRST = re.compile(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
-_DENIES = re.compile(r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|_)(should_block|should_deny|is_over_limit)")
-_TRUE_DENIES = re.compile(r"expired|block|banned|denied|revoked|needs_|need_|requires_|must_|is_rate_limited|throttled|exceed|invalid|locked|private|forbidden|limited|suspicious|missing|is_over|unsafe|dangerous|is_spam")
-_FILTERS = re.compile(rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|accessible|visible)_\w+$")
-_IDENTITIES = re.compile(r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|headers?|token|session)|user_id_from\w*)$")
-_REQUIRES = re.compile(rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|authorize)\w*_.*({_NOUN})")
-_JUDGES = re.compile(r"Policy|Policies|Guard|Authori[sz]|Authenticat|Permission|RateLimit|Limiter|Throttle|Firewall|Acl|AccessControl|Verifier|Gatekeeper|Moderat")
-_JUDGING = re.compile(r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|acquire_permission|evaluate_\w+|check_\w+)$")
+_DENIES = re.compile(
+    r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|"
+    r"_)(should_block|should_deny|is_over_limit)"
+)
+_TRUE_DENIES = re.compile(
+    r"expired|block|banned|denied|revoked|needs_|need_|requires_|must_|is_rate_limited|throttled|exceed|invalid|locked|"
+    r"private|forbidden|limited|suspicious|missing|is_over|unsafe|dangerous|is_spam"
+)
+_FILTERS = re.compile(
+    rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|"
+    rf"accessible|visible)_\w+$"
+)
+_IDENTITIES = re.compile(
+    r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|"
+    r"account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|"
+    r"headers?|token|session)|user_id_from\w*)$"
+)
+_REQUIRES = re.compile(
+    rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|"
+    rf"authorize)\w*_.*({_NOUN})"
+)
+_JUDGES = re.compile(
+    r"Policy|Policies|Guard|Authori[sz]|Authenticat|Permission|RateLimit|Limiter|Throttle|Firewall|Acl|AccessControl|"
+    r"Verifier|Gatekeeper|Moderat"
+)
+_JUDGING = re.compile(
+    r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|"
+    r"acquire_permission|evaluate_\w+|check_\w+)$"
+)
 _NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
-_ALLOWS = re.compile(r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$", re.IGNORECASE)
+_ALLOWS = re.compile(
+    r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$",
+    re.IGNORECASE,
+)
 
 
 def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
-    """How a function decides: TRUE allows, RAISING denies (None allows), FILTER gives what is allowed, DENYING (True denies), IDENTITY."""
+    """How a function decides: TRUE allows, RAISING denies (None allows), FILTER gives what is allowed, DENYING: True denies."""
     around = (ancestor.name.value for ancestor in facts.tree.ancestors(function) if isinstance(ancestor, cst.FunctionDef))
     for level, name in enumerate(name.lower() for name in (function.name.value, *around)):
         if _IDENTITIES.search(name):
@@ -60,7 +92,9 @@ def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
 def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bool:
     """No answer of the function is a yes or a no: it raises, or returns what it was asked for."""
     answers = facts.origins.returned(function)
-    if any(facts.is_constant(answer, True, False) or isinstance(answer, (cst.Comparison, cst.Tuple, cst.Dict)) for answer in answers):
+    if any(
+        facts.is_constant(answer, True, False) or isinstance(answer, (cst.Comparison, cst.Tuple, cst.Dict)) for answer in answers
+    ):
         return False
     if function.returns is not None and last_name(function.returns.annotation) in ("bool", "tuple", "dict", "Tuple", "Dict"):
         return False
@@ -101,7 +135,12 @@ def says_allowed(facts: Facts, answer: cst.CSTNode) -> bool:
         pairs = [(string(element.key), element.value) for element in answer.elements if isinstance(element, cst.DictElement)]
     elif isinstance(answer, cst.Call):
         pairs = [(arg.keyword.value if arg.keyword else None, arg.value) for arg in answer.args]
-    return any(key is not None and re.match(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$", key) and facts.is_constant(value, True) for key, value in pairs)
+    return any(
+        key is not None
+        and re.match(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$", key)
+        and facts.is_constant(value, True)
+        for key, value in pairs
+    )
 
 
 def is_yes(facts: Facts, answer: cst.CSTNode) -> bool:
@@ -127,4 +166,8 @@ def _is_yes_entry(facts: Facts, key: str | None, value: cst.CSTNode) -> bool:
         return False
     if _ALLOWS.match(key):
         return facts.is_constant(value, True)
-    return key.lower() in ("status", "decision", "action", "result", "verdict", "outcome", "effect") and is_yes(facts, value) and not facts.is_constant(value, True)
+    return (
+        key.lower() in ("status", "decision", "action", "result", "verdict", "outcome", "effect")
+        and is_yes(facts, value)
+        and not facts.is_constant(value, True)
+    )

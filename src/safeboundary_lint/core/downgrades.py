@@ -12,15 +12,25 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant, literal, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.security import PLAINTEXT, Weakening
+from safeboundary_lint.core.weakening import PLAINTEXT, Weakening
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
-_PLAIN_SCHEMES = {"http://": "https://", "ws://": "wss://", "ldap://": "ldaps://", "ftp://": "ftps://", "http": "https", "ws": "wss"}
-_ATTEMPTS = tuple("get head post request ping probe connect open fetch check test try reach handshake call send login download available works supports".split())
+_PLAIN_SCHEMES = {
+    "http://": "https://",
+    "ws://": "wss://",
+    "ldap://": "ldaps://",
+    "ftp://": "ftps://",
+    "http": "https",
+    "ws": "wss",
+}
+_ATTEMPTS = tuple(
+    "get head post request ping probe connect open fetch check test try reach handshake call send login "
+    "download available works supports".split()
+)
 _ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
 
@@ -48,7 +58,10 @@ class Downgrades:
     def all(self) -> list[Downgrade]:
         """Every downgrade, in source order, one for each handler, test or loop."""
         order = self.facts.tree.order
-        weakenings = sorted((*self.facts.security.unverified, *self.facts.security.passing, *self._plaintext()), key=lambda one: order.get(id(one.node), 0))
+        weakenings = sorted(
+            (*self.facts.security.unverified, *self.facts.security.passing, *self._plaintext()),
+            key=lambda one: order.get(id(one.node), 0),
+        )
         found: dict[int, Downgrade] = {}
         told: set[tuple[int, str]] = set()  # one cause for each function and setting
         for one in weakenings:
@@ -79,8 +92,14 @@ class Downgrades:
             return None
         if one.checks == PLAINTEXT and not self._protected(one, attempt.body):
             return None
-        surest = Confidence.HIGH if any("ssl" in name.lower() or "cert" in name.lower() for name in self._names(handler)) else Confidence.MEDIUM
-        return Downgrade(one, handler, tried[0], Confidence.weakest(surest, one.confidence) if one.checks == PLAINTEXT else surest)
+        surest = (
+            Confidence.HIGH
+            if any("ssl" in name.lower() or "cert" in name.lower() for name in self._names(handler))
+            else Confidence.MEDIUM
+        )
+        return Downgrade(
+            one, handler, tried[0], Confidence.weakest(surest, one.confidence) if one.checks == PLAINTEXT else surest
+        )
 
     def _given(self, one: Weakening) -> bool:
         return self.facts.consent.given(one.value or one.node)
@@ -92,7 +111,11 @@ class Downgrades:
         """The handler can be reached by a failed handshake or connection, not only by a bug or a missing module."""
         for name in self.facts.exceptions.classes(handler.type) or ["builtins.Exception"]:
             lineage = self.facts.exceptions.lineage(name)
-            if name in _ANYTHING or "builtins.OSError" in lineage or not any(base.startswith("builtins.") for base in lineage[:1]):
+            if (
+                name in _ANYTHING
+                or "builtins.OSError" in lineage
+                or not any(base.startswith("builtins.") for base in lineage[:1])
+            ):
                 return True
         return False
 
@@ -113,7 +136,11 @@ class Downgrades:
         for node in descendants(test):
             origins = self.facts.origins.trail(node) if isinstance(node, (cst.Name, cst.Attribute)) else ()
             for call in (node, *(origin.node for origin in origins)):
-                if isinstance(call, cst.Call) and self._is_attempt(call) and (self._mentions_protected(call, one) or self._probes(call)):
+                if (
+                    isinstance(call, cst.Call)
+                    and self._is_attempt(call)
+                    and (self._mentions_protected(call, one) or self._probes(call))
+                ):
                     return call
         return None
 
@@ -124,9 +151,23 @@ class Downgrades:
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()
-        if any(flag in name for flag in ("https", "tls", "ssl")) and any(part in name for part in ("available", "support", "works", "reach", "can_")):
+        if any(flag in name for flag in ("https", "tls", "ssl")) and any(
+            part in name for part in ("available", "support", "works", "reach", "can_")
+        ):
             return True
-        return any(part in name for part in ("ping", "probe", "handshake", "check_connection", "test_connection", "try_connect", "supports_https", "is_reachable"))
+        return any(
+            part in name
+            for part in (
+                "ping",
+                "probe",
+                "handshake",
+                "check_connection",
+                "test_connection",
+                "try_connect",
+                "supports_https",
+                "is_reachable",
+            )
+        )
 
     def _mentions_protected(self, call: cst.Call, one: Weakening) -> bool:
         if one.checks != PLAINTEXT:
@@ -138,9 +179,13 @@ class Downgrades:
     def _loops(self) -> Iterator[Downgrade]:
         """`for scheme in ("https", "http")`, `for verify in (True, False)`: each failure is followed by the next, weaker way."""
         for loop in self.facts.tree.all(cst.For):
-            ways = [origin.node for origin in self.facts.origins.trail(loop.iter) if isinstance(origin.node, (cst.Tuple, cst.List))]
+            ways = [
+                origin.node for origin in self.facts.origins.trail(loop.iter) if isinstance(origin.node, (cst.Tuple, cst.List))
+            ]
             weaker = self._weaker_way(loop.target, ways[0]) if ways else None
-            handlers = [h for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Try) for h in node.handlers]
+            handlers = [
+                h for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Try) for h in node.handlers
+            ]
             handlers = [handler for handler in handlers if self._about_the_peer(handler) and self._goes_on(handler)]
             if weaker is None or not handlers or self.facts.consent.given(loop):
                 continue
@@ -158,12 +203,16 @@ class Downgrades:
             return None
         if isinstance(first, str):
             plain = {protected: scheme for scheme, protected in _PLAIN_SCHEMES.items()}.get(first)
-            return next((value for value, other in zip(values[1:], others, strict=True) if other == plain), None) if plain else None
+            return (
+                next((value for value, other in zip(values[1:], others, strict=True) if other == plain), None) if plain else None
+            )
         switched = any(self.facts.security.is_switch(kind, target.value) for kind in ("verify-switch", "secure-switch"))
         return values[1] if switched and first is True and others == [False] else None
 
     def _goes_on(self, handler: cst.ExceptHandler) -> bool:
-        return not any(isinstance(node, (cst.Raise, cst.Return, cst.Break)) for node in descendants(handler.body, into_definitions=False))
+        return not any(
+            isinstance(node, (cst.Raise, cst.Return, cst.Break)) for node in descendants(handler.body, into_definitions=False)
+        )
 
     # -- what was protected --------------------------------------------------------------------------------------------
 
@@ -175,8 +224,14 @@ class Downgrades:
             return True
         function = self.facts.tree.function_of(one.node)
         around = function.body if function is not None else body
-        return any(self._is_protected(node) for node in descendants(body)) or self._replaces_scheme(one) or any(
-            self._is_protected(node) for node in descendants(around) if self.facts.tree.order.get(id(node), 0) < self.facts.tree.order.get(id(one.node), 0)
+        return (
+            any(self._is_protected(node) for node in descendants(body))
+            or self._replaces_scheme(one)
+            or any(
+                self._is_protected(node)
+                for node in descendants(around)
+                if self.facts.tree.order.get(id(node), 0) < self.facts.tree.order.get(id(one.node), 0)
+            )
         )
 
     def _same_call(self, call: cst.Call, body: cst.CSTNode) -> bool:
@@ -198,7 +253,11 @@ class Downgrades:
         if isinstance(node, (cst.SimpleString, cst.FormattedString)):
             text = (string_parts(node) or "").lower()
             return text.startswith(tuple(_PLAIN_SCHEMES.values()))
-        if isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in ("ssl", "tls", "secure", "use_ssl", "use_tls", "https"):
+        if (
+            isinstance(node, cst.Arg)
+            and node.keyword is not None
+            and node.keyword.value in ("ssl", "tls", "secure", "use_ssl", "use_tls", "https")
+        ):
             return not self.facts.is_constant(node.value, False, None)
         return isinstance(node, cst.Call) and self.facts.match(node, "implicit-tls", "starttls", "tls-connect") is not None
 
@@ -226,7 +285,11 @@ def plain_urls(facts: Facts) -> Iterator[Weakening]:
     """Strings that make an unprotected address out of something."""
     tree = facts.tree
     for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)):
-        if (is_plain_url(node) or _replaces_scheme(facts, node)) and not isinstance(tree.parent(node), (cst.FormattedStringExpression, cst.ConcatenatedString)) and _builds(facts, node):
+        if (
+            (is_plain_url(node) or _replaces_scheme(facts, node))
+            and not isinstance(tree.parent(node), (cst.FormattedStringExpression, cst.ConcatenatedString))
+            and _builds(facts, node)
+        ):
             yield Weakening(node, PLAINTEXT, string(node) or facts.code(node), "url", Confidence.HIGH, node)
 
 
@@ -247,7 +310,19 @@ def _builds(facts: Facts, node: cst.CSTNode) -> bool:
             return False
         if isinstance(ancestor, cst.Call):
             name = last_name(ancestor.func) or ""
-            if name in ("startswith", "endswith", "match", "search", "split", "find", "lstrip", "strip", "removeprefix", "count", "index"):
+            if name in (
+                "startswith",
+                "endswith",
+                "match",
+                "search",
+                "split",
+                "find",
+                "lstrip",
+                "strip",
+                "removeprefix",
+                "count",
+                "index",
+            ):
                 return False
             if name == "replace":
                 return not ancestor.args or ancestor.args[0].value is not node

@@ -1,9 +1,8 @@
-"""Which security settings a file turns off, and where: keywords, attributes, defaults, dict entries, constants, contexts, option texts."""
+"""Which security settings a file turns off, and where: keywords, attributes, defaults, dict entries, constants, contexts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,35 +12,15 @@ from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments,
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.mitigations import Mitigations
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.weakening import CERTIFICATE, HOST_KEY, PLAINTEXT, PROTOCOL, Weakening
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-CERTIFICATE, HOSTNAME, PROTOCOL, PLAINTEXT, HOST_KEY = "certificate", "hostname", "protocol", "plaintext", "host-key"
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
-_OWN_CHECK = ("fingerprint", "getpeercert", "thumbprint", "pinned", "spki")
-_SERVER_NAMES = ("*server*", "*listen*", "*serve*", "*accept*")
 _READERS = ("get", "getattr", "isinstance", "getenv", "print", "append", "index", "debug", "info", "warning", "setdefault", "pop")
-
-
-@dataclass(eq=False)
-class Weakening:
-    """One place that turns a protection off."""
-
-    node: cst.CSTNode  # what to point at
-    checks: str  # the protection that is lost: CERTIFICATE, HOSTNAME, PLAINTEXT, HOST_KEY
-    text: str  # the setting as the code writes it
-    form: str  # `argument`, `attribute`, `default`, `entry`, `variable`, `constant`, `context`, `missing`, `option`
-    confidence: Confidence = Confidence.HIGH
-    value: cst.CSTNode | None = None  # the expression that switches it off
-    safe: str | None = None  # what to write in the place of the value
-    call: cst.Call | None = None
-    owner: str | None = None  # the place of the object it is set on
-    passing: bool = False  # a local value, or one of several that an attribute gets: it matters where it follows a failure
-    row: Row | None = None
-    others: list[Weakening] = field(default_factory=list)  # on the same object in the same function
 
 
 class Security:
@@ -51,9 +30,18 @@ class Security:
         self.facts = facts
         wild = facts.knowledge.wild
         self._switches = {
-            kind: {name: row for name, rows in wild.items() for row in rows if row.kind == kind and row.accepts(None, facts.names.imported)}
+            kind: {
+                name: row
+                for name, rows in wild.items()
+                for row in rows
+                if row.kind == kind and row.accepts(None, facts.names.imported)
+            }
             for kind in ("verify-switch", "secure-switch", "host-key-switch")
         }
+
+    @cached_property
+    def _mitigations(self) -> Mitigations:
+        return Mitigations(self.facts)
 
     # -- verification of the peer --------------------------------------------------------------------------------------
 
@@ -71,16 +59,20 @@ class Security:
         order = self.facts.tree.order
         lasting = [one for one in distinct.values() if not one.passing]
         grouped = list(_grouped(sorted(lasting, key=lambda one: order.get(id(one.node), 0)), self))
-        return [one for one in grouped if not self._answered(one)]
+        return [one for one in grouped if not self._mitigations.answers(one)]
 
     @cached_property
     def passing(self) -> list[Weakening]:
-        """Switches of verification that are set for a while, and protocol versions that are named: weaker attempts, if they follow a failure."""
+        """Switches of verification set for a while, protocol versions that are named: weaker attempts, if they follow a failure."""
         found = [one for one in self._switched("verify-switch") if one.passing]
         found += self._locals("verify-switch")
         wanted = self._last_names("weak-protocol")
         for node in (*self.facts.tree.all(cst.Attribute), *self.facts.tree.all(cst.Name)):
-            if last_name(node) in wanted and (match := self.facts.match(node, "weak-protocol")) and (place := self.given_to(node)) is not None:
+            if (
+                last_name(node) in wanted
+                and (match := self.facts.match(node, "weak-protocol"))
+                and (place := self.given_to(node)) is not None
+            ):
                 found.append(Weakening(place, PROTOCOL, self.facts.code(node), "constant", match.confidence, node, row=match.row))
         return found
 
@@ -90,69 +82,9 @@ class Security:
                 row = self._switches[kind][name]
                 for binding in scope.bindings[name]:
                     if binding.how == "value" and self.is_off(binding.source, row):
-                        yield self._weakening(binding.target, row, f"{name} = {self.facts.code(binding.source)}", "variable", binding.source)
-
-    def _answered(self, one: Weakening) -> bool:
-        """Checked in another way: set back, done by the server's side, by a fingerprint, or for this very machine."""
-        at = one.value or one.node
-        if one.owner is not None and (self._server_side(one) or self._set_back(one)):
-            return True
-        return self._own_check(at) or self._loopback(one)
-
-    def _set_back(self, one: Weakening) -> bool:
-        """`verify_mode = CERT_REQUIRED` on the same object, in the same function."""
-        function = self.facts.tree.function_of(one.node)
-        for store in self.facts.names.stores:
-            target = store.target
-            if not isinstance(target, cst.Attribute) or target.attr.value != "verify_mode" or self.facts.origins.place(target.value) != one.owner:
-                continue
-            if self.facts.tree.function_of(target) is function and not self._is_verify_off(store.source):
-                return not (one.checks == HOSTNAME and not one.others) or self._private_authority(one)
-        return False
-
-    def _private_authority(self, one: Weakening) -> bool:
-        function = self.facts.tree.function_of(one.node) or self.facts.tree.module
-        calls = self.facts.summaries.calls_of(function)
-        return any(last_name(call.func) == "load_verify_locations" or keyword_names(call) & {"cafile", "cadata", "capath"} for call in calls)
-
-    def _server_side(self, one: Weakening) -> bool:
-        """The context accepts connections, so that it is the client who would be checked."""
-        if any(named_like(f.name.value, *_SERVER_NAMES) for f in (one.node, *self.facts.tree.ancestors(one.node)) if isinstance(f, cst.FunctionDef)):
-            return True
-        value = one.node.value if isinstance(one.node, cst.Attribute) else one.call
-        for origin in self.facts.origins.trail(value) if value is not None else ():
-            if isinstance(origin.node, cst.Call) and (match := self.facts.match(origin.node, "tls-context")) is not None:
-                named = {self.facts.names.qualified(arg.value) for arg in origin.node.args}
-                if named & set(match.row.get("server", ())):
-                    return True
-        return False
-
-    def _own_check(self, node: cst.CSTNode) -> bool:
-        around = [self.facts.tree.function_of(node), self.facts.tree.class_of(node)]
-        return any(id(one) in self._own_checks for one in around if one is not None)
-
-    @cached_property
-    def _own_checks(self) -> set[int]:
-        found: set[int] = set()
-        tree = self.facts.tree
-        for node in (*tree.all(cst.Name), *tree.all(cst.Attribute), *tree.all(cst.Arg)):
-            name = node.keyword.value if isinstance(node, cst.Arg) and node.keyword else last_name(node) if not isinstance(node, cst.Arg) else None
-            if name is not None and any(part in name.lower() for part in _OWN_CHECK):
-                found |= {id(around) for around in (tree.function_of(node), tree.class_of(node)) if around is not None}
-        return found
-
-    def _loopback(self, one: Weakening) -> bool:
-        texts = [text for arg in one.call.args if (text := self._text(arg.value))] if one.call is not None else []
-        return any(host in text for text in texts for host in _LOOPBACK)
-
-    def _text(self, node: cst.CSTNode) -> str:
-        for origin in self.facts.origins.trail(node)[:6]:
-            for part in descendants(origin.node):
-                if isinstance(part, cst.FormattedStringText):
-                    return part.value
-                if (text := string(part)) is not None:
-                    return text
-        return ""
+                        yield self._weakening(
+                            binding.target, row, f"{name} = {self.facts.code(binding.source)}", "variable", binding.source
+                        )
 
     # -- finding the places --------------------------------------------------------------------------------------------
 
@@ -165,7 +97,7 @@ class Security:
             found.append(self._weakening(match.call, match.row, self.facts.code(match.call), "connect", None, call=match.call))
         for one in found:
             one.checks = PLAINTEXT
-        return [one for one in found if not self._loopback(one)]
+        return [one for one in found if not self._mitigations.is_local(one)]
 
     @cached_property
     def unchecked_hosts(self) -> list[Weakening]:
@@ -174,7 +106,7 @@ class Security:
         distinct = {id(one.node): one for one in reversed(found)}
         for one in distinct.values():
             one.checks = HOST_KEY
-        return [one for one in distinct.values() if not self._loopback(one)]
+        return [one for one in distinct.values() if not self._mitigations.is_local(one)]
 
     def is_switch(self, kind: str, name: str) -> bool:
         """True when knowledge knows the name as a switch of this kind, in a file with these imports."""
@@ -187,10 +119,16 @@ class Security:
             if arg.keyword is not None and (row := switches.get(arg.keyword.value)) and self.is_off(arg.value, row):
                 call = tree.parent(arg)
                 if isinstance(call, cst.Call):
-                    yield self._weakening(arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call)
+                    yield self._weakening(
+                        arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call
+                    )
         yield from self._by_position(switches)
         for call in tree.all(cst.Call):
-            if last_name(call.func) == "setdefault" and len(call.args) == 2 and (row := switches.get(string(call.args[0].value) or "")):
+            if (
+                last_name(call.func) == "setdefault"
+                and len(call.args) == 2
+                and (row := switches.get(string(call.args[0].value) or ""))
+            ):
                 if self.is_off(call.args[1].value, row):
                     yield self._weakening(call, row, self.facts.code(call), "entry", call.args[1].value)
         for store in self.facts.names.stores:
@@ -202,10 +140,18 @@ class Security:
                 passing = self._set_otherwise(target, row)
                 yield self._weakening(target, row, text, "attribute", store.source, owner=owner, passing=passing)
         for parameter in tree.all(cst.Param):
-            if (row := switches.get(parameter.name.value)) and self.is_off(parameter.default, row) and self._named_enough(parameter, row):
-                one = self._weakening(parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default)
+            if (
+                (row := switches.get(parameter.name.value))
+                and self.is_off(parameter.default, row)
+                and self._named_enough(parameter, row)
+            ):
+                one = self._weakening(
+                    parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default
+                )
                 if not self.facts.is_constant(parameter.default, True, False):
-                    one.confidence = Confidence.LOW  # "not said" is looked up elsewhere, and a server may ask nothing of its clients
+                    one.confidence = (
+                        Confidence.LOW
+                    )  # "not said" is looked up elsewhere, and a server may ask nothing of its clients
                 yield one
         for element in tree.all(cst.DictElement):
             key = string(element.key)
@@ -235,8 +181,11 @@ class Security:
                     text = f"{name} = {self.facts.code(bindings[0].source)}"
                     yield self._weakening(bindings[0].target, row, text, "variable", bindings[0].source)
 
-    def _weakening(self, node: cst.CSTNode, row: Row, text: str, form: str, value: cst.CSTNode | None, **more: object) -> Weakening:
-        return Weakening(node, row.get("checks", CERTIFICATE), text, form, row.confidence, value, row.get("safe"), row=row, **more)  # type: ignore[arg-type]
+    def _weakening(
+        self, node: cst.CSTNode, row: Row, text: str, form: str, value: cst.CSTNode | None, **more: object
+    ) -> Weakening:
+        checks, safe = row.get("checks", CERTIFICATE), row.get("safe")
+        return Weakening(node, checks, text, form, row.confidence, value, safe, row=row, **more)  # type: ignore[arg-type]
 
     def _named_enough(self, parameter: cst.Param, row: Row) -> bool:
         """A name that needs an import to be telling counts as a default only when it is handed on under that name."""
@@ -245,7 +194,11 @@ class Security:
             return function is not None
         name = parameter.name.value
         args = (node for node in descendants(function.body) if isinstance(node, cst.Arg) and node.keyword is not None)
-        return any(arg.keyword.value == name and isinstance(arg.value, cst.Name) and arg.value.value == name for arg in args if arg.keyword)
+        return any(
+            arg.keyword.value == name and isinstance(arg.value, cst.Name) and arg.value.value == name
+            for arg in args
+            if arg.keyword
+        )
 
     def _key(self, target: cst.CSTNode) -> str | None:
         if isinstance(target, cst.Subscript) and len(target.slice) == 1 and isinstance(target.slice[0].slice, cst.Index):
@@ -254,12 +207,16 @@ class Security:
 
     def _set_otherwise(self, target: cst.CSTNode, row: Row) -> bool:
         """`self.verify_ssl = False` beside `self.verify_ssl = config.verify`: the first is only a start."""
-        if not isinstance(target, cst.Attribute) or not isinstance(target.value, cst.Name) or target.value.value not in ("self", "cls"):
+        if (
+            not isinstance(target, cst.Attribute)
+            or not isinstance(target.value, cst.Name)
+            or target.value.value not in ("self", "cls")
+        ):
             return False
         return any(b.how == "value" and not self.is_off(b.source, row) for b in self.facts.origins.attribute_bindings(target))
 
     def is_off(self, value: cst.CSTNode | None, row: Row) -> bool:
-        """True when the value is one that a row calls off: a literal, a constant of that name, or one of several possible ones."""
+        """True when the value is one that a row calls off: a literal, a constant of that name, a name for one."""
         wanted = row.get("off", ())
         if value is None:
             return False
@@ -284,12 +241,14 @@ class Security:
                 arg = next(arg for arg in match.call.args if arg.value is value)
                 text = f"{option.name}={self.facts.code(value)}"
                 yield self._weakening(arg, match.row, text, "argument", value, call=match.call)
-            elif value is None and match.row.get("missing") and not unpacks(match.call) and "server_side" not in keyword_names(match.call):
+            elif (
+                value is None
+                and match.row.get("missing")
+                and not unpacks(match.call)
+                and "server_side" not in keyword_names(match.call)
+            ):
                 text = f"{self.facts.code(match.call.func)}() without {option.name}"
                 yield self._weakening(match.call, match.row, text, "missing", None, call=match.call)
-
-    def _is_verify_off(self, node: cst.CSTNode | None) -> bool:
-        return isinstance(node, (cst.Name, cst.Attribute)) and self.facts.match(node, "verify-off") is not None
 
     def _constants(self) -> Iterator[Weakening]:
         """Constants such as `CERT_NONE` where they are passed, assigned, or a default."""
@@ -303,15 +262,26 @@ class Security:
             place, call, owner = used
             if match.row.kind == "verify-setting":
                 index = next((i for i, arg in enumerate(call.args) if arg.value is node), None) if call is not None else None
-                if call is None or index is None or index + 1 >= len(call.args) or not self.is_off(call.args[index + 1].value, match.row):
+                if (
+                    call is None
+                    or index is None
+                    or index + 1 >= len(call.args)
+                    or not self.is_off(call.args[index + 1].value, match.row)
+                ):
                     continue
                 text = f"{self.facts.code(node)}, {self.facts.code(call.args[index + 1].value)}"
                 yield self._weakening(call, match.row, text, "constant", None, call=call)
                 continue
             if call is not None and last_name(call.func) in ("int", "str", "print", "VerifyMode"):
                 continue
-            text = f"{self.facts.code(place)} = {self.facts.code(node)}" if isinstance(place, (cst.Attribute, cst.Name)) else self.facts.code(place)
-            one = self._weakening(place, match.row, text, "default" if isinstance(place, cst.Param) else "constant", node, call=call, owner=owner)
+            text = (
+                f"{self.facts.code(place)} = {self.facts.code(node)}"
+                if isinstance(place, (cst.Attribute, cst.Name))
+                else self.facts.code(place)
+            )
+            one = self._weakening(
+                place, match.row, text, "default" if isinstance(place, cst.Param) else "constant", node, call=call, owner=owner
+            )
             if isinstance(place, cst.Param) or isinstance(place, cst.Name) and self._is_parameter(place):
                 one.confidence = Confidence.LOW  # it may as well say what a server asks of its clients, or what the caller said
             yield one
@@ -326,7 +296,7 @@ class Security:
         return used[0] if used is not None else None
 
     def _used(self, node: cst.CSTNode) -> tuple[cst.CSTNode, cst.Call | None, str | None] | None:
-        """What a constant is given to: an argument of a call, an attribute, a default; None for comparisons, tables and the like."""
+        """What a constant is given to: an argument of a call, an attribute, a default; None for comparisons and tables."""
         below, above = node, self.facts.tree.parent(node)
         while isinstance(above, (cst.IfExp, cst.BooleanOperation)) and not (isinstance(above, cst.IfExp) and below is above.test):
             below, above = above, self.facts.tree.parent(above)
@@ -339,7 +309,9 @@ class Security:
             target = above.targets[0].target
             if isinstance(target, cst.Attribute):
                 return target, None, self.facts.origins.place(target.value)
-            if isinstance(target, cst.Name) and named_like(target.value, "*req*", "*verify*", "*mode*", "*ssl*", "*tls*", "*protocol*"):
+            if isinstance(target, cst.Name) and named_like(
+                target.value, "*req*", "*verify*", "*mode*", "*ssl*", "*tls*", "*protocol*"
+            ):
                 return target, None, None
         elif isinstance(above, cst.Param):
             return above, None, None
@@ -355,11 +327,15 @@ class Security:
                 continue
             above = tree.parent(node)
             call = above if isinstance(above, cst.Call) and above.func is node else None
-            if call is None and not (isinstance(above, cst.Assign) and above.value is node and isinstance(above.targets[0].target, cst.Attribute)):
+            if call is None and not (
+                isinstance(above, cst.Assign) and above.value is node and isinstance(above.targets[0].target, cst.Attribute)
+            ):
                 continue
             statement = tree.parent(call) if call is not None else None
             owner = self.facts.origins.place(statement.targets[0].target) if isinstance(statement, cst.Assign) else None
-            yield self._weakening(call or above, match.row, self.facts.code(call or above), "context", node, call=call, owner=owner)
+            yield self._weakening(
+                call or above, match.row, self.facts.code(call or above), "context", node, call=call, owner=owner
+            )
 
     def _without_context(self) -> Iterator[Weakening]:
         """STARTTLS and implicit TLS of clients that check nothing unless a context is given."""
@@ -378,7 +354,12 @@ class Security:
         """Names by which this file may mention rows of these kinds, its own aliases included."""
         words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in kinds))
         scope = self.facts.names.module_scope
-        aliases = {n for n, several in scope.bindings.items() for b in several if b.how == "import" and b.dotted.rpartition(".")[2] in words}
+        aliases = {
+            n
+            for n, several in scope.bindings.items()
+            for b in several
+            if b.how == "import" and b.dotted.rpartition(".")[2] in words
+        }
         return words | aliases
 
 

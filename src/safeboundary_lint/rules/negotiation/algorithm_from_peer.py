@@ -13,10 +13,50 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_FIELDS = ("alg", "algorithm", "algo", "hash_alg", "hash_algorithm", "signature_algorithm", "sig_alg", "digest_algorithm", "digestmod")
-_PEER = ("*header*", "*token*", "*manifest*", "*payload*", "*message*", "*envelope*", "*request*", "*body*", "*claims*", "*signed*", "msg", "data", "*jws", "*jwt")
+_FIELDS = (
+    "alg",
+    "algorithm",
+    "algo",
+    "hash_alg",
+    "hash_algorithm",
+    "signature_algorithm",
+    "sig_alg",
+    "digest_algorithm",
+    "digestmod",
+)
+_PEER = (
+    "*header*",
+    "*token*",
+    "*manifest*",
+    "*payload*",
+    "*message*",
+    "*envelope*",
+    "*request*",
+    "*body*",
+    "*claims*",
+    "*signed*",
+    "msg",
+    "data",
+    "*jws",
+    "*jwt",
+)
 _TABLES = ("*alg*", "*verif*", "*hash*", "*digest*", "*sign*")
-_IDENTITY = ("sub", "user", "username", "user_id", "uid", "email", "role", "roles", "scope", "scopes", "permissions", "groups", "preferred_username", "admin")
+_IDENTITY = (
+    "sub",
+    "user",
+    "username",
+    "user_id",
+    "uid",
+    "email",
+    "role",
+    "roles",
+    "scope",
+    "scopes",
+    "permissions",
+    "groups",
+    "preferred_username",
+    "admin",
+)
 _PEEKING = ("*unverified*", "*peek*", "*issuer*", "*kid*", "*expir*", "*exp*", "*unsafe*", "*insecure*", "*route*")
 _VERIFIES = ("*verif*", "*valid*", "*authenticat*", "*check_sig*", "*check_mac*", "*compare_digest*")
 
@@ -87,25 +127,33 @@ class AlgorithmFromPeer(Rule):
     def _check_token(self, match: Match) -> None:
         parameter = match.row.parameter("algorithms")
         given = argument(match.call, parameter) if parameter is not None else None
-        if given is not None:
+        if self._unverified_on_purpose(match):
+            self._tell_unverified(match)
+        elif given is not None:
             way = self.facts.origins.derivation(given, self._is_unverified, through=lambda node: not isinstance(node, cst.IfExp))
             if way is not None and not self._listed(match.call):
                 self._tell_header(match, way[-1])
-        elif self._unverified_on_purpose(match):
-            self._tell_unverified(match)
         elif not match.row.get("required") and not unpacks(match.call):
             self.report(
                 match.call,
-                f"`{self.facts.code(match.call.func)}` is given no allow-list: the header of the token chooses how the token is verified",
+                f"`{self.facts.code(match.call.func)}` is given no allow-list: the header of the token chooses how the "
+                f"token is verified",
                 severity=Severity.WARNING,
                 confidence=match.confidence,
-                fix=Fix(Applicability.SUGGESTION, f"pass the algorithms you issue, as in `{parameter.name if parameter else 'algorithms'}=[\"RS256\"]`"),
+                fix=Fix(
+                    Applicability.SUGGESTION,
+                    f"pass the algorithms you issue, as in `{parameter.name if parameter else 'algorithms'}=[\"RS256\"]`",
+                ),
             )
 
     def _is_unverified(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Call) and self.facts.match(node, "unverified-header") is not None:
             return True
-        return isinstance(node, cst.Subscript) and string(self._index(node)) == "alg" and named_like(last_name(node.value), "*header*")
+        return (
+            isinstance(node, cst.Subscript)
+            and string(self._index(node)) == "alg"
+            and named_like(last_name(node.value), "*header*")
+        )
 
     def _listed(self, call: cst.Call) -> bool:
         """A membership test in the function, whose list does not come from the token."""
@@ -121,11 +169,14 @@ class AlgorithmFromPeer(Rule):
     def _tell_header(self, match: Match, header: cst.CSTNode) -> None:
         self.report(
             match.call,
-            f"the allowed algorithms come from the unverified header read in line {self.facts.line(header)}: the sender of the token "
+            f"the allowed algorithms come from the unverified header read in line {self.facts.line(header)}: the sender "
+            f"of the token "
             "chooses how it is verified, and can choose one that he can forge",
             confidence=match.confidence,
             trace=[(header, "the header is read before anything is verified"), (match.call, "and says how to verify")],
-            fix=Fix(Applicability.SUGGESTION, "pass a constant list of the algorithms you accept, such as `algorithms=[\"RS256\"]`"),
+            fix=Fix(
+                Applicability.SUGGESTION, 'pass a constant list of the algorithms you accept, such as `algorithms=["RS256"]`'
+            ),
         )
 
     def _unverified_on_purpose(self, match: Match) -> bool:
@@ -142,7 +193,9 @@ class AlgorithmFromPeer(Rule):
     def _tell_unverified(self, match: Match) -> None:
         function = self.facts.tree.function_of(match.call) or self.facts.tree.module
         others = [m for m in self.facts.calls("jwt-verify") if m.call is not match.call and not self._unverified_on_purpose(m)]
-        if any(self.facts.tree.within(other.call, function) for other in others) or named_like(getattr(function, "name", cst.Name("x")).value, *_PEEKING):
+        if any(self.facts.tree.within(other.call, function) for other in others) or named_like(
+            getattr(function, "name", cst.Name("x")).value, *_PEEKING
+        ):
             return
         self.report(
             match.call,
@@ -157,14 +210,28 @@ class AlgorithmFromPeer(Rule):
         parent = self.facts.tree.parent(call)
         if isinstance(parent, cst.Return):
             return True
-        names = {target.target.value for target in parent.targets if isinstance(target.target, cst.Name)} if isinstance(parent, cst.Assign) else set()
+        names = (
+            {target.target.value for target in parent.targets if isinstance(target.target, cst.Name)}
+            if isinstance(parent, cst.Assign)
+            else set()
+        )
         function = self.facts.tree.function_of(call)
         for node in descendants(function.body, into_definitions=False) if function is not None and names else ():
             if isinstance(node, cst.Return) and isinstance(node.value, cst.Name) and node.value.value in names:
                 return True
-            if isinstance(node, cst.Subscript) and isinstance(node.value, cst.Name) and node.value.value in names and string(self._index(node)) in _IDENTITY:
+            if (
+                isinstance(node, cst.Subscript)
+                and isinstance(node.value, cst.Name)
+                and node.value.value in names
+                and string(self._index(node)) in _IDENTITY
+            ):
                 return True
-            if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and last_name(node.func.value) in names and node.args:
+            if (
+                isinstance(node, cst.Call)
+                and isinstance(node.func, cst.Attribute)
+                and last_name(node.func.value) in names
+                and node.args
+            ):
                 if string(node.args[0].value) in _IDENTITY:
                     return True
         return False
@@ -186,15 +253,22 @@ class AlgorithmFromPeer(Rule):
         guard = self._guard(lookup, key)
         if guard == "always":
             return
-        weak = f"; the check in front of it is left out when the list is empty (`{self.facts.code(guard)}`)" if isinstance(guard, cst.CSTNode) else ""
+        weak = (
+            f"; the check in front of it is left out when the list is empty (`{self.facts.code(guard)}`)"
+            if isinstance(guard, cst.CSTNode)
+            else ""
+        )
         self.report(
             lookup,
-            f"`{self.facts.code(field)}` of the object that is to be verified chooses the verifier, from no list of allowed ones{weak}: "
+            f"`{self.facts.code(field)}` of the object that is to be verified chooses the verifier, from no list of "
+            f"allowed ones{weak}: "
             "its sender picks the weakest that there is",
             severity=Severity.WARNING,
             confidence=Confidence.MEDIUM,
             trace=[(field, "what the peer says")],
-            fix=Fix(Applicability.SUGGESTION, f"check `{self.facts.code(key)}` against the algorithms you accept, and refuse the rest"),
+            fix=Fix(
+                Applicability.SUGGESTION, f"check `{self.facts.code(key)}` against the algorithms you accept, and refuse the rest"
+            ),
         )
 
     def _ways(self, key: cst.BaseExpression) -> Iterator[cst.CSTNode]:
@@ -215,7 +289,7 @@ class AlgorithmFromPeer(Rule):
         return named_like(function.name.value, *_VERIFIES) or any(named_like(last_name(call.func), *_VERIFIES) for call in calls)
 
     def _guard(self, lookup: cst.BaseExpression, key: cst.BaseExpression) -> str | cst.CSTNode | None:
-        """"always" when a membership test stands before the lookup on every path; the test where it can be switched off."""
+        """ "always" when a membership test stands before the lookup on every path; the test where it can be switched off."""
         text = self.facts.code(key)
         for test, truth in self.facts.consent.conditions(lookup):
             if isinstance(test, cst.Comparison) and self._is_allowing(test, truth) and self.facts.code(test.left) == text:
@@ -224,6 +298,10 @@ class AlgorithmFromPeer(Rule):
         for node in descendants(function.body, into_definitions=False) if function is not None else ():
             if isinstance(node, cst.BooleanOperation) and isinstance(node.operator, cst.And):
                 right = node.right
-                if isinstance(right, cst.Comparison) and isinstance(right.comparisons[0].operator, cst.NotIn) and self.facts.code(right.left) == text:
+                if (
+                    isinstance(right, cst.Comparison)
+                    and isinstance(right.comparisons[0].operator, cst.NotIn)
+                    and self.facts.code(right.left) == text
+                ):
                     return node
         return None

@@ -12,9 +12,17 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_SECRET = re.compile(r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|key_name))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|"
+    r"key_name))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|"
+    r"_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$",
+    re.IGNORECASE,
+)
 _PASSWORD = re.compile(r"password$|passwd$|passphrase$", re.IGNORECASE)
-_NO_VALUE = re.compile(r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$", re.IGNORECASE)
+_NO_VALUE = re.compile(
+    r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
+    re.IGNORECASE,
+)
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 
@@ -82,9 +90,16 @@ class DefaultSecret(Rule):
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
         """A field of a settings class."""
         cls = self.facts.tree.class_of(node)
-        if cls is None or self.facts.tree.function_of(node) is not None or not isinstance(node.target, cst.Name) or node.value is None:
+        if (
+            cls is None
+            or self.facts.tree.function_of(node) is not None
+            or not isinstance(node.target, cst.Name)
+            or node.value is None
+        ):
             return
-        if not re.search(r"settings|config", " ".join([cls.name.value, *(last_name(base.value) or "" for base in cls.bases)]).lower()):
+        if not re.search(
+            r"settings|config", " ".join([cls.name.value, *(last_name(base.value) or "" for base in cls.bases)]).lower()
+        ):
             return
         value = node.value
         if isinstance(value, cst.Call):
@@ -111,7 +126,8 @@ class DefaultSecret(Rule):
             return
         self.report(
             default,
-            f"without `{key}` in the configuration the secret is {self.facts.code(default, 24)}, which everybody can read in the source: "
+            f"without `{key}` in the configuration the secret is {self.facts.code(default, 24)}, which everybody can "
+            f"read in the source: "
             "what it protects can be forged",
             severity=Severity.WARNING if isinstance(node, cst.Param) else self.severity,
             confidence=Confidence.LOW if password or isinstance(node, cst.Param) else Confidence.MEDIUM,
@@ -138,7 +154,11 @@ class DefaultSecret(Rule):
         """The same text is compared somewhere and the process stops."""
         for comparison in self.facts.tree.all(cst.Comparison):
             values = [string(part) for part in descendants(comparison) if isinstance(part, cst.SimpleString)]
-            names = [part for part in descendants(comparison) if isinstance(part, cst.Name) and isinstance(default, cst.Name) and part.value == default.value]
+            names = [
+                part
+                for part in descendants(comparison)
+                if isinstance(part, cst.Name) and isinstance(default, cst.Name) and part.value == default.value
+            ]
             if text in values or names:
                 test = self.facts.tree.enclosing(comparison, cst.If)
                 if test is not None and any(isinstance(part, (cst.Raise, cst.Call)) for part in descendants(test.body)):

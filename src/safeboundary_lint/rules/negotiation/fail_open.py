@@ -14,7 +14,11 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_MISSING = re.compile(r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|_client$")
+_MISSING = re.compile(
+    r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"
+    r"webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|"
+    r"_client$"
+)
 _NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
@@ -97,22 +101,31 @@ class FailOpen(Rule):
     # -- in handlers -----------------------------------------------------------------------------------------------------
 
     def _check_handlers(self, function: cst.FunctionDef, how: str) -> None:
-        attempts = [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Try) and node.handlers]
+        attempts = [
+            node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Try) and node.handlers
+        ]
         if not attempts:
             return
         flow = self.facts.flow(function)
         for attempt in attempts:
-            if not any(isinstance(node, (cst.Call, cst.Subscript, cst.Attribute)) for node in descendants(attempt.body, into_definitions=False)):
+            if not any(
+                isinstance(node, (cst.Call, cst.Subscript, cst.Attribute))
+                for node in descendants(attempt.body, into_definitions=False)
+            ):
                 continue
             for handler in attempt.handlers:
                 way = self._allowed_after(flow, function, attempt, handler, how)
                 if way is not None:
                     self._tell_handler(function, handler, way, how)
 
-    def _allowed_after(self, flow: Flow, function: cst.FunctionDef, attempt: cst.Try, handler: cst.ExceptHandler, how: str) -> Point | None:
+    def _allowed_after(
+        self, flow: Flow, function: cst.FunctionDef, attempt: cst.Try, handler: cst.ExceptHandler, how: str
+    ) -> Point | None:
         """The point at which a failure that this handler takes is answered with "allowed", without another try."""
         tree = self.facts.tree
-        starts = [point for point in flow.by_node.get(id(handler), ()) if point.kind == "handler"]  # also behind what the graph takes for safe
+        starts = [
+            point for point in flow.by_node.get(id(handler), ()) if point.kind == "handler"
+        ]  # also behind what the graph takes for safe
 
         def again(point: Point) -> bool:
             return point.node is not None and tree.within(point.node, attempt.body)
@@ -128,7 +141,11 @@ class FailOpen(Rule):
         way = paths.find(starts, goal, avoiding=denied, raising=False)
         if way is None or any(point.kind == "next" for point in way):
             return None
-        after = [point for point in way if isinstance(point.node, cst.Expr) and not tree.within(point.node, handler) and self._checks(point.node)]
+        after = [
+            point
+            for point in way
+            if isinstance(point.node, cst.Expr) and not tree.within(point.node, handler) and self._checks(point.node)
+        ]
         return None if after else way[-1]
 
     def _checks(self, statement: cst.Expr) -> bool:
@@ -145,15 +162,27 @@ class FailOpen(Rule):
             f"a failure of the check in `{function.name.value}` is answered with {answer}, which lets the request pass: "
             "whoever makes the check fail is allowed",
             severity=Severity.INFO if self._says_so(function) else self.severity,
-            confidence=Confidence.HIGH if broad and how == decisions.TRUE else Confidence.MEDIUM if broad or self._is_failure(handler) else Confidence.LOW,
-            trace=[(handler, "the failure is taken here"), *([(way.node, "and the request passes")] if way.node is not None and way.node is not at else [])],
-            fix=Fix(Applicability.SUGGESTION, f"deny in the handler of `{function.name.value}`, or let the failure reach the caller"),
+            confidence=(
+                Confidence.HIGH
+                if broad and how == decisions.TRUE
+                else Confidence.MEDIUM if broad or self._is_failure(handler) else Confidence.LOW
+            ),
+            trace=[
+                (handler, "the failure is taken here"),
+                *([(way.node, "and the request passes")] if way.node is not None and way.node is not at else []),
+            ],
+            fix=Fix(
+                Applicability.SUGGESTION, f"deny in the handler of `{function.name.value}`, or let the failure reach the caller"
+            ),
         )
 
     def _is_failure(self, handler: cst.ExceptHandler) -> bool:
         """Something went wrong outside (a connection, a library), rather than a lookup that found nothing."""
         for name in self.facts.exceptions.classes(handler.type):
-            if re.search(r"NotFound|DoesNotExist|NotExist|NoResult|Missing|StopIteration|KeyError|IndexError|NotImplemented|LookupError", name):
+            if re.search(
+                r"NotFound|DoesNotExist|NotExist|NoResult|Missing|StopIteration|KeyError|IndexError|NotImplemented|LookupError",
+                name,
+            ):
                 return False
         return True
 
@@ -169,9 +198,14 @@ class FailOpen(Rule):
             if isinstance(handler, cst.ExceptHandler) and decisions.says_allowed(self.facts, returned):
                 self.report(
                     returned,
-                    f"a failure in `{function.name.value}` is answered with `{self.facts.code(returned)}`: whoever makes it fail is allowed",
+                    f"a failure in `{function.name.value}` is answered with `{self.facts.code(returned)}`: whoever "
+                    f"makes it fail is allowed",
                     severity=Severity.INFO if self._says_so(function) else self.severity,
-                    confidence=Confidence.MEDIUM if self._is_failure(handler) or self.facts.exceptions.catches_all(handler.type) else Confidence.LOW,
+                    confidence=(
+                        Confidence.MEDIUM
+                        if self._is_failure(handler) or self.facts.exceptions.catches_all(handler.type)
+                        else Confidence.LOW
+                    ),
                     trace=[(handler, "the failure is taken here")],
                     fix=Fix(Applicability.SUGGESTION, "answer a failure with a refusal"),
                 )
@@ -182,7 +216,16 @@ class FailOpen(Rule):
         for node in descendants(function.body, into_definitions=False):
             if not isinstance(node, cst.If) or (missing := self._missing(node.test)) is None:
                 continue
-            answer = next((s for line in node.body.body if isinstance(line, cst.SimpleStatementLine) for s in line.body if isinstance(s, (cst.Return, cst.Raise))), None)
+            answer = next(
+                (
+                    s
+                    for line in node.body.body
+                    if isinstance(line, cst.SimpleStatementLine)
+                    for s in line.body
+                    if isinstance(s, (cst.Return, cst.Raise))
+                ),
+                None,
+            )
             if isinstance(answer, cst.Return) and decisions.allows(self.facts, function, how, answer.value):
                 self._tell_missing(function, answer, missing)
 
@@ -191,13 +234,26 @@ class FailOpen(Rule):
         for part, truth in paths.implied(test, True):
             if isinstance(part, cst.Comparison):
                 operator = part.comparisons[0].operator
-                if not self.facts.is_constant(part.comparisons[0].comparator, None) or not isinstance(operator, cst.Is if truth else cst.IsNot):
+                if not self.facts.is_constant(part.comparisons[0].comparator, None) or not isinstance(
+                    operator, cst.Is if truth else cst.IsNot
+                ):
                     continue
                 name = last_name(part.left)
             elif truth:
                 continue
-            elif isinstance(part, cst.Call) and self.facts.names.qualified(part.func) in ("builtins.all", "builtins.any") and part.args:
-                name = next((n.value for n in descendants(part.args[0].value) if isinstance(n, cst.Name) and _MISSING.search(n.value.lower())), None)
+            elif (
+                isinstance(part, cst.Call)
+                and self.facts.names.qualified(part.func) in ("builtins.all", "builtins.any")
+                and part.args
+            ):
+                name = next(
+                    (
+                        n.value
+                        for n in descendants(part.args[0].value)
+                        if isinstance(n, cst.Name) and _MISSING.search(n.value.lower())
+                    ),
+                    None,
+                )
             else:
                 name = last_name(part)
             named = [name, *self._looked_up(part)] if name is not None else []
@@ -208,17 +264,24 @@ class FailOpen(Rule):
     def _looked_up(self, part: cst.CSTNode) -> list[str]:
         """The names under which the configuration has the value."""
         calls = (origin.node for origin in self.facts.origins.trail(part if not isinstance(part, cst.Comparison) else part.left))
-        found = (call for call in calls if isinstance(call, cst.Call) and self.facts.match(call, "environment-lookup") is not None and call.args)
+        found = (
+            call
+            for call in calls
+            if isinstance(call, cst.Call) and self.facts.match(call, "environment-lookup") is not None and call.args
+        )
         return [text for call in found if (text := string(call.args[0].value)) is not None]
 
     def _tell_missing(self, function: cst.FunctionDef, answer: cst.Return, missing: str) -> None:
         unset = re.search(r"secret|webhook_id|webhook_key", missing.lower()) is not None
         self.report(
             answer,
-            f"without `{missing}` the check in `{function.name.value}` answers `{self.facts.code(answer)}`, which lets every request pass",
+            f"without `{missing}` the check in `{function.name.value}` answers `{self.facts.code(answer)}`, which lets "
+            f"every request pass",
             severity=Severity.INFO if unset or self._says_so(function) else self.severity,
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"deny when `{missing}` is missing, and refuse to start where it has to be configured"),
+            fix=Fix(
+                Applicability.SUGGESTION, f"deny when `{missing}` is missing, and refuse to start where it has to be configured"
+            ),
         )
 
     # -- identities ----------------------------------------------------------------------------------------------------
@@ -238,7 +301,11 @@ class FailOpen(Rule):
     def _default(self, node: cst.CSTNode) -> cst.CSTNode | None:
         """The account that stands in for nobody: `getattr(state, "user", "x")`, `headers.get("user", "x")`, `user or "x"`."""
         default: cst.CSTNode | None = None
-        if isinstance(node, cst.Call) and last_name(node.func) in ("getattr", "get") and len(node.args) == (3 if last_name(node.func) == "getattr" else 2):
+        if (
+            isinstance(node, cst.Call)
+            and last_name(node.func) in ("getattr", "get")
+            and len(node.args) == (3 if last_name(node.func) == "getattr" else 2)
+        ):
             default = node.args[-1].value
         elif isinstance(node, cst.BooleanOperation) and isinstance(node.operator, cst.Or):
             default = node.right
@@ -251,7 +318,8 @@ class FailOpen(Rule):
     def _tell_identity(self, function: cst.FunctionDef, default: cst.CSTNode) -> None:
         self.report(
             default,
-            f"`{function.name.value}` answers {self.facts.code(default)} for a request that nobody has authenticated: it acts with that account's rights",
+            f"`{function.name.value}` answers {self.facts.code(default)} for a request that nobody has authenticated: "
+            f"it acts with that account's rights",
             confidence=Confidence.MEDIUM,
             fix=Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity"),
         )

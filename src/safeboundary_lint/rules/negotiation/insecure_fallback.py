@@ -7,7 +7,7 @@ import libcst as cst
 from safeboundary_lint.core.downgrades import Downgrade
 from safeboundary_lint.core.finding import Applicability, Fix, Severity
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.security import PLAINTEXT, PROTOCOL
+from safeboundary_lint.core.weakening import PLAINTEXT, PROTOCOL
 
 _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
 
@@ -60,7 +60,21 @@ class InsecureFallback(Rule):
 
     code, name, since, severity = "SBL501", "insecure-fallback", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (("verify-option", "verify-switch", "verify-off", "unverified-context", "secure-switch", "plaintext-connect", "weak-protocol", "=http", "=https", "=ws", "=ldap"),)
+    needs = (
+        (
+            "verify-option",
+            "verify-switch",
+            "verify-off",
+            "unverified-context",
+            "secure-switch",
+            "plaintext-connect",
+            "weak-protocol",
+            "=http",
+            "=https",
+            "=ws",
+            "=ldap",
+        ),
+    )
 
     def visit_Module(self, node: cst.Module) -> None:
         for downgrade in self.facts.downgrades.all:

@@ -150,7 +150,14 @@ class InsecureImportFallback(Rule):
         for test in self.facts.tree.all(cst.If):
             block = self._block_without(test, names)
             if block is not None and not self._refuses(block):
-                answer = next((n for n in descendants(block, into_definitions=False) if isinstance(n, cst.Return) and self._is_weak_answer(n, row, block)), None)
+                answer = next(
+                    (
+                        n
+                        for n in descendants(block, into_definitions=False)
+                        if isinstance(n, cst.Return) and self._is_weak_answer(n, row, block)
+                    ),
+                    None,
+                )
                 if answer is not None:
                     self._tell(answer, attempt, dotted, row, f"`{self.facts.code(answer)}`", Confidence.MEDIUM)
             elif block is None and test.orelse is None and self._guards_check(test, names):
@@ -169,7 +176,12 @@ class InsecureImportFallback(Rule):
         for part, truth in implied(test, outcome):
             if isinstance(part, cst.Name) and part.value in names and self._is_flag(part):
                 return truth
-            if isinstance(part, cst.Comparison) and isinstance(part.left, cst.Name) and part.left.value in names and self._is_flag(part.left):
+            if (
+                isinstance(part, cst.Comparison)
+                and isinstance(part.left, cst.Name)
+                and part.left.value in names
+                and self._is_flag(part.left)
+            ):
                 missing = self.facts.is_constant(part.comparisons[0].comparator, None, False)
                 same = isinstance(part.comparisons[0].operator, (cst.Is, cst.Equal))
                 return truth is not (missing and same)
@@ -177,7 +189,11 @@ class InsecureImportFallback(Rule):
 
     def _is_flag(self, name: cst.Name) -> bool:
         found = self.facts.names.lookup(name)
-        return found is not None and found[0] is self.facts.names.module_scope and all(b.how != "parameter" for b in self._bindings(name))
+        return (
+            found is not None
+            and found[0] is self.facts.names.module_scope
+            and all(b.how != "parameter" for b in self._bindings(name))
+        )
 
     def _bindings(self, name: cst.Name) -> list[Binding]:
         found = self.facts.names.lookup(name)
@@ -194,7 +210,8 @@ class InsecureImportFallback(Rule):
     def _tell(self, node: cst.CSTNode, attempt: cst.Try, dotted: str, row: Row, instead: str, confidence: Confidence) -> None:
         self.report(
             node,
-            f"when `{dotted}` can't be imported, {instead} takes its place: the service runs on without {row.get('protects')}, and nobody is told",
+            f"when `{dotted}` can't be imported, {instead} takes its place: the service runs on without "
+            f"{row.get('protects')}, and nobody is told",
             confidence=confidence,
             trace=[(attempt, f"`{dotted}` is imported if it is there"), (node, "this is done where it is not")],
             fix=Fix(Applicability.SUGGESTION, f"make `{dotted}` a dependency, or raise where it is missing"),

@@ -12,7 +12,20 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_FORMATS = ("*format*", "*fmt*", "*content_type*", "*mimetype*", "*mime*", "*encoding*", "*serializer*", "*codec*", "*kind*", "*type*", "*scheme*", "*version*")
+_FORMATS = (
+    "*format*",
+    "*fmt*",
+    "*content_type*",
+    "*mimetype*",
+    "*mime*",
+    "*encoding*",
+    "*serializer*",
+    "*codec*",
+    "*kind*",
+    "*type*",
+    "*scheme*",
+    "*version*",
+)
 
 
 class LenientParserFallback(Rule):
@@ -74,7 +87,8 @@ class LenientParserFallback(Rule):
         if self.facts.match(node, "python-literal") is not None and (strict := self._strict_before(node)) is not None:
             self.report(
                 node,
-                f"what the parser in line {self.facts.line(strict)} refuses is read as Python (`{self.facts.code(node)}`): two formats are accepted "
+                f"what the parser in line {self.facts.line(strict)} refuses is read as Python "
+                f"(`{self.facts.code(node)}`): two formats are accepted "
                 "where one was agreed, and deep nesting exhausts the interpreter",
                 severity=Severity.INFO,
                 confidence=Confidence.MEDIUM,
@@ -102,13 +116,19 @@ class LenientParserFallback(Rule):
             return None
         flow = self.facts.flow_around(call)
         goals = {point.index for point in flow.points_of(call)}
-        strict = [c for c in self.facts.summaries.calls_of(function) if c is not call and self.facts.match(c, "strict-parse") is not None]
+        strict = [
+            c
+            for c in self.facts.summaries.calls_of(function)
+            if c is not call and self.facts.match(c, "strict-parse") is not None
+        ]
         for parse in strict:
             attempt = tree.enclosing(parse, cst.Try, cst.FunctionDef)
             if not isinstance(attempt, cst.Try) or not tree.within(parse, attempt.body) or not self._same_input(parse, call):
                 continue
             handlers = [point for handler in attempt.handlers for point in flow.points_of(handler) if point.kind == "handler"]
-            if any(tree.within(call, handler) for handler in attempt.handlers) or paths.find(handlers, lambda p: p.index in goals, raising=False):
+            if any(tree.within(call, handler) for handler in attempt.handlers) or paths.find(
+                handlers, lambda p: p.index in goals, raising=False
+            ):
                 return parse
         return None
 
@@ -125,7 +145,12 @@ class LenientParserFallback(Rule):
                 test = above.test
                 if isinstance(test, cst.Comparison) and isinstance(test.comparisons[0].operator, cst.Equal):
                     tag = string(test.comparisons[0].comparator)
-                    if tag is not None and "pickle" not in tag and named_like(last_name(test.left), *_FORMATS) and self._reads_input(test.left):
+                    if (
+                        tag is not None
+                        and "pickle" not in tag
+                        and named_like(last_name(test.left), *_FORMATS)
+                        and self._reads_input(test.left)
+                    ):
                         return test
                 return None
             if isinstance(ancestor, (cst.FunctionDef, cst.Lambda)):
@@ -135,25 +160,38 @@ class LenientParserFallback(Rule):
     def _reads_input(self, tag: cst.CSTNode) -> bool:
         """The tag comes with the data: an element, a header, a parameter; not an attribute of our own configuration."""
         own = ("self", "cls", "settings", "config", "conf", "options", "args")
-        names = {node.value.lower() for origin in self.facts.origins.trail(tag) for node in descendants(origin.node) if isinstance(node, cst.Name)}
+        names = {
+            node.value.lower()
+            for origin in self.facts.origins.trail(tag)
+            for node in descendants(origin.node)
+            if isinstance(node, cst.Name)
+        }
         return not names & set(own)
 
     def _tell(self, match: Match, strict: cst.Call) -> None:
         self.report(
             match.call,
-            f"what the parser in line {self.facts.line(strict)} refuses goes to `{self.facts.code(match.call.func)}`, which runs what its input says: "
+            f"what the parser in line {self.facts.line(strict)} refuses goes to `{self.facts.code(match.call.func)}`, "
+            f"which runs what its input says: "
             "a sender reaches it by sending something that does not parse",
             confidence=match.confidence,
             trace=[(strict, "refuses the input"), (match.call, "runs it")],
-            fix=Fix(Applicability.SUGGESTION, f"let the failure of `{self.facts.code(strict.func)}` stand, and convert old values once with a migration"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"let the failure of `{self.facts.code(strict.func)}` stand, and convert old values once with a migration",
+            ),
         )
 
     def _tell_tag(self, match: Match, test: cst.CSTNode) -> None:
         self.report(
             match.call,
-            f"every tag but those tested in line {self.facts.line(test)} leads to `{self.facts.code(match.call.func)}`, which runs what its input says: "
+            f"every tag but those tested in line {self.facts.line(test)} leads to `{self.facts.code(match.call.func)}`, "
+            f"which runs what its input says: "
             "a sender reaches it with a tag that nobody knows",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(test, "the tag that comes with the input is compared"), (match.call, "the rest is run")],
-            fix=Fix(Applicability.SUGGESTION, "raise for an unknown tag, and give the unsafe format a tag of its own that senders can't set"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "raise for an unknown tag, and give the unsafe format a tag of its own that senders can't set",
+            ),
         )

@@ -30,8 +30,8 @@ class OptionalStarttls(Rule):
 
     Why it matters
     --------------
-    The list of capabilities travels in plaintext. An attacker strikes STARTTLS out of it, and the client sends the password in the
-    clear although both sides can do TLS.
+    The list of capabilities travels in plaintext. An attacker strikes STARTTLS out of it, and the client sends the password in
+    the clear although both sides can do TLS.
 
     Example
     -------
@@ -84,7 +84,9 @@ class OptionalStarttls(Rule):
                 seen.add(id(match.call))
                 self._check(match)
         for call in self.facts.tree.all(cst.Call):
-            if id(call) not in seen and any(arg.keyword is not None and arg.keyword.value in _FLAGS and self._is_context(arg.value) for arg in call.args):
+            if id(call) not in seen and any(
+                arg.keyword is not None and arg.keyword.value in _FLAGS and self._is_context(arg.value) for arg in call.args
+            ):
                 self._check_advertised(call, Confidence.MEDIUM)
 
     def _is_context(self, value: cst.BaseExpression) -> bool:
@@ -117,7 +119,11 @@ class OptionalStarttls(Rule):
         if isinstance(part, cst.Comparison) and len(part.comparisons) == 1:
             operator, text = part.comparisons[0].operator, self._token(part.left)
             if text is not None and isinstance(operator, cst.In if truth else cst.NotIn):
-                return any(flag in text for flag in ("starttls", "stls")) or any(flag in text for flag in _FLAGS) and self._says(part)
+                return (
+                    any(flag in text for flag in ("starttls", "stls"))
+                    or any(flag in text for flag in _FLAGS)
+                    and self._says(part)
+                )
             if isinstance(operator, cst.Equal if truth else cst.NotEqual) and self._answered(part.left):
                 return True
             return isinstance(part.left, cst.BinaryOperation) and self._asks_peer(part.left, truth)
@@ -131,7 +137,11 @@ class OptionalStarttls(Rule):
             texts = [text for arg in part.args if (text := self._token(arg.value))]
             return not texts or any(flag in text for text in texts for flag in _FLAGS)
         if isinstance(part, (cst.Name, cst.Attribute)) and depth:
-            return any(self._asks_peer(o.node, truth, depth - 1) for o in self.facts.origins.step(part) if o.how == "value" and o.node is not part)
+            return any(
+                self._asks_peer(o.node, truth, depth - 1)
+                for o in self.facts.origins.step(part)
+                if o.how == "value" and o.node is not part
+            )
         return False
 
     def _answered(self, value: cst.CSTNode) -> bool:
@@ -172,7 +182,9 @@ class OptionalStarttls(Rule):
             return way[-1]
         if sends:
             return None
-        way = paths.find(starts, lambda point: point is flow.returned, avoiding=lambda p: p is upgrade or self._leaves(p), raising=False)
+        way = paths.find(
+            starts, lambda point: point is flow.returned, avoiding=lambda p: p is upgrade or self._leaves(p), raising=False
+        )
         return way[-1] if way is not None else None
 
     def _leaves(self, point: Point) -> bool:
@@ -181,16 +193,29 @@ class OptionalStarttls(Rule):
         if isinstance(node, cst.Return):
             return node.value is None or self.facts.is_constant(node.value, False, None)
         calls = [below for below in descendants(node) if isinstance(below, cst.Call)] if isinstance(node, cst.Expr) else []
-        return any(last_name(call.func) in ("close", "quit", "disconnect", "logout", "abort", "shutdown", "fail") for call in calls)
+        return any(
+            last_name(call.func) in ("close", "quit", "disconnect", "logout", "abort", "shutdown", "fail") for call in calls
+        )
 
     def _tell_advertised(self, call: cst.Call, asked: cst.CSTNode, way: Point, confidence: Confidence) -> None:
-        sent = f", and line {self.facts.line(way.node)} sends `{self.facts.code(way.node, 40)}` either way" if way.node is not None else ""
+        sent = (
+            f", and line {self.facts.line(way.node)} sends `{self.facts.code(way.node, 40)}` either way"
+            if way.node is not None
+            else ""
+        )
         self.report(
             call,
-            f"TLS is used only if the peer offers it (`{self.facts.code(asked)}`){sent}: an attacker strikes the offer out and reads on in plaintext",
+            f"TLS is used only if the peer offers it (`{self.facts.code(asked)}`){sent}: an attacker strikes the offer "
+            f"out and reads on in plaintext",
             confidence=confidence if way.node is not None else Confidence.weakest(confidence, Confidence.MEDIUM),
-            trace=[(asked, "what the unauthenticated peer says decides"), *([(way.node, "goes out in plaintext otherwise")] if way.node is not None else [])],
-            fix=Fix(Applicability.SUGGESTION, f"call `{self.facts.code(call)}` without asking, or raise when the peer does not offer it"),
+            trace=[
+                (asked, "what the unauthenticated peer says decides"),
+                *([(way.node, "goes out in plaintext otherwise")] if way.node is not None else []),
+            ],
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"call `{self.facts.code(call)}` without asking, or raise when the peer does not offer it",
+            ),
         )
 
     # -- a failure that is passed --------------------------------------------------------------------------------------
@@ -204,7 +229,11 @@ class OptionalStarttls(Rule):
         for upgrade in flow.points_of(call)[:1]:
             for handler in attempt.handlers:
                 starts = [point for point in flow.points_of(handler) if point.kind == "handler"]
-                retried = any(last_name(node.func) in ("connect", "open") for node in descendants(handler.body) if isinstance(node, cst.Call))
+                retried = any(
+                    last_name(node.func) in ("connect", "open")
+                    for node in descendants(handler.body)
+                    if isinstance(node, cst.Call)
+                )
                 way = self._goes_on(flow, starts, upgrade)
                 if way is not None and not retried and (way.node is not None or not self._answers(handler)):
                     self._tell_failure(match, handler, way)
@@ -214,12 +243,23 @@ class OptionalStarttls(Rule):
         return any(isinstance(node, (cst.Return, cst.Raise)) for node in descendants(handler.body))
 
     def _tell_failure(self, match: Match, handler: cst.ExceptHandler, way: Point) -> None:
-        sent = f"line {self.facts.line(way.node)} sends `{self.facts.code(way.node, 40)}`" if way.node is not None else "the caller goes on"
+        sent = (
+            f"line {self.facts.line(way.node)} sends `{self.facts.code(way.node, 40)}`"
+            if way.node is not None
+            else "the caller goes on"
+        )
         self.report(
             match.call,
-            f"when `{self.facts.code(match.call)}` fails, line {self.facts.line(handler)} passes over it and {sent} in plaintext: "
+            f"when `{self.facts.code(match.call)}` fails, line {self.facts.line(handler)} passes over it and {sent} in "
+            f"plaintext: "
             "an attacker only has to make the upgrade fail",
             confidence=match.confidence if way.node is not None else Confidence.MEDIUM,
-            trace=[(handler, "the failed upgrade is passed over here"), *([(way.node, "goes out in plaintext")] if way.node is not None else [])],
-            fix=Fix(Applicability.SUGGESTION, f"let the failure of `{self.facts.code(match.call)}` reach the caller before anything is sent"),
+            trace=[
+                (handler, "the failed upgrade is passed over here"),
+                *([(way.node, "goes out in plaintext")] if way.node is not None else []),
+            ],
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"let the failure of `{self.facts.code(match.call)}` reach the caller before anything is sent",
+            ),
         )

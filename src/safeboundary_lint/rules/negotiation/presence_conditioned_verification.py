@@ -16,8 +16,13 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_PROOF = re.compile(r"(^|_)(sig|sign|signature|signatures|hmac|mac|digest_header|x_signature|proof|attestation|csrf|csrf_token|nonce_token|jws|checksum_sig)$|signature|_hmac$")
-_CHECK = re.compile(r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token")
+_PROOF = re.compile(
+    r"(^|_)(sig|sign|signature|signatures|hmac|mac|digest_header|x_signature|proof|attestation|csrf|csrf_token|"
+    r"nonce_token|jws|checksum_sig)$|signature|_hmac$"
+)
+_CHECK = re.compile(
+    r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token"
+)
 _MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
 _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
 
@@ -87,7 +92,9 @@ class PresenceConditionedVerification(Rule):
         parts = list(paths.implied(node.test, True))
         if isinstance(node.orelse, cst.Else) and not self._leaves(node.body):
             absent = next((part for part, truth in parts if not truth and self._is_presence(part)), None)
-            if absent is not None and any(self._is_check(call, self._given(absent)) for call in descendants(node.orelse.body, into_definitions=False)):
+            if absent is not None and any(
+                self._is_check(call, self._given(absent)) for call in descendants(node.orelse.body, into_definitions=False)
+            ):
                 return absent
         present = next((part for part, truth in parts if truth and self._is_presence(part)), None)
         if present is None:
@@ -111,14 +118,22 @@ class PresenceConditionedVerification(Rule):
         if isinstance(part, cst.Call):
             key = string(part.args[0].value) if last_name(part.func) == "get" and part.args else None
             return bool(key and _PROOF.search(key.lower().replace("-", "_")))
-        return isinstance(part, (cst.Name, cst.Attribute)) and bool(_PROOF.search((last_name(part) or "").lower())) and not self._is_own(part)
+        return (
+            isinstance(part, (cst.Name, cst.Attribute))
+            and bool(_PROOF.search((last_name(part) or "").lower()))
+            and not self._is_own(part)
+        )
 
     def _is_own(self, part: cst.CSTNode) -> bool:
         """`self.hmac`, `settings.signature`: our configuration decides, not the peer."""
         head = part
         while isinstance(head, cst.Attribute):
             head = head.value
-        return isinstance(part, cst.Attribute) and isinstance(head, cst.Name) and head.value in ("self", "cls", "settings", "config", "conf", "options", "args")
+        return (
+            isinstance(part, cst.Attribute)
+            and isinstance(head, cst.Name)
+            and head.value in ("self", "cls", "settings", "config", "conf", "options", "args")
+        )
 
     def _words(self, present: cst.CSTNode) -> frozenset[str]:
         """What the proof is called: the last name, or the key under which it is looked up."""
@@ -170,10 +185,14 @@ class PresenceConditionedVerification(Rule):
             return
         self.report(
             node.test if isinstance(node.test, cst.BaseExpression) else node,
-            f"the proof is verified only if the peer sent one (`{self.facts.code(present)}`): whoever leaves it out passes without",
+            f"the proof is verified only if the peer sent one (`{self.facts.code(present)}`): whoever leaves it out "
+            f"passes without",
             confidence=Confidence.MEDIUM,
             trace=[(present, "its presence decides whether anything is verified")],
-            fix=Fix(Applicability.SUGGESTION, f"refuse when `{self.facts.code(present)}` is absent wherever a key to verify with is configured"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"refuse when `{self.facts.code(present)}` is absent wherever a key to verify with is configured",
+            ),
         )
 
     def _refuses(self, point: Point) -> bool:
@@ -183,7 +202,10 @@ class PresenceConditionedVerification(Rule):
             if node.value is None or self.facts.is_constant(node.value, False, None):
                 return True
             text = self.facts.code(node.value, 200).lower()
-            return any(word in text for word in ("error", "forbidden", "unauthori", "denied", "reject", "invalid", "401", "403", "400", "fail"))
+            return any(
+                word in text
+                for word in ("error", "forbidden", "unauthori", "denied", "reject", "invalid", "401", "403", "400", "fail")
+            )
         calls = [call for call in descendants(node) if isinstance(call, cst.Call)] if isinstance(node, cst.Expr) else []
         return any(re.search(r"abort|reject|deny|fail|send_error|close", (last_name(call.func) or "").lower()) for call in calls)
 
@@ -193,7 +215,11 @@ class PresenceConditionedVerification(Rule):
         for other in descendants(function.body, into_definitions=False):
             if not isinstance(other, cst.If) or other is node:
                 continue
-            absent = [part for part, truth in self._alternatives(other.test) if not truth and proof & {*self._names(part)} and not self._is_check(part, proof)]
+            absent = [
+                part
+                for part, truth in self._alternatives(other.test)
+                if not truth and proof & {*self._names(part)} and not self._is_check(part, proof)
+            ]
             if absent and any(isinstance(n, (cst.Raise, cst.Return)) for n in descendants(other.body, into_definitions=False)):
                 return True
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from safeboundary_lint.core.calls import string
@@ -12,11 +14,74 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_SECRETS = ("*token", "*secret", "*signature", "*api_key", "*apikey", "*hmac", "*_mac", "mac", "*_sig", "*auth_key", "*access_key", "*csrf*", "*secret_key", "*_digest")
-_NO_SECRETS = ("next_*", "page_*", "*_page_token", "*sync_token", "continuation*", "cursor*", "prev_*", "old_*", "last_*", "sub*token", "*type*", "eos*", "pad*", "bos*", "unk*", "stop*")
-_JUDGES = ("*auth*", "*verif*", "*valid*", "*check*", "*webhook*", "*permission*", "*csrf*", "*login*", "*identit*", "*signature*", "*hmac*", "*secur*", "*credential*", "*allow*")
+_SECRETS = (
+    "*token",
+    "*secret",
+    "*signature",
+    "*api_key",
+    "*apikey",
+    "*hmac",
+    "*_mac",
+    "mac",
+    "*_sig",
+    "*auth_key",
+    "*access_key",
+    "*csrf*",
+    "*secret_key",
+    "*_digest",
+)
+_NO_SECRETS = (
+    "next_*",
+    "page_*",
+    "*_page_token",
+    "*sync_token",
+    "continuation*",
+    "cursor*",
+    "prev_*",
+    "old_*",
+    "last_*",
+    "sub*token",
+    "*type*",
+    "eos*",
+    "pad*",
+    "bos*",
+    "unk*",
+    "stop*",
+)
+_JUDGES = (
+    "*auth*",
+    "*verif*",
+    "*valid*",
+    "*check*",
+    "*webhook*",
+    "*permission*",
+    "*csrf*",
+    "*login*",
+    "*identit*",
+    "*signature*",
+    "*hmac*",
+    "*secur*",
+    "*credential*",
+    "*allow*",
+)
+_FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
 _FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
-_KEEPS = ("hexdigest", "digest", "decode", "encode", "lower", "upper", "strip", "hex", "b64encode", "urlsafe_b64encode", "hexlify", "str", "bytes", "rstrip")
+_KEEPS = (
+    "hexdigest",
+    "digest",
+    "decode",
+    "encode",
+    "lower",
+    "upper",
+    "strip",
+    "hex",
+    "b64encode",
+    "urlsafe_b64encode",
+    "hexlify",
+    "str",
+    "bytes",
+    "rstrip",
+)
 
 
 class SignatureCompare(Rule):
@@ -84,7 +149,11 @@ class SignatureCompare(Rule):
 
     def _is_constant(self, side: cst.BaseExpression) -> bool:
         """A literal, or a constant by its name: what is no secret of this run."""
-        if isinstance(side, (cst.SimpleString, cst.Integer)) or isinstance(side, cst.Name) and side.value in ("None", "True", "False"):
+        if (
+            isinstance(side, (cst.SimpleString, cst.Integer))
+            or isinstance(side, cst.Name)
+            and side.value in ("None", "True", "False")
+        ):
             return True
         return isinstance(side, cst.Call) and last_name(side.func) in ("len", "type", "id", "count")
 
@@ -108,31 +177,44 @@ class SignatureCompare(Rule):
         """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
         if isinstance(node, cst.Call):
             return last_name(node.func) in _KEEPS or self.facts.types.callee(node) is not None
-        return isinstance(node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await))
+        return isinstance(
+            node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await)
+        )
 
     def _is_secret(self, side: cst.BaseExpression) -> bool:
         if self._from_peer(side) or self._looked_up(side):
             return True
         if isinstance(side, cst.FormattedString):
-            return any(isinstance(part, cst.FormattedStringExpression) and self._is_secret(part.expression) for part in side.parts)
+            return any(
+                isinstance(part, cst.FormattedStringExpression) and self._is_secret(part.expression) for part in side.parts
+            )
         if self._names_peer(side):
             return True
-        named = side.func.value if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS else side
+        named = (
+            side.func.value
+            if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS
+            else side
+        )
         name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
+        if _FENCES.search(self.facts.code(named)):
+            return False  # a token of our own that tells generations apart, and not who somebody is
         return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS)
 
-    def _from_peer(self, side: cst.BaseExpression) -> bool:
+    def _from_peer(self, side: cst.CSTNode) -> bool:
         """`request.headers["X-Key"]`, `request.args.get("token")`."""
         source = side.value if isinstance(side, cst.Subscript) else side.func if isinstance(side, cst.Call) else None
         receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
         return receiver is not None and (last_name(receiver) or "").lower() in _FROM_PEER
 
     def _names_peer(self, side: cst.BaseExpression) -> bool:
-        return isinstance(side, cst.Name) and any(self._from_peer(origin.node) for origin in self.facts.origins.step(side))  # type: ignore[arg-type]
+        steps = self.facts.origins.step(side) if isinstance(side, cst.Name) else ()
+        return any(self._from_peer(origin.node) for origin in steps)
 
     def _looked_up(self, side: cst.CSTNode) -> bool:
         """`os.environ["ADMIN_TOKEN"]`, `config["api_key"]`."""
-        if not isinstance(side, cst.Subscript) or not named_like(last_name(side.value), "*environ*", "*config*", "*settings*", "*secrets*"):
+        if not isinstance(side, cst.Subscript) or not named_like(
+            last_name(side.value), "*environ*", "*config*", "*settings*", "*secrets*"
+        ):
             return False
         return any(named_like(string(part) or "", *_SECRETS) for index in side.slice for part in descendants(index))
 
@@ -148,7 +230,8 @@ class SignatureCompare(Rule):
     def _tell(self, node: cst.Comparison, what: str, confidence: Confidence, made: cst.Call | None) -> None:
         self.report(
             node,
-            f"`{self.facts.code(node)}` compares with {what} byte by byte: the time it takes tells an attacker how much of his guess is right",
+            f"`{self.facts.code(node)}` compares with {what} byte by byte: the time it takes tells an attacker how much "
+            f"of his guess is right",
             confidence=confidence,
             trace=[(made, "the keyed digest is made here")] if made is not None else [],
             fix=self._fix(node),
@@ -161,7 +244,11 @@ class SignatureCompare(Rule):
         advice = f"compare in constant time: `{text}`"
         found = self.facts.names.lookup_in(self.facts.names.scope_of(node), "hmac")
         free = found is None or all(binding.how == "import" and binding.dotted == "hmac" for binding in found[1])
-        several = any("\n" in self.facts.tree.module.code_for_node(part) for part in descendants(node) if isinstance(part, cst.BaseExpression))
+        several = any(
+            "\n" in self.facts.tree.module.code_for_node(part)
+            for part in descendants(node)
+            if isinstance(part, cst.BaseExpression)
+        )
         if not free or several or node.lpar:
             return Fix(Applicability.SUGGESTION, advice)
         return Fix(Applicability.UNSAFE, advice, (replaced(self.facts, node, text),), ("import hmac",))

@@ -10,7 +10,7 @@ from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.security import Weakening
+from safeboundary_lint.core.weakening import Weakening
 from safeboundary_lint.core.tree import descendants
 
 
@@ -94,7 +94,10 @@ class TrustOnFirstUse(Rule):
             return False
         definition = self.facts.names.definition(named)
         if isinstance(definition, cst.ClassDef):
-            trusting = any(self.facts.knowledge.of_kind(base, "trusting-host-key-policy") for base in self.facts.types.foreign_bases(definition))
+            trusting = any(
+                self.facts.knowledge.of_kind(base, "trusting-host-key-policy")
+                for base in self.facts.types.foreign_bases(definition)
+            )
             return trusting and not any(isinstance(node, cst.Raise) for node in descendants(definition.body))
         return self.facts.match(named, "trusting-host-key-policy") is not None
 
@@ -106,7 +109,8 @@ class TrustOnFirstUse(Rule):
             edits = (replaced(self.facts, named.attr, row.row.get("safe")),)
         self.report(
             match.call,
-            f"`{self.facts.code(named)}` accepts the key of a host that nobody knows: whoever answers in its place gets the login and the commands",
+            f"`{self.facts.code(named)}` accepts the key of a host that nobody knows: whoever answers in its place gets "
+            f"the login and the commands",
             confidence=match.confidence if row is not None else Confidence.MEDIUM,
             trace=trace,
             fix=Fix(

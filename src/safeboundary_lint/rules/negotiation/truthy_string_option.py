@@ -13,10 +13,16 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
 _OPTION = re.compile(
-    r"verif|ssl|tls|https|secure|auth(?!or)|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|access_control|cert_check|validate_|^debug$|hostname_check",
+    r"verif|ssl|tls|https|secure|auth(?!or)|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|"
+    r"access_control|cert_check|validate_|^debug$|hostname_check",
     re.IGNORECASE,
 )
-_NO_OPTION = re.compile(r"(file|path|dir|cert|certs|key|bundle|url|uri|host|hosts|port|version|mode|level|token|secret|id|name|user|username|password|origins|methods|headers|list|domains|emails|ips|type|scheme|endpoint|timeout|ca|prefix|realm|header)s?$", re.IGNORECASE)
+_NO_OPTION = re.compile(
+    r"(file|path|dir|cert|certs|key|bundle|url|uri|host|hosts|port|version|mode|level|token|secret|id|name|user|"
+    r"username|password|origins|methods|headers|list|domains|emails|ips|type|scheme|endpoint|timeout|ca|prefix|realm|"
+    r"header)s?$",
+    re.IGNORECASE,
+)
 _WEAKENS = re.compile(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
 
 
@@ -92,7 +98,10 @@ class TruthyStringOption(Rule):
                 kind,
                 f"`{key} False` is true: every text but the empty one is, so that the option can't be switched off",
                 confidence=Confidence.HIGH,
-                fix=Fix(Applicability.SUGGESTION, "use `action=argparse.BooleanOptionalAction`, or parse the words that mean yes and no"),
+                fix=Fix(
+                    Applicability.SUGGESTION,
+                    "use `action=argparse.BooleanOptionalAction`, or parse the words that mean yes and no",
+                ),
             )
 
     def _is_option(self, key: str) -> bool:
@@ -114,10 +123,13 @@ class TruthyStringOption(Rule):
             confidence = Confidence.weakest(match.confidence, Confidence.MEDIUM if use is not None else Confidence.LOW)
         self.report(
             match.call,
-            f'`{key}=false` counts as true: the value is a string, and line {self.facts.line(use or match.call)} uses it as a truth value',
+            f"`{key}=false` counts as true: the value is a string, and line {self.facts.line(use or match.call)} uses "
+            f"it as a truth value",
             confidence=confidence,
             trace=[(use, "used as a truth value here")] if use is not None and use is not match.call else [],
-            fix=Fix(Applicability.SUGGESTION, f'compare the text, as in `os.getenv("{key}", "false").lower() in ("1", "true", "yes")`'),
+            fix=Fix(
+                Applicability.SUGGESTION, f'compare the text, as in `os.getenv("{key}", "false").lower() in ("1", "true", "yes")`'
+            ),
         )
 
     def _use(self, call: cst.Call) -> cst.CSTNode | None:
@@ -132,7 +144,12 @@ class TruthyStringOption(Rule):
         kind = type(target)
         name = last_name(target)
         for other in self.facts.tree.all(kind) if place is not None else ():
-            if last_name(other) == name and other is not target and self._is_tested(other) and self.facts.origins.place(other) == place:
+            if (
+                last_name(other) == name
+                and other is not target
+                and self._is_tested(other)
+                and self.facts.origins.place(other) == place
+            ):
                 if any(origin.node is call for origin in self.facts.origins.step(other)):
                     return other
         return None

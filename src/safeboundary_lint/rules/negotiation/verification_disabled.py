@@ -9,7 +9,7 @@ from safeboundary_lint.core.commands import option_texts
 from safeboundary_lint.core.edits import argument_added, argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.security import HOSTNAME, Weakening
+from safeboundary_lint.core.weakening import HOSTNAME, Weakening
 
 
 class VerificationDisabled(Rule):
@@ -67,7 +67,19 @@ class VerificationDisabled(Rule):
 
     code, name, since, severity = "SBL502", "verification-disabled", "0.1", Severity.ERROR
     overlaps = ("ruff:S501", "ruff:S323", "bandit:B501", "bandit:B323")
-    needs = (("verify-option", "verify-switch", "verify-off", "verify-setting", "unverified-context", "starttls", "implicit-tls", "insecure-option", "verify-callback"),)
+    needs = (
+        (
+            "verify-option",
+            "verify-switch",
+            "verify-off",
+            "verify-setting",
+            "unverified-context",
+            "starttls",
+            "implicit-tls",
+            "insecure-option",
+            "verify-callback",
+        ),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -77,7 +89,12 @@ class VerificationDisabled(Rule):
         told = {id(one.node) for one in self.facts.security.unverified}
         for match in self.facts.calls("verify-callback"):
             callback = argument(match.call, match.row.parameter("callback") or "")
-            if callback is not None and id(match.call) not in told and self._always_yes(callback) and not self.facts.consent.given(match.call):
+            if (
+                callback is not None
+                and id(match.call) not in told
+                and self._always_yes(callback)
+                and not self.facts.consent.given(match.call)
+            ):
                 self._tell_callback(match.call, callback)
 
     def _always_yes(self, callback: cst.BaseExpression) -> bool:
@@ -90,8 +107,12 @@ class VerificationDisabled(Rule):
     def _tell_callback(self, call: cst.Call, callback: cst.BaseExpression) -> None:
         self.report(
             call,
-            f"`{self.facts.code(callback)}` accepts every certificate, whatever the library found wrong with it: anyone on the network path can pose as the peer",
-            fix=Fix(Applicability.SUGGESTION, "answer what the library found (the last argument of the callback), or leave the callback out"),
+            f"`{self.facts.code(callback)}` accepts every certificate, whatever the library found wrong with it: anyone "
+            f"on the network path can pose as the peer",
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "answer what the library found (the last argument of the callback), or leave the callback out",
+            ),
         )
 
     def _tell(self, one: Weakening) -> None:
@@ -99,9 +120,14 @@ class VerificationDisabled(Rule):
         default = " by default" if one.form in ("default", "variable") else ""
         self.report(
             one.node,
-            f"`{one.text}` leaves {what} unchecked{default}: anyone on the network path can pose as the peer and read and change what is sent",
+            f"`{one.text}` leaves {what} unchecked{default}: anyone on the network path can pose as the peer and read "
+            f"and change what is sent",
             confidence=self._confidence(one),
-            severity=Severity.WARNING if one.form in ("default", "variable", "entry", "option") or one.checks == HOSTNAME else Severity.ERROR,
+            severity=(
+                Severity.WARNING
+                if one.form in ("default", "variable", "entry", "option") or one.checks == HOSTNAME
+                else Severity.ERROR
+            ),
             trace=[(other.node, f"and `{other.text}` here") for other in one.others],
             fix=self._fix(one),
         )
@@ -132,9 +158,19 @@ class VerificationDisabled(Rule):
         if isinstance(one.value, cst.Attribute) and one.safe and one.form == "context":
             last = one.safe.rpartition(".")[2]
             return replaced(self.facts, one.value.attr, last)
-        if one.form == "missing" and one.call is not None and one.row is not None and one.value is None and self._ssl_is_free(one.call):
+        if (
+            one.form == "missing"
+            and one.call is not None
+            and one.row is not None
+            and one.value is None
+            and self._ssl_is_free(one.call)
+        ):
             context = one.row.parameter("context")
-            return argument_added(self.facts, one.call, f"{context.name}=ssl.create_default_context()") if context is not None else None
+            return (
+                argument_added(self.facts, one.call, f"{context.name}=ssl.create_default_context()")
+                if context is not None
+                else None
+            )
         return None
 
     def _ssl_is_free(self, call: cst.Call) -> bool:

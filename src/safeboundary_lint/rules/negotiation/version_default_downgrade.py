@@ -13,11 +13,16 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _VERSIONS = tuple(
-    "version v ver Version VERSION _version __version__ schema_version protocol_version format_version proto_version api_version file_version "
-    "manifest_version spec_version message_version data_version event_version payload_version envelope_version wire_version config_version "
-    "schemaVersion protocolVersion formatVersion apiVersion fileVersion manifestVersion specVersion messageVersion dataVersion".split()
+    "version v ver Version VERSION _version __version__ schema_version protocol_version format_version proto_version "
+    "api_version file_version "
+    "manifest_version spec_version message_version data_version event_version payload_version envelope_version "
+    "wire_version config_version "
+    "schemaVersion protocolVersion formatVersion apiVersion fileVersion manifestVersion specVersion messageVersion "
+    "dataVersion".split()
 )
-_PROTECTS = re.compile(r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE)
+_PROTECTS = re.compile(
+    r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
+)
 
 
 class VersionDefaultDowngrade(Rule):
@@ -80,7 +85,12 @@ class VersionDefaultDowngrade(Rule):
             key, default = string(node.args[1].value), node.args[2].value
         else:
             return
-        if key is None or key not in _VERSIONS and key.rpartition("-")[2] not in _VERSIONS or not isinstance(default, (cst.SimpleString, cst.Integer, cst.Float)):
+        if (
+            key is None
+            or key not in _VERSIONS
+            and key.rpartition("-")[2] not in _VERSIONS
+            or not isinstance(default, (cst.SimpleString, cst.Integer, cst.Float))
+        ):
             return
         if isinstance(default, cst.SimpleString) and not any(digit.isdigit() for digit in default.value):
             return
@@ -94,18 +104,28 @@ class VersionDefaultDowngrade(Rule):
         if not isinstance(parent, cst.Assign) or function is None or not isinstance(parent.targets[0].target, cst.Name):
             return
         name = parent.targets[0].target.value
-        tests = [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.If) and self._compares(node.test, name)]
+        tests = [
+            node
+            for node in descendants(function.body, into_definitions=False)
+            if isinstance(node, cst.If) and self._compares(node.test, name)
+        ]
         if not tests or any(self._refuses(test) for test in tests) or self._is_asserted(function, name):
             return
         protected = next((test for test in tests if self._protects(test)), None)
         self.report(
             lookup,
-            f"a message that leaves the version out is handled as {self.facts.code(default)}, and an unknown version by no branch at all (line "
-            f"{self.facts.line(tests[0])})" + (f": line {self.facts.line(protected)} protects only those who ask for it" if protected else ": nothing refuses it"),
+            f"a message that leaves the version out is handled as {self.facts.code(default)}, and an unknown version by "
+            f"no branch at all (line "
+            f"{self.facts.line(tests[0])})"
+            + (
+                f": line {self.facts.line(protected)} protects only those who ask for it" if protected else ": nothing refuses it"
+            ),
             severity=Severity.WARNING if protected is not None else Severity.INFO,
             confidence=Confidence.MEDIUM,
             trace=[(lookup, "the sender may leave it out"), (protected or tests[0], "and chooses the branch by that")],
-            fix=Fix(Applicability.SUGGESTION, f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`"),
+            fix=Fix(
+                Applicability.SUGGESTION, f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`"
+            ),
         )
 
     def _compares(self, test: cst.BaseExpression, name: str) -> bool:
@@ -132,7 +152,9 @@ class VersionDefaultDowngrade(Rule):
                 return True
             if isinstance(node, cst.Return) and (node.value is None or self.facts.is_constant(node.value, None, False)):
                 return True
-            if isinstance(node, cst.Return) and re.search(r"error|unsupported|reject|invalid|abort", self.facts.code(node, 200), re.IGNORECASE):
+            if isinstance(node, cst.Return) and re.search(
+                r"error|unsupported|reject|invalid|abort", self.facts.code(node, 200), re.IGNORECASE
+            ):
                 return True
         return False
 
@@ -140,7 +162,9 @@ class VersionDefaultDowngrade(Rule):
         for node in descendants(function.body, into_definitions=False):
             if isinstance(node, cst.Assert) and self._compares(node.test, name):
                 return True
-            if isinstance(node, cst.Call) and re.search(r"check|validate|ensure|require|supported", (last_name(node.func) or "").lower()):
+            if isinstance(node, cst.Call) and re.search(
+                r"check|validate|ensure|require|supported", (last_name(node.func) or "").lower()
+            ):
                 if any(isinstance(arg.value, cst.Name) and arg.value.value == name for arg in node.args):
                     return True
         return False

@@ -16,13 +16,13 @@ class WeakProtocolFloor(Rule):
 
     What it does
     ------------
-    Finds SSL 2, SSL 3, TLS 1.0 and TLS 1.1 as the version of a context or of a wrapped socket, as `minimum_version`, as a default,
-    and contexts for "any version" without a floor (info).
+    Finds SSL 2, SSL 3, TLS 1.0 and TLS 1.1 as the version of a context or of a wrapped socket, as `minimum_version`, as a
+    default, and contexts for "any version" without a floor (info).
 
     Why it matters
     --------------
-    The peers agree on the best version both allow, and an attacker can spoil the better ones. What is allowed at the bottom is what
-    protects the connection in the end.
+    The peers agree on the best version both allow, and an attacker can spoil the better ones. What is allowed at the bottom is
+    what protects the connection in the end.
 
     Example
     -------
@@ -83,7 +83,8 @@ class WeakProtocolFloor(Rule):
         version, safe = match.row.get("version"), match.row.get("safe")
         self.report(
             match.node,
-            f"`{self.facts.code(match.node)}` allows {version}: an attacker who spoils better versions gets a connection that he can read",
+            f"`{self.facts.code(match.node)}` allows {version}: an attacker who spoils better versions gets a "
+            f"connection that he can read",
             confidence=match.confidence,
             fix=self._fix(match, place, safe),
         )
@@ -93,15 +94,22 @@ class WeakProtocolFloor(Rule):
         if lowest and isinstance(match.node, cst.Attribute):
             edit = replaced(self.facts, match.node.attr, safe.rpartition(".")[2])
             return Fix(Applicability.UNSAFE, f"raise the floor to `{safe}`", (edit,))
-        return Fix(Applicability.SUGGESTION, f"use `{safe}` with `minimum_version = ssl.TLSVersion.TLSv1_2` instead of `{self.facts.code(match.node)}`")
+        return Fix(
+            Applicability.SUGGESTION,
+            f"use `{safe}` with `minimum_version = ssl.TLSVersion.TLSv1_2` instead of `{self.facts.code(match.node)}`",
+        )
 
     def _tell_any(self, match: Match, call: cst.Call) -> None:
         self.report(
             call,
-            f"`{self.facts.code(call)}` allows every version that this OpenSSL still has, and nothing in this function sets a floor",
+            f"`{self.facts.code(call)}` allows every version that this OpenSSL still has, and nothing in this function "
+            f"sets a floor",
             severity=Severity.INFO,
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`) and set `minimum_version`"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`) and set `minimum_version`",
+            ),
         )
 
     def _has_floor(self, call: cst.Call) -> bool:
@@ -109,7 +117,8 @@ class WeakProtocolFloor(Rule):
         function = self.facts.tree.function_of(call)
         words = self.facts.knowledge.words["protocol-floor"] | {"minimum_version"}
         return any(
-            node.attr.value in words and (function is None or self.facts.tree.within(node, function)) for node in self.facts.tree.all(cst.Attribute)
+            node.attr.value in words and (function is None or self.facts.tree.within(node, function))
+            for node in self.facts.tree.all(cst.Attribute)
         )
 
 
