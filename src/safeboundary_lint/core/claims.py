@@ -21,11 +21,19 @@ if TYPE_CHECKING:
 
 _CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
 _MISSING = ("*notfound*", "*not_found*", "*doesnotexist*", "*missing*", "*noresult*", "keyerror", "lookuperror")
-_LOOKING = ("get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*", "query_*")
+_LOOKING = (
+    "get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*",
+    "query_*",
+)  # fmt: skip
 _CREATING = ("create", "create_*", "*_create_*", "insert", "insert_*", "*_insert", "_create*", "add_record*", "*_create")
-_INTEGRITY = ("*integrity*", "*unique*", "*duplicate*", "*conflict*", "*databaseerror*", "*exists*", "*already*", "*pymongoerror*", "*writeerror*")
+_INTEGRITY = (
+    "*integrity*", "*unique*", "*duplicate*", "*conflict*", "*databaseerror*", "*exists*", "*already*", "*pymongoerror*",
+    "*writeerror*",
+)  # fmt: skip
 _LOCKS = ("*lock*", "*mutex*", "*semaphore*", "*exclusive*", "*transaction_serializable*", "*synchronized*", "*for_update*")
-_INSERT = re.compile(r"\s*(?:with\b.*?\)\s*)?insert\s+into\b(?!.*\bon\s+(?:conflict|duplicate)\b)(?!.*\bnot\s+exists\b)", re.IGNORECASE | re.DOTALL)
+_INSERT = re.compile(
+    r"\s*(?:with\b.*?\)\s*)?insert\s+into\b(?!.*\bon\s+(?:conflict|duplicate)\b)(?!.*\bnot\s+exists\b)", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +60,19 @@ class Claims:
         for look in self.facts.calls("shared-read") if writes else ():
             function = self.facts.tree.function_of(look.call)
             key = self._key(look)
-            if not isinstance(function, cst.FunctionDef) or key is None or self.is_guarded(look.call, function) or is_in_process(self.facts, look):
+            if (
+                not isinstance(function, cst.FunctionDef)
+                or key is None
+                or self.is_guarded(look.call, function)
+                or is_in_process(self.facts, look)
+            ):
                 continue
             for mark in writes:
-                if self.facts.tree.function_of(mark.call) is function and self._same(key, self._key(mark)) and self._follows(look, mark):
+                if (
+                    self.facts.tree.function_of(mark.call) is function
+                    and self._same(key, self._key(mark))
+                    and self._follows(look, mark)
+                ):
                     if (claim := self._judge(look, mark, function)) is not None:
                         yield claim
                         break
@@ -79,20 +96,38 @@ class Claims:
     def _judge(self, look: Match, mark: Match, function: cst.FunctionDef) -> Claim | None:
         """A claim, not a cache in front of something: what was read is only asked about, what is set is only a mark."""
         name = self._name_of(look.call)
-        uses = [n for n in descendants(function.body) if isinstance(n, cst.Name) and name is not None and n.value == name and n is not self._target(look.call)]
+        uses = [
+            n
+            for n in descendants(function.body)
+            if isinstance(n, cst.Name) and name is not None and n.value == name and n is not self._target(look.call)
+        ]
         if any(self._is_data(use) for use in uses):
             return None
-        tests = [n for n in descendants(function.body) if isinstance(n, (cst.If, cst.IfExp)) and self._asks(n.test, look.call, name)]
+        tests = [
+            n for n in descendants(function.body) if isinstance(n, (cst.If, cst.IfExp)) and self._asks(n.test, look.call, name)
+        ]
         returned = self.facts.tree.parent(look.call)
-        if not tests or isinstance(returned, cst.Return) or all(_is_negated(test.test) and any(True for _ in self._leaves(test)) for test in tests):
+        if (
+            not tests
+            or isinstance(returned, cst.Return)
+            or all(_is_negated(test.test) and any(True for _ in self._leaves(test)) for test in tests)
+        ):
             return None  # left when it is not there: what follows changes an entry, it does not claim one
         value = mark.row.parameter("value")
         stored = argument(mark.call, value) if value is not None else None
         found = next((leaf for test in tests for leaf in self._leaves(test)), None)
         marks = stored is None or self._is_marker(stored)
-        if not marks and not isinstance(found, cst.Raise) and not (isinstance(found, cst.Return) and self.facts.is_constant(found.value, True, False)):
+        if (
+            not marks
+            and not isinstance(found, cst.Raise)
+            and not (isinstance(found, cst.Return) and self.facts.is_constant(found.value, True, False))
+        ):
             return None
-        if stored is not None and name is not None and any(isinstance(n, cst.Name) and n.value == name for n in descendants(stored)):
+        if (
+            stored is not None
+            and name is not None
+            and any(isinstance(n, cst.Name) and n.value == name for n in descendants(stored))
+        ):
             return None
         return Claim(look.call, mark.call, found, look)
 
@@ -120,7 +155,10 @@ class Claims:
                 return below is not above.func
             if isinstance(above, (cst.Assign, cst.AugAssign)):
                 return False
-            if isinstance(above, (cst.If, cst.While, cst.Comparison, cst.BooleanOperation, cst.UnaryOperation, cst.IfExp, cst.BaseSmallStatement)):
+            if isinstance(
+                above,
+                (cst.If, cst.While, cst.Comparison, cst.BooleanOperation, cst.UnaryOperation, cst.IfExp, cst.BaseSmallStatement),
+            ):
                 return False
             below = above
         return False
@@ -131,7 +169,11 @@ class Claims:
     def _leaves(self, test: cst.If | cst.IfExp) -> Iterator[cst.CSTNode]:
         if isinstance(test, cst.If):
             for node in descendants(test.body, into_definitions=False):
-                if isinstance(node, (cst.Raise, cst.Continue)) or isinstance(node, cst.Return) and (node.value is None or self._is_marker(node.value)):
+                if (
+                    isinstance(node, (cst.Raise, cst.Continue))
+                    or isinstance(node, cst.Return)
+                    and (node.value is None or self._is_marker(node.value))
+                ):
                     yield node
 
     def _is_marker(self, value: cst.BaseExpression) -> bool:
@@ -149,10 +191,18 @@ class Claims:
         """A record is looked for, the function leaves when it is there, and else creates it."""
         for look in self.facts.calls("record-lookup"):
             function = self.facts.tree.function_of(look.call)
-            if isinstance(function, cst.FunctionDef) and not self.is_guarded(look.call, function) and (found := self._leaves_when_found(look, function)):
+            if (
+                isinstance(function, cst.FunctionDef)
+                and not self.is_guarded(look.call, function)
+                and (found := self._leaves_when_found(look, function))
+            ):
                 if (mark := self._creation_after(found, function)) is not None:
                     yield Claim(look.call, mark, found, look)
-            elif isinstance(function, cst.FunctionDef) and not self.is_guarded(look.call, function) and (mark := self._created_when_missing(look, function)):
+            elif (
+                isinstance(function, cst.FunctionDef)
+                and not self.is_guarded(look.call, function)
+                and (mark := self._created_when_missing(look, function))
+            ):
                 yield Claim(look.call, mark, None, look)
         for block in self.facts.tree.all(cst.Try):
             if (claim := self._refuses_found(block)) is not None:
@@ -162,7 +212,11 @@ class Claims:
         name = self._name_of(look.call)
         for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
             if self._asks(test.test, look.call, name) and not _is_negated(test.test):
-                leaves = (n for n in descendants(test.body, into_definitions=False) if isinstance(n, (cst.Raise, cst.Return, cst.Continue)))
+                leaves = (
+                    n
+                    for n in descendants(test.body, into_definitions=False)
+                    if isinstance(n, (cst.Raise, cst.Return, cst.Continue))
+                )
                 if (leaf := next(leaves, None)) is not None:
                     return leaf
         return None
@@ -172,7 +226,9 @@ class Claims:
         name = self._name_of(look.call)
         for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
             if self._asks(test.test, look.call, name) and _is_negated(test.test):
-                created = (n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creates(n))
+                created = (
+                    n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creates(n)
+                )
                 if (call := next(created, None)) is not None:
                     return None if self._handles_conflict(call, function) else call
         return None
@@ -180,8 +236,16 @@ class Claims:
     def _refuses_found(self, block: cst.Try) -> Claim | None:
         """`try: get(x); raise AlreadyExists  except NotFound: pass`, and the record is created behind it."""
         function = self.facts.tree.function_of(block)
-        raised = [n for n in descendants(block.body) if isinstance(n, cst.Raise) and n.exc is not None and named_like(last_name(n.exc), *_CONFLICT)]
-        missing = any(named_like(name.rpartition(".")[2], *_MISSING) for h in block.handlers for name in self.facts.exceptions.classes(h.type) or [last_name(h.type) or ""])
+        raised = [
+            n
+            for n in descendants(block.body)
+            if isinstance(n, cst.Raise) and n.exc is not None and named_like(last_name(n.exc), *_CONFLICT)
+        ]
+        missing = any(
+            named_like(name.rpartition(".")[2], *_MISSING)
+            for h in block.handlers
+            for name in self.facts.exceptions.classes(h.type) or [last_name(h.type) or ""]
+        )
         if not raised or not missing or not isinstance(function, cst.FunctionDef):
             return None
         looks = [n for n in descendants(block.body) if isinstance(n, cst.Call) and named_like(last_name(n.func), *_LOOKING)]
@@ -191,7 +255,7 @@ class Claims:
         return Claim(looks[0], mark, raised[0], None)
 
     def _creation_after(self, node: cst.CSTNode, function: cst.FunctionDef) -> cst.Call | None:
-        """The first call behind a node that creates a record, with no handler that takes a conflict of two creations for what it is."""
+        """The first call behind a node that creates a record; None where a conflict of two creations is handled."""
         order = self.facts.tree.order
         for call in self.facts.summaries.calls_of(function):
             if order[id(call)] > order[id(node)] and self._creates(call):
@@ -216,7 +280,9 @@ class Claims:
 
     def _is_conflict(self, handler: cst.ExceptHandler) -> bool:
         names = self.facts.exceptions.classes(handler.type) or [last_name(handler.type) or ""]
-        return self.facts.exceptions.catches_all(handler.type) or any(named_like(name.rpartition(".")[2], *_INTEGRITY) for name in names)
+        return self.facts.exceptions.catches_all(handler.type) or any(
+            named_like(name.rpartition(".")[2], *_INTEGRITY) for name in names
+        )
 
     def is_guarded(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """A lock is held, rows are selected for update, or the keys are watched."""
@@ -225,14 +291,33 @@ class Claims:
                 return True
             if above is function:
                 break
-        if any(named_like(last_name(d.decorator), *_LOCKS) for d in function.decorators) or named_like(function.name.value, *_LOCKS[3:]):
+        if any(named_like(last_name(d.decorator), *_LOCKS) for d in function.decorators) or named_like(
+            function.name.value, *_LOCKS[3:]
+        ):
             return True
         calls = self.facts.summaries.calls_of(function)
-        return any(named_like(last_name(one.func), "watch", "select_for_update", "with_for_update", "acquire", "eval", "evalsha", "*_lock", "lock_*") for one in calls)
+        return any(
+            named_like(
+                last_name(one.func),
+                "watch",
+                "select_for_update",
+                "with_for_update",
+                "acquire",
+                "eval",
+                "evalsha",
+                "*_lock",
+                "lock_*",
+            )
+            for one in calls
+        )
 
 
 def _is_negated(test: cst.BaseExpression) -> bool:
     """`not x`, `x is None`: the body is for what was not found."""
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         return True
-    return isinstance(test, cst.Comparison) and isinstance(test.comparisons[0].operator, cst.Is) and last_name(test.comparisons[0].comparator) in ("None", "False")
+    return (
+        isinstance(test, cst.Comparison)
+        and isinstance(test.comparisons[0].operator, cst.Is)
+        and last_name(test.comparisons[0].comparator) in ("None", "False")
+    )

@@ -47,7 +47,11 @@ def ends_of(facts: Facts, loop: RetryLoop) -> Ends:
     seen: set[int] = set()
     stack = list(starts)
     passed: list[Point] = []
-    outer = {id(node.test if isinstance(node, cst.While) else node) for node in facts.tree.ancestors(loop.node) if isinstance(node, (cst.For, cst.While))}
+    outer = {
+        id(node.test if isinstance(node, cst.While) else node)
+        for node in facts.tree.ancestors(loop.node)
+        if isinstance(node, (cst.For, cst.While))
+    }
     while stack:
         point = stack.pop()
         if point.index in seen or point.kind in ("next", "test") and id(point.node) in outer:
@@ -55,13 +59,22 @@ def ends_of(facts: Facts, loop: RetryLoop) -> Ends:
         seen.add(point.index)
         passed.append(point)
         stack += [succ for succ in point.succs if not _contradicts(succ, known)]
-    nodes = [point.node for point in passed if point.node is not None and point not in starts and point.kind in ("statement", "test", "enter", "iterable")]
+    nodes = [
+        point.node
+        for point in passed
+        if point.node is not None and point not in starts and point.kind in ("statement", "test", "enter", "iterable")
+    ]
     return Ends(
         tuple(node for node in nodes if isinstance(node, cst.Return)),
-        any(point is loop.flow.returned and any(p in passed and not isinstance(p.node, cst.Return) for p in point.preds) for point in passed),
+        any(
+            point is loop.flow.returned and any(p in passed and not isinstance(p.node, cst.Return) for p in point.preds)
+            for point in passed
+        ),
         any(isinstance(node, cst.Raise) or _raises(facts, node) for node in nodes),
         any(_acts(facts, node) for node in nodes if not isinstance(node, (cst.Return, cst.Raise))),
-        any(isinstance(below, cst.Call) and not facts.exceptions.can_raise(below) for node in nodes for below in descendants(node)),
+        any(
+            isinstance(below, cst.Call) and not facts.exceptions.can_raise(below) for node in nodes for below in descendants(node)
+        ),
         next((node for node in nodes if isinstance(node, cst.Break)), None),
     )
 
@@ -76,22 +89,30 @@ def breaks_of(facts: Facts, loop: RetryLoop) -> list[cst.Break]:
     """`break`s by which the loop gives up: in a handler, or under a test of the limit."""
     below = descendants(loop.node.body, into_definitions=False)
     own = [node for node in below if isinstance(node, cst.Break) and facts.loops.around(node) is loop.node]
-    return [node for node in own if facts.loops.is_limited(loop, node) and any(facts.tree.within(node, handler) for handler in loop.handlers)]
+    return [
+        node
+        for node in own
+        if facts.loops.limits.is_limited(loop, node) and any(facts.tree.within(node, handler) for handler in loop.handlers)
+    ]
 
 
 def gives_up_aloud(facts: Facts, loop: RetryLoop) -> bool:
     """True when the last attempt itself raises, returns or is taken care of: in a handler, or under a test of the limit."""
     for handler in loop.handlers:
         leaves = [n for n in descendants(handler.body, into_definitions=False) if isinstance(n, (cst.Raise, cst.Return))]
-        if leaves and not facts.loops.is_narrowed(handler) or any(facts.loops.is_limited(loop, node) for node in leaves):
+        if leaves and not facts.loops.is_narrowed(handler) or any(facts.loops.limits.is_limited(loop, node) for node in leaves):
             return True
-        for limit in facts.loops.limits_in(loop, handler.body):
+        for limit in facts.loops.limits.below(loop, handler.body):
             branches = [limit.body] if limit.orelse is None else [limit.body, limit.orelse]
-            last = [branch for branch in branches if not any(_tries_again(facts, node) for node in descendants(branch, into_definitions=False))]
+            last = [
+                branch
+                for branch in branches
+                if not any(_tries_again(facts, node) for node in descendants(branch, into_definitions=False))
+            ]
             if any(_acts(facts, node) for branch in last for node in descendants(branch, into_definitions=False)):
                 return True
     below = descendants(loop.node.body, into_definitions=False)
-    return any(isinstance(node, (cst.Raise, cst.Return)) and facts.loops.is_limited(loop, node) for node in below)
+    return any(isinstance(node, (cst.Raise, cst.Return)) and facts.loops.limits.is_limited(loop, node) for node in below)
 
 
 def _tries_again(facts: Facts, node: cst.CSTNode) -> bool:
@@ -111,7 +132,9 @@ def _known_values(facts: Facts, loop: RetryLoop) -> Iterator[tuple[str, bool]]:
         in_handler = [b for b in inside if facts.tree.enclosing(b.target, cst.ExceptHandler) is not None]
         if in_handler and len(in_handler) == len(inside):
             yield name, True
-        elif not in_handler and not any(loop.leads_back(p, raising=False, leaving="normally") for b in inside for p in loop.flow.points_of(b.target)):
+        elif not in_handler and not any(
+            loop.leads_back(p, raising=False, leaving="normally") for b in inside for p in loop.flow.points_of(b.target)
+        ):
             yield name, False
 
 
@@ -131,7 +154,12 @@ def _contradicts(point: Point, known: dict[str, bool]) -> bool:
     for node, truth in implied(point.node, point.outcome):
         if isinstance(node, cst.Name) and node.value in known and known[node.value] is not truth:
             return True
-        if isinstance(node, cst.Comparison) and len(node.comparisons) == 1 and isinstance(node.left, cst.Name) and node.left.value in known:
+        if (
+            isinstance(node, cst.Comparison)
+            and len(node.comparisons) == 1
+            and isinstance(node.left, cst.Name)
+            and node.left.value in known
+        ):
             compared = node.comparisons[0]
             if last_name(compared.comparator) == "None" and isinstance(compared.operator, (cst.Is, cst.IsNot)):
                 is_none = isinstance(compared.operator, cst.Is) is truth
@@ -142,7 +170,10 @@ def _contradicts(point: Point, known: dict[str, bool]) -> bool:
 
 def _raises(facts: Facts, node: cst.CSTNode) -> bool:
     calls = (below for below in descendants(node, into_definitions=False) if isinstance(below, cst.Call))
-    return any(named_like(last_name(call.func), "raise_*", "*_raise", "abort", "fail*", "exit") or facts.exceptions.never_returns(call) for call in calls)
+    return any(
+        named_like(last_name(call.func), "raise_*", "*_raise", "abort", "fail*", "exit") or facts.exceptions.never_returns(call)
+        for call in calls
+    )
 
 
 def _acts(facts: Facts, node: cst.CSTNode) -> bool:
@@ -153,5 +184,9 @@ def _acts(facts: Facts, node: cst.CSTNode) -> bool:
         return any(isinstance(target.target, (cst.Attribute, cst.Subscript)) for target in node.targets)
     if isinstance(node, cst.Expr):
         value = node.value.expression if isinstance(node.value, cst.Await) else node.value
-        return isinstance(value, cst.Call) and facts.exceptions.can_raise(value) and not named_like(last_name(value.func), "*log*", "print", "*sleep*", "close", "*warn*")
+        return (
+            isinstance(value, cst.Call)
+            and facts.exceptions.can_raise(value)
+            and not named_like(last_name(value.func), "*log*", "print", "*sleep*", "close", "*warn*")
+        )
     return False

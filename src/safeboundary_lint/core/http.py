@@ -1,4 +1,6 @@
-"""What a request is: its method, which methods an expression lists, whether it carries an idempotency key, whether it only reads."""
+"""What a request is: its method, which methods an expression lists, whether it carries an idempotency key,
+whether it only reads.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,31 @@ if TYPE_CHECKING:
 UNSAFE_METHODS = frozenset(("POST", "PATCH"))
 METHODS = UNSAFE_METHODS | {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT"}
 KEY_NAMES = (
-    "*idempot*", "*dedup*", "*de_dup*", "*clienttoken*", "*client_token*", "*clientrequesttoken*", "nonce", "*_nonce", "*unique_request*", "*client_order_id*",
-    "*clientorderid*", "*client_msg_id*", "*clientreference*", "*client_reference*", "*if-match*", "*if_match*", "*if-none-match*", "*request_token*",
+
+    "*idempot*", "*dedup*", "*de_dup*", "*clienttoken*", "*client_token*", "*clientrequesttoken*", "nonce", "*_nonce",
+    "*unique_request*", "*client_order_id*",
+    "*clientorderid*", "*client_msg_id*", "*clientreference*", "*client_reference*", "*if-match*", "*if_match*",
+    "*if-none-match*", "*request_token*",
     "*external_reference*", "*operation_key*", "*exactly_once*", "*conflict_target*", "*upsert*",
 )  # fmt: skip
 _READING = frozenset(
-    "list search query queries graphql gql token tokens oauth oauth2 login signin auth authenticate authentication authorize introspect read get fetch find lookup count "
-    "select scan describe status preview estimate quote simulate health ping poll download explain analyze analyse analysis predict prediction embed embedding "
-    "embeddings embedder completion completions complete infer inference generate translate classify rerank tokenize detokenize rpc jsonrpc msearch retrieve retrieval load "
-    "lookups llm openai anthropic ollama gemini chatgpt transcribe transcription summarize score encode resolve collect crawl scrape check verify validate page pages paginate "
-    "paginated introspection refresh handshake challenge batchget metrics sql dsl sparql suggest autocomplete match matches render convert".split()
+    "list search query queries graphql gql token tokens oauth oauth2 login signin auth authenticate authentication authorize "
+    "introspect read get fetch find lookup count select scan describe status preview estimate quote simulate health ping poll "
+    "download explain analyze analyse analysis predict prediction embed embedding embeddings embedder completion completions "
+    "complete infer inference generate translate classify rerank tokenize detokenize rpc jsonrpc msearch retrieve retrieval "
+    "load lookups llm openai anthropic ollama gemini chatgpt transcribe transcription summarize score encode resolve collect "
+    "crawl scrape check verify validate page pages paginate paginated introspection refresh handshake challenge batchget "
+    "metrics sql dsl sparql suggest autocomplete match matches render convert".split()
 )
 _DOING = frozenset(
-    "create send submit add insert publish charge pay payment order buy sell upload notify notification register invite transfer withdraw refund enqueue push emit "
-    "book reserve purchase checkout mail email sms message webhook comment import trigger dispatch launch deploy start".split()
+    "create send submit add insert publish charge pay payment order buy sell upload notify notification register invite "
+    "transfer withdraw refund enqueue push emit book reserve purchase checkout mail email sms message webhook comment import "
+    "trigger dispatch launch deploy start".split()
 )
-_POLICY_ASKED = ("increment", "is_retry", "*should_retry*", "*can_retry*", "*is_retryable*", "*may_retry*", "*allows_retry*", "*is_method_retryable*")
+_POLICY_ASKED = (
+    "increment", "is_retry", "*should_retry*", "*can_retry*", "*is_retryable*", "*may_retry*", "*allows_retry*",
+    "*is_method_retryable*",
+)  # fmt: skip
 _ASKING = re.compile("llm|completion|embedding|judge")  # a model is asked: it costs money twice, it changes nothing
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
@@ -66,7 +77,7 @@ class Requests:
         self._keys: dict[int, cst.CSTNode | None] = {}
 
     def methods(self, operation: Match) -> frozenset[str] | None:
-        """The HTTP methods a call can send, None when nothing tells; for calls of the kinds http-unsafe, http-safe and http-request."""
+        """The HTTP methods that a call of one of the http kinds can send; None when nothing tells."""
         if operation.row.kind == "http-unsafe":
             return frozenset(("POST",))
         if operation.row.kind != "http-request":
@@ -136,11 +147,15 @@ class Requests:
 
     def _address(self, expression: cst.BaseExpression) -> Iterator[str]:
         for origin in self.facts.origins.trail(expression):
-            for node in descendants(origin.node) if not isinstance(origin.node, (cst.Dict, cst.FunctionDef, cst.ClassDef)) else ():
+            for node in (
+                descendants(origin.node) if not isinstance(origin.node, (cst.Dict, cst.FunctionDef, cst.ClassDef)) else ()
+            ):
                 text = string_parts(node) if isinstance(node, (cst.SimpleString, cst.FormattedString)) else None
                 if text is not None:
                     yield from words(text)
-                elif isinstance(node, (cst.Name, cst.Attribute)) and named_like(last_name(node), "*url*", "*path*", "*endpoint*", "*uri*", "*query*"):
+                elif isinstance(node, (cst.Name, cst.Attribute)) and named_like(
+                    last_name(node), "*url*", "*path*", "*endpoint*", "*uri*", "*query*"
+                ):
                     yield from words(last_name(node) or "")
 
     def gated_by_method(self, functions: Iterable[cst.CSTNode]) -> bool:
@@ -151,9 +166,17 @@ class Requests:
         for node in descendants(function):
             if isinstance(node, cst.Comparison) and _mentions_method(node) and not self._only_validates(node):
                 return True
-            if isinstance(node, cst.Call) and named_like(last_name(node.func), *_POLICY_ASKED) and any(_mentions_method(arg.value) for arg in node.args):
+            if (
+                isinstance(node, cst.Call)
+                and named_like(last_name(node.func), *_POLICY_ASKED)
+                and any(_mentions_method(arg.value) for arg in node.args)
+            ):
                 return True
-            if isinstance(node, cst.Call) and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef) and helper is not function:
+            if (
+                isinstance(node, cst.Call)
+                and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef)
+                and helper is not function
+            ):
                 method = self.facts.types.is_bound_method(helper)
                 for parameter, value in bound_arguments(node, helper, method=method):
                     if _mentions_method(value) and any(
@@ -168,9 +191,15 @@ class Requests:
     def _only_validates(self, test: cst.Comparison) -> bool:
         """`if method not in METHODS: raise` refuses nonsense; it does not ask whether the request may be repeated."""
         branch = self.facts.tree.parent(test)
-        return isinstance(branch, cst.If) and branch.orelse is None and any(isinstance(node, cst.Raise) for node in descendants(branch.body))
+        return (
+            isinstance(branch, cst.If)
+            and branch.orelse is None
+            and any(isinstance(node, cst.Raise) for node in descendants(branch.body))
+        )
 
 
 def _mentions_method(node: cst.CSTNode) -> bool:
     named = (n for n in descendants(node) if isinstance(n, (cst.Name, cst.Attribute)))
-    return any(named_like(last_name(n), "method", "*http_method", "verb", "*http_verb", "*request_method", "*methods") for n in named)
+    return any(
+        named_like(last_name(n), "method", "*http_method", "verb", "*http_verb", "*request_method", "*methods") for n in named
+    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.limits import ATTEMPT, STOP, Limits, leaves
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
@@ -17,21 +17,28 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-ATTEMPT = ("*attempt*", "*retr*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
-_BOUND = (*ATTEMPT, "*deadline*", "*timeout*", "*timed_out*", "*elapsed*", "*expire*", "*remaining*", "*max*", "*limit*", "*budget*", "*give*up*")
-_STOP = ("*stop*", "*shutdown*", "*shutting*", "*cancel*", "*clos*", "*abort*", "*exit*", "*quit*", "*terminat*", "*running*", "*alive*", "*finished*", "*is_set")
 _FLAG = ("*connected*", "*ready*", "*success*", "*done*", "*ok", "*established*", "*available*", "*sent*")
-_TAKES = ("get_nowait", "recv", "recv_*", "recvfrom", "readline", "accept", "poll", "input", "raw_input", "consume", "popleft", "lpop", "rpop", "blpop", "brpop", "read_message", "receive_message*", "getch", "readexactly", "basic_get", "prompt*")
+_TAKES = (
+    "get_nowait", "recv", "recv_*", "recvfrom", "readline", "accept", "poll", "input", "raw_input", "consume", "popleft",
+    "lpop", "rpop", "blpop", "brpop", "read_message", "receive_message*", "getch", "readexactly", "basic_get", "prompt*",
+)  # fmt: skip
 _SEQUENCE = ("builtins.range", "builtins.xrange", "itertools.count", "itertools.repeat")
 # Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
 _DATA_ERRORS = (
+
     "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
-    "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError", "builtins.FileExistsError",
-    "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError", "builtins.ArithmeticError",
-    "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError", "builtins.MemoryError",
+    "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError",
+    "builtins.FileExistsError",
+    "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError",
+    "builtins.ArithmeticError",
+    "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError",
+    "builtins.MemoryError",
     "builtins.SyntaxError", "builtins.RecursionError",
 )  # fmt: skip
-_DATA_NAMES = ("*empty*", "*full*", "*parse*", "*syntax*", "*valid*", "*notfound*", "*not_found*", "*exist*", "*integrity*", "*conflict*", "*cancel*", "*decode*", "*wouldblock*", "*watch*")
+_DATA_NAMES = (
+    "*empty*", "*full*", "*parse*", "*syntax*", "*valid*", "*notfound*", "*not_found*", "*exist*", "*integrity*", "*conflict*",
+    "*cancel*", "*decode*", "*wouldblock*", "*watch*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +60,9 @@ class RetryLoop:
     counted: bool
     telling: bool  # its own names say that it counts attempts
 
-    def leads_back(self, start: Point, *, avoiding: frozenset[int] = frozenset(), raising: bool = True, leaving: str = "any") -> list[Point] | None:
+    def leads_back(
+        self, start: Point, *, avoiding: frozenset[int] = frozenset(), raising: bool = True, leaving: str = "any"
+    ) -> list[Point] | None:
         """A path from a point in the loop to its next round that doesn't leave it; None when there is none."""
         heads = {head.index for head in self.heads}
 
@@ -70,6 +79,7 @@ class Loops:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self.limits = Limits(facts)
         self._found: list[RetryLoop] | None = None
 
     def retries(self) -> list[RetryLoop]:
@@ -92,7 +102,9 @@ class Loops:
             return None
         flow = self.facts.flow_around(loop)
         inside = frozenset(id(node) for node in below) | ({id(loop.test)} if isinstance(loop, cst.While) else {id(loop)})
-        heads = tuple(p for p in flow.by_node.get(id(loop.test if isinstance(loop, cst.While) else loop), ()) if p.kind in ("test", "next"))
+        heads = tuple(
+            p for p in flow.by_node.get(id(loop.test if isinstance(loop, cst.While) else loop), ()) if p.kind in ("test", "next")
+        )
         telling = self._is_telling(loop)
         bare = RetryLoop(loop, flow, inside, heads, (), (), sleeps, self._is_counted(loop), telling)
         handlers = tuple(
@@ -119,12 +131,22 @@ class Loops:
     def _answer_tests(self, below: list[cst.CSTNode]) -> list[cst.If]:
         found = []
         for node in below:
-            if isinstance(node, cst.If) and any(isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), "*status*", "*code*") for n in descendants(node.test)):
+            if isinstance(node, cst.If) and any(
+                isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), "*status*", "*code*")
+                for n in descendants(node.test)
+            ):
                 numbers = [int(n.value) for n in descendants(node.test) if isinstance(n, cst.Integer) and n.value.isdigit()]
-                named = any(isinstance(n, cst.Attribute) and named_like(n.attr.value, "too_many_requests", "service_unavailable") for n in descendants(node.test))
+                named = any(
+                    isinstance(n, cst.Attribute) and named_like(n.attr.value, "too_many_requests", "service_unavailable")
+                    for n in descendants(node.test)
+                )
                 inner = list(descendants(node.body, into_definitions=False))
                 waits = any(isinstance(n, cst.Call) and self.facts.match(n, "sleep") is not None for n in inner)
-                if waits and (named or any(number >= 400 for number in numbers)) and not any(isinstance(n, (cst.Return, cst.Break, cst.Raise)) for n in inner):
+                if (
+                    waits
+                    and (named or any(number >= 400 for number in numbers))
+                    and not any(isinstance(n, (cst.Return, cst.Break, cst.Raise)) for n in inner)
+                ):
                     found.append(node)
         return found
 
@@ -141,13 +163,20 @@ class Loops:
         targets = {name.value for name in descendants(loop.target) if isinstance(name, cst.Name)}
         telling = all(named_like(name, *ATTEMPT, "*delay*", "*wait*", "*sleep*") for name in targets)
         counting = isinstance(iterable, cst.Call) and self.facts.names.qualified(iterable.func) in _SEQUENCE
-        if not counting and not telling and not named_like(last_name(iterable), *ATTEMPT, "*delay*", "*wait*") and not _of_numbers(iterable):
+        if (
+            not counting
+            and not telling
+            and not named_like(last_name(iterable), *ATTEMPT, "*delay*", "*wait*")
+            and not _of_numbers(iterable)
+        ):
             return False
         return telling or not self._feeds_work(loop, targets)
 
     def _feeds_work(self, loop: cst.For, targets: set[str]) -> bool:
         for node in descendants(loop.body, into_definitions=False):
-            if isinstance(node, cst.Subscript) and any(isinstance(n, cst.Name) and n.value in targets for e in node.slice for n in descendants(e)):
+            if isinstance(node, cst.Subscript) and any(
+                isinstance(n, cst.Name) and n.value in targets for e in node.slice for n in descendants(e)
+            ):
                 return True
             if isinstance(node, cst.Call) and not self._only_tells(node):
                 used = (n for arg in node.args for n in descendants(arg.value))
@@ -162,19 +191,39 @@ class Loops:
             not self.facts.exceptions.can_raise(call)
             or self.facts.match(call, "sleep") is not None
             or self.facts.names.qualified(call.func) in quiet
-            or named_like(last_name(call.func), "*sleep*", "*wait*", "*backoff*", "*delay*", "format", "*log*", "*error", "*exception", "uniform")
+            or named_like(
+                last_name(call.func),
+                "*sleep*",
+                "*wait*",
+                "*backoff*",
+                "*delay*",
+                "format",
+                "*log*",
+                "*error",
+                "*exception",
+                "uniform",
+            )
         )
 
     def _is_counted(self, loop: cst.For | cst.While) -> bool:
         if isinstance(loop, cst.For):
-            return not (isinstance(loop.iter, cst.Call) and self.facts.names.qualified(loop.iter.func) in ("itertools.count", "itertools.repeat"))
-        return any(isinstance(node, cst.Comparison) for node in descendants(loop.test)) and any(True for _ in self._progress(loop, loop.test))
+            return not (
+                isinstance(loop.iter, cst.Call)
+                and self.facts.names.qualified(loop.iter.func) in ("itertools.count", "itertools.repeat")
+            )
+        return any(isinstance(node, cst.Comparison) for node in descendants(loop.test)) and any(
+            True for _ in self.limits.progress(loop, loop.test)
+        )
 
     def _is_telling(self, loop: cst.For | cst.While) -> bool:
         told: list[cst.CSTNode] = [loop.target, loop.iter] if isinstance(loop, cst.For) else [loop.test]
         if isinstance(loop, cst.While):
             told += [node.target for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.AugAssign)]
-        return any(isinstance(name, (cst.Name, cst.Attribute)) and named_like(last_name(name), *ATTEMPT) for one in told for name in descendants(one))
+        return any(
+            isinstance(name, (cst.Name, cst.Attribute)) and named_like(last_name(name), *ATTEMPT)
+            for one in told
+            for name in descendants(one)
+        )
 
     def is_narrowed(self, handler: cst.ExceptHandler) -> bool:
         """True when a handler looks at the exception and lets some of it out again: `if error.errno != EAGAIN: raise`."""
@@ -204,26 +253,26 @@ class Loops:
         if loop.counted or isinstance(loop.node, cst.While) and not self._runs_until_success(loop):
             return True
         tree = self.facts.tree
-        gives_up = any(isinstance(n, (cst.Raise, cst.Return, cst.Break)) for handler in loop.handlers for n in descendants(handler.body))
+        gives_up = any(
+            isinstance(n, (cst.Raise, cst.Return, cst.Break)) for handler in loop.handlers for n in descendants(handler.body)
+        )
         for node in descendants(loop.node.body, into_definitions=False):
-            if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test) and (gives_up or _leaves(node)):
+            if isinstance(node, cst.If) and self.limits.told_by(loop.node, node.test) and (gives_up or leaves(node)):
                 return True
-            if isinstance(node, cst.Call) and (self._counts(loop, node) or self._is_counting_helper(loop, node)):
+            if isinstance(node, cst.Call) and (self.limits.counts(loop, node) or self.limits.is_counting_helper(loop, node)):
                 return True
-            if isinstance(node, (cst.Return, cst.Break, cst.Raise)) and node not in loop.exits and self.is_limited(loop, node):
+            if (
+                isinstance(node, (cst.Return, cst.Break, cst.Raise))
+                and node not in loop.exits
+                and self.limits.is_limited(loop, node)
+            ):
                 return True
         around = (a for a in tree.ancestors(loop.node) if isinstance(a, cst.With))
-        return any(named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*") for one in around for item in one.items)
-
-    def limits_in(self, loop: RetryLoop, place: cst.CSTNode) -> list[cst.If]:
-        """The tests of the loop's limit below a node."""
-        below = descendants(place, into_definitions=False)
-        return [node for node in below if isinstance(node, cst.If) and self._tells_limit(loop.node, node.test)]
-
-    def is_limited(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
-        """True when a statement in the loop stands under a test of its limit: `if attempt == last: raise`."""
-        around = (a for a in self.facts.tree.ancestors(node) if isinstance(a, cst.If) and id(a) in loop.inside)
-        return any(self._tells_limit(loop.node, one.test) for one in around)
+        return any(
+            named_like(last_name(item.item), "*timeout*", "*deadline*", "*fail_after*", "*move_on*")
+            for one in around
+            for item in one.items
+        )
 
     def ends_on_success(self, loop: RetryLoop) -> bool:
         """True for a loop whose test asks for a flag or result that the loop sets."""
@@ -233,8 +282,25 @@ class Loops:
     def takes_new_input(self, loop: RetryLoop) -> bool:
         """True for a consumer: the loop takes another item from a queue, socket or iterator each time round."""
         for node in descendants(loop.node.body, into_definitions=False):
-            if isinstance(node, cst.Call) and named_like(last_name(node.func), *_TAKES) or isinstance(node, cst.Call) and (
-                named_like(last_name(node.func), "get", "read") and named_like(last_name(getattr(node.func, "value", None)), "*queue*", "q", "*channel*", "*stdin*", "*reader*", "*stream*", "*event*", "*message*", "*inbox*")
+            if (
+                isinstance(node, cst.Call)
+                and named_like(last_name(node.func), *_TAKES)
+                or isinstance(node, cst.Call)
+                and (
+                    named_like(last_name(node.func), "get", "read")
+                    and named_like(
+                        last_name(getattr(node.func, "value", None)),
+                        "*queue*",
+                        "q",
+                        "*channel*",
+                        "*stdin*",
+                        "*reader*",
+                        "*stream*",
+                        "*event*",
+                        "*message*",
+                        "*inbox*",
+                    )
+                )
             ):
                 return True
         return False
@@ -256,66 +322,30 @@ class Loops:
         if not stores or in_handlers:
             return False
         asks_none = isinstance(test, cst.Comparison) and last_name(test.comparisons[0].comparator) == "None"
-        return (isinstance(tested, cst.Name) or asks_none) and not named_like(last_name(tested), *_STOP) or named_like(last_name(tested), *_FLAG)
-
-    def _tells_limit(self, loop: cst.CSTNode, test: cst.CSTNode) -> bool:
-        """The test compares something that makes progress in the loop, or asks for a limit or a stop by name."""
-        if any(isinstance(node, (cst.Name, cst.Attribute)) and named_like(last_name(node), *_BOUND, *_STOP) for node in descendants(test)):
-            return True
-        return any(isinstance(node, cst.Comparison) for node in descendants(test)) and any(True for _ in self._progress(loop, test))
-
-    def _progress(self, loop: cst.CSTNode, test: cst.CSTNode) -> Iterator[cst.CSTNode]:
-        """Places in a test that the loop counts up or down, and clock readings."""
-        body = getattr(loop, "body", loop)
-        counted = [node.target for node in descendants(body, into_definitions=False) if isinstance(node, cst.AugAssign)]
-        counted += [
-            node.targets[0].target
-            for node in descendants(body, into_definitions=False)
-            if isinstance(node, cst.Assign) and isinstance(node.value, cst.BinaryOperation)
-        ]
-        if isinstance(loop, cst.For):
-            counted += [node for node in descendants(loop.target) if isinstance(node, cst.Name)]
-        for node in descendants(test):
-            if any(node.deep_equals(one) for one in counted if type(one) is type(node)):
-                yield node
-            elif isinstance(node, cst.Call) and self.facts.match(node, "wall-clock", "monotonic-clock") is not None:
-                yield node
-
-    def _counts(self, loop: RetryLoop, call: cst.Call) -> bool:
-        """Something that counts for the loop: `next(delays)`, `retries.increment()`, `deadline.check()`, `hosts.pop()`."""
-        if self.facts.names.qualified(call.func) == "builtins.next":
-            return True
-        receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
-        named = named_like(receiver, *ATTEMPT, "*deadline*", "*timeout*", "*timer*", "*backoff*", "*waiter*", "*limit*")
-        return named or named_like(last_name(call.func), "pop", "popleft", "pop_front", "*increment*", "*check_timeout*", "*check_deadline*")
-
-    def _is_counting_helper(self, loop: RetryLoop, call: cst.Call) -> bool:
-        """A helper of this file that can refuse to go on and is handed what the loop counts."""
-        helper = self.facts.types.callee(call)
-        if not isinstance(helper, cst.FunctionDef) or not any(isinstance(n, cst.Raise) for n in descendants(helper.body, into_definitions=False)):
-            return False
-        counted = any(True for arg in call.args for _ in self._progress(loop.node, arg.value))
-        limits = (n for n in descendants(helper.body, into_definitions=False) if isinstance(n, cst.If))
-        return counted or any(self._tells_limit(helper, one.test) and _leaves(one) for one in limits)
+        return (
+            (isinstance(tested, cst.Name) or asks_none)
+            and not named_like(last_name(tested), *STOP)
+            or named_like(last_name(tested), *_FLAG)
+        )
 
 
 def _single_tested(test: cst.CSTNode) -> cst.Name | cst.Attribute | None:
     """The flag or result that is all a test asks about: `x`, `not x`, `x is None`, `x == CONSTANT`."""
     if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
         test = test.expression
-    elif isinstance(test, cst.Comparison) and len(test.comparisons) == 1 and isinstance(test.comparisons[0].operator, (cst.Is, cst.Equal, cst.NotEqual)):
+    elif (
+        isinstance(test, cst.Comparison)
+        and len(test.comparisons) == 1
+        and isinstance(test.comparisons[0].operator, (cst.Is, cst.Equal, cst.NotEqual))
+    ):
         test = test.left
     return test if isinstance(test, (cst.Name, cst.Attribute)) else None
-
-
-def _leaves(branch: cst.If) -> bool:
-    """Some way of an `if` leaves the loop or the function."""
-    return any(isinstance(node, (cst.Raise, cst.Return, cst.Break)) for node in descendants(branch, into_definitions=False))
 
 
 def _of_numbers(iterable: cst.CSTNode) -> bool:
     elements = iterable.elements if isinstance(iterable, (cst.Tuple, cst.List)) else ()
     numbers = sum(isinstance(element.value, (cst.Integer, cst.Float)) for element in elements)
     return numbers > 0 and all(
-        isinstance(e.value, (cst.Integer, cst.Float)) or isinstance(e, cst.StarredElement) or last_name(e.value) == "None" for e in elements
+        isinstance(e.value, (cst.Integer, cst.Float)) or isinstance(e, cst.StarredElement) or last_name(e.value) == "None"
+        for e in elements
     )

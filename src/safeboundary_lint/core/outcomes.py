@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _REFUSALS = frozenset((400, 401, 403, 404, 405, 407, 409, 412, 413, 415, 416, 421, 422, 425, 428, 429))
-_REFUSED = ("*rate_limit*", "*ratelimit*", "*throttl*", "*too_many_requests*", "unauthorized", "forbidden", "*token_expired*", "*expired_token*", "not_found")
-_REFUSING_CLASSES = ("*ratelimit*", "*rate_limit*", "*throttl*", "*toomanyrequests*", "*unauthorized*", "*authentication*", "*connecttimeout*", "*connectionrefused*", "*pooltimeout*", "*notsent*")  # fmt: skip
-_LOSING_CLASSES = ("*timeout*", "*timedout*", "*connection*", "*network*", "*transport*", "*disconnect*", "*requestexception*", "*communication*", "*unavailable*")
+_REFUSED = (
+    "*rate_limit*", "*ratelimit*", "*throttl*", "*too_many_requests*", "unauthorized", "forbidden", "*token_expired*",
+    "*expired_token*", "not_found",
+)  # fmt: skip
+_REFUSING_CLASSES = (
+    "*ratelimit*", "*rate_limit*", "*throttl*", "*toomanyrequests*", "*unauthorized*", "*authentication*", "*connecttimeout*",
+    "*connectionrefused*", "*pooltimeout*", "*notsent*",
+)  # fmt: skip
+_LOSING_CLASSES = (
+    "*timeout*", "*timedout*", "*connection*", "*network*", "*transport*", "*disconnect*", "*requestexception*",
+    "*communication*", "*unavailable*",
+)  # fmt: skip
 
 
 class Outcomes:
@@ -29,11 +38,14 @@ class Outcomes:
         known = facts.knowledge.rows.items()
         self.ambiguous = tuple(name for name, rows in known if any(row.kind == "ambiguous-error" for row in rows))
         self.definite = frozenset(name for name, rows in known if any(row.kind == "definite-error" for row in rows))
-        self._above = {base for name in self.ambiguous for base in facts.exceptions.lineage(name)} | {"builtins.Exception", "builtins.BaseException"}
+        self._above = {base for name in self.ambiguous for base in facts.exceptions.lineage(name)} | {
+            "builtins.Exception",
+            "builtins.BaseException",
+        }
         self._verdicts: dict[str, bool | None] = {}
 
     def is_ambiguous(self, name: str) -> bool | None:
-        """True when an `except` of this class catches lost answers; False when only refusals and what was never sent; None: unknown."""
+        """True when an `except` of this class catches lost answers; False for mere refusals and the unsent; None: unknown."""
         if name not in self._verdicts:
             self._verdicts[name] = self._judge(name)
         return self._verdicts[name]
@@ -57,11 +69,12 @@ class Outcomes:
         return own or [name for name in self.ambiguous if name.startswith("builtins.")]
 
     def catches_lost_answer(self, handler: cst.ExceptHandler, block: cst.Try, operation: Match) -> bool:
-        """True when this handler, and none before it, catches an exception after which the operation may have been carried out."""
+        """True when this handler, and none before it, catches an exception after which the work may have been done."""
         before = block.handlers[: next(i for i, one in enumerate(block.handlers) if one is handler)]
         covers = self.facts.exceptions.covers
         return any(
-            covers(handler.type, lost) and not any(covers(one.type, lost) for one in before) for lost in self.lost_answers(operation)
+            covers(handler.type, lost) and not any(covers(one.type, lost) for one in before)
+            for lost in self.lost_answers(operation)
         )
 
     def refuses(self, test: cst.CSTNode, outcome: bool) -> bool:
@@ -77,8 +90,18 @@ class Outcomes:
         positive = isinstance(compared.operator, (cst.Equal, cst.In, cst.Is))
         if not positive and not isinstance(compared.operator, (cst.NotEqual, cst.NotIn, cst.IsNot)) or positive is not truth:
             return False
-        named = [n for side in (node.left, compared.comparator) for n in descendants(side) if isinstance(n, (cst.Name, cst.Attribute, cst.SimpleString))]
+        named = [
+            n
+            for side in (node.left, compared.comparator)
+            for n in descendants(side)
+            if isinstance(n, (cst.Name, cst.Attribute, cst.SimpleString))
+        ]
         if any(named_like(string(n) or last_name(n), *_REFUSED) for n in named):
             return True
-        numbers = [int(n.value) for side in (node.left, compared.comparator) for n in descendants(side) if isinstance(n, cst.Integer) and n.value.isdigit()]
+        numbers = [
+            int(n.value)
+            for side in (node.left, compared.comparator)
+            for n in descendants(side)
+            if isinstance(n, cst.Integer) and n.value.isdigit()
+        ]
         return bool(numbers) and all(number in _REFUSALS for number in numbers)

@@ -15,12 +15,17 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_LIMITS = ("*attempt*", "*retr*", "*tries*", "*count*", "*depth*", "*left*", "*remaining*", "*limit*", "*max*", "*timeout*", "*deadline*", "*stop*", "*clos*", "*cancel*", "*running*")
+_LIMITS = (
+    "*attempt*", "*retr*", "*tries*", "*count*", "*depth*", "*left*", "*remaining*", "*limit*", "*max*", "*timeout*",
+    "*deadline*", "*stop*", "*clos*", "*cancel*", "*running*",
+)  # fmt: skip
 
 
 def unbounded_restart(facts: Facts, call: cst.Call, function: cst.FunctionDef) -> str | None:
     """Why nothing ends the repetition at this call of the function itself; None when something does, or that can't be told."""
-    guards = [above.test for above in facts.tree.ancestors(call) if isinstance(above, cst.If) and facts.tree.within(above, function)]
+    guards = [
+        above.test for above in facts.tree.ancestors(call) if isinstance(above, cst.If) and facts.tree.within(above, function)
+    ]
     guards += list(_left_before(facts, call, function))
     compared = [node for test in guards for node in _compared(test)]
     progressing = _progressing(facts, call, function)
@@ -71,7 +76,11 @@ def _progressing(facts: Facts, call: cst.Call, function: cst.FunctionDef) -> set
 def _switched_off(facts: Facts, call: cst.Call, test: cst.CSTNode) -> bool:
     """The guard asks for a flag that is cleared before, or in, the call: `if retry: return self.send(retry=False)`."""
     asked = [node for node in descendants(test) if isinstance(node, (cst.Name, cst.Attribute, cst.Subscript))]
-    if any(arg.keyword is not None and any(last_name(node) == arg.keyword.value for node in asked) for arg in call.args if last_name(arg.value) in ("True", "False", "None")):
+    if any(
+        arg.keyword is not None and any(last_name(node) == arg.keyword.value for node in asked)
+        for arg in call.args
+        if last_name(arg.value) in ("True", "False", "None")
+    ):
         return True
     block = facts.tree.enclosing(call, cst.IndentedBlock)
     for statement in descendants(block, into_definitions=False) if block is not None else ():

@@ -15,11 +15,14 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_FRESH = ("get", "get_nowait", "pop", "popleft", "popitem", "recv", "read", "next", "poll", "receive*", "consume*", "readline", "lpop", "brpop", "blpop", "fetch*", "dequeue*", "claim*")  # fmt: skip
+_FRESH = (
+    "get", "get_nowait", "pop", "popleft", "popitem", "recv", "read", "next", "poll", "receive*", "consume*", "readline",
+    "lpop", "brpop", "blpop", "fetch*", "dequeue*", "claim*",
+)  # fmt: skip
 
 
 def resends(facts: Facts, region: Region, call: cst.Call) -> cst.CSTNode | None:
-    """What leads from an operation that may have been carried out back to it: a handler, a test, the decorator; None when nothing does."""
+    """What leads from an operation that may have been carried out back to it: a handler, a test, the decorator; else None."""
     if region.how == "decorator":
         return _by_decorator(facts, region)
     if region.loop is not None:
@@ -29,10 +32,18 @@ def resends(facts: Facts, region: Region, call: cst.Call) -> cst.CSTNode | None:
 
 def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
     if region.loop is not None:
-        lost = [h for h in region.loop.handlers if any(facts.outcomes.is_ambiguous(name) is not False for name in facts.exceptions.classes(h.type))]
+        lost = [
+            h
+            for h in region.loop.handlers
+            if any(facts.outcomes.is_ambiguous(name) is not False for name in facts.exceptions.classes(h.type))
+        ]
         return lost[0] if lost or not region.loop.handlers else None
     conditions = facts.retries.conditions(region)
-    if conditions.unknown or conditions.classes and all(facts.outcomes.is_ambiguous(name) is False for name in conditions.classes):
+    if (
+        conditions.unknown
+        or conditions.classes
+        and all(facts.outcomes.is_ambiguous(name) is False for name in conditions.classes)
+    ):
         return None
     if not conditions.classes and conditions.predicates and all(_is_careful(facts, one) for one in conditions.predicates):
         return None
@@ -41,7 +52,17 @@ def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
 
 def _is_careful(facts: Facts, predicate: cst.BaseExpression) -> bool:
     """A predicate that repeats only what was refused, or asks about the method or the key."""
-    if named_like(last_name(predicate), "*idempot*", "*safe_to*", "*rate_limit*", "*ratelimit*", "*throttl*", "*429*", "*not_sent*", "*connect_error*"):
+    if named_like(
+        last_name(predicate),
+        "*idempot*",
+        "*safe_to*",
+        "*rate_limit*",
+        "*ratelimit*",
+        "*throttl*",
+        "*429*",
+        "*not_sent*",
+        "*connect_error*",
+    ):
         return True
     definition = predicate if isinstance(predicate, cst.Lambda) else facts.types.definition(predicate)
     if definition is None:
@@ -49,15 +70,26 @@ def _is_careful(facts: Facts, predicate: cst.BaseExpression) -> bool:
     if facts.requests.carries_key([definition.body]) or facts.requests.gated_by_method([definition.body]):
         return True
     named = [node for node in descendants(definition.body) if isinstance(node, (cst.Name, cst.Attribute))]
-    classes = [name for node in named for name in facts.exceptions.classes(node) if named_like(name.rpartition(".")[2], "*error", "*timeout*", "*exception")]
+    classes = [
+        name
+        for node in named
+        for name in facts.exceptions.classes(node)
+        if named_like(name.rpartition(".")[2], "*error", "*timeout*", "*exception")
+    ]
     if any(facts.outcomes.is_ambiguous(name) for name in classes):
         return False
     tests = [node for node in descendants(definition.body) if isinstance(node, cst.Comparison)]
-    return bool(tests) and any(facts.outcomes.refuses(test, True) for test in tests) and not any(_tells_server_error(test) for test in tests)
+    return (
+        bool(tests)
+        and any(facts.outcomes.refuses(test, True) for test in tests)
+        and not any(_tells_server_error(test) for test in tests)
+    )
 
 
 def _tells_server_error(test: cst.Comparison) -> bool:
-    return any(isinstance(node, cst.Integer) and node.value.isdigit() and 500 <= int(node.value) < 600 for node in descendants(test))
+    return any(
+        isinstance(node, cst.Integer) and node.value.isdigit() and 500 <= int(node.value) < 600 for node in descendants(test)
+    )
 
 
 def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | None:
@@ -66,7 +98,10 @@ def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | Non
     refused = frozenset(
         point.index
         for point in loop.flow
-        if point.kind == "branch" and point.node is not None and id(point.node) in loop.inside and facts.outcomes.refuses(point.node, bool(point.outcome))
+        if point.kind == "branch"
+        and point.node is not None
+        and id(point.node) in loop.inside
+        and facts.outcomes.refuses(point.node, bool(point.outcome))
     )
     points = loop.flow.points_of(call)
     for handler in loop.handlers:
@@ -77,7 +112,11 @@ def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | Non
             if any(loop.leads_back(point, avoiding=refused) for point in loop.flow.points_of(handler)):
                 return handler
     told = not isinstance(facts.tree.statement_of(call), cst.Expr)  # an answer that nobody looks at repeats nothing
-    if told and loop.sleeps and any(loop.leads_back(point, avoiding=refused, raising=False, leaving="normally") for point in points):
+    if (
+        told
+        and loop.sleeps
+        and any(loop.leads_back(point, avoiding=refused, raising=False, leaving="normally") for point in points)
+    ):
         return loop.sleeps[0]
     return None
 
@@ -91,7 +130,11 @@ def _takes_fresh(facts: Facts, loop: RetryLoop, call: cst.Call) -> bool:
                 if source is None or id(source) not in loop.inside or binding.how == "parameter":
                     continue
                 source = source.expression if isinstance(source, cst.Await) else source
-                if isinstance(source, cst.Call) and named_like(last_name(source.func), *_FRESH) and not isinstance(call.func, cst.Call):
+                if (
+                    isinstance(source, cst.Call)
+                    and named_like(last_name(source.func), *_FRESH)
+                    and not isinstance(call.func, cst.Call)
+                ):
                     return True
     return False
 
@@ -112,4 +155,7 @@ def _by_recursion(facts: Facts, region: Region) -> cst.CSTNode | None:
 
 
 def _status_test(test: cst.CSTNode) -> bool:
-    return any(isinstance(node, (cst.Name, cst.Attribute)) and named_like(last_name(node), "*status*", "*code*") for node in descendants(test))
+    return any(
+        isinstance(node, (cst.Name, cst.Attribute)) and named_like(last_name(node), "*status*", "*code*")
+        for node in descendants(test)
+    )

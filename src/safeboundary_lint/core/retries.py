@@ -1,4 +1,6 @@
-"""What is repeated after a failure: by a decorator, a retrying object, a hand-written loop, or a function that calls itself again."""
+"""What is repeated after a failure: by a decorator, a retrying object, a hand-written loop,
+or a function that calls itself again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ _KINDS = ("retry-decorator", "retry-caller")
 class Region:
     """Something that runs again after a failure.
 
-    how        `decorator` (also a retrying object that runs a function or a `with` body), `loop`, `recursion`, `rescheduling` (by a task queue)
+    how        `decorator` (also a retrying object that runs a function or a `with` body), `loop`, `recursion`,
+    `rescheduling` (by a task queue)
     site       where the repetition is asked for: the decorator, the loop, the call that starts over
     body       what is evaluated again
     function   the function that holds `body`, or the module
@@ -68,7 +71,7 @@ class Retries:
     # -- decorators and retrying objects -----------------------------------------------------------------------------
 
     def decorator(self, expression: cst.CSTNode) -> Match | None:
-        """The row of a retry decorator or retrying object, also through the name it was given; None for one that is switched off."""
+        """The row of a retry decorator or retrying object, also through the name it was given; None for one that is off."""
         for _ in range(3):
             match = self.facts.match(expression, *_KINDS)
             if match is not None:
@@ -136,7 +139,11 @@ class Retries:
             if match is None and own is None:
                 continue
             for arg in call.args[:2]:
-                function = self.facts.types.definition(arg.value) if isinstance(arg.value, (cst.Name, cst.Attribute, cst.Lambda)) else None
+                function = (
+                    self.facts.types.definition(arg.value)
+                    if isinstance(arg.value, (cst.Name, cst.Attribute, cst.Lambda))
+                    else None
+                )
                 if isinstance(function, (cst.FunctionDef, cst.Lambda)):
                     if own is not None:
                         yield Region("decorator", call, function.body, function, None, own)
@@ -169,7 +176,9 @@ class Retries:
         given = argument(call, parameter) if parameter is not None else None
         if given is None:
             return Conditions(unknown=unpacks(call))
-        asked = [node for origin in self.facts.origins.trail(given) for node in descendants(origin.node) if isinstance(node, cst.Call)]
+        asked = [
+            node for origin in self.facts.origins.trail(given) for node in descendants(origin.node) if isinstance(node, cst.Call)
+        ]
         rows = [found for node in asked if (found := self.facts.match(node, "retry-condition")) is not None]
         if rows:
             listed = [arg.value for row in rows if row.row.get("on") == "exceptions" for arg in row.call.args]
@@ -179,7 +188,11 @@ class Retries:
         return Conditions(self._classes([given]), () if self._classes([given]) else (given,))
 
     def _classes(self, expressions: list[cst.BaseExpression]) -> tuple[str, ...]:
-        elements = [e.value for x in expressions for e in (x.elements if isinstance(x, (cst.Tuple, cst.List, cst.Set)) else (cst.Element(x),))]
+        elements = [
+            e.value
+            for x in expressions
+            for e in (x.elements if isinstance(x, (cst.Tuple, cst.List, cst.Set)) else (cst.Element(x),))
+        ]
         return tuple(name for element in elements for name in self.facts.exceptions.classes(element))
 
     def stop(self, match: Match) -> bool | None:
@@ -231,7 +244,9 @@ class Retries:
     def _reschedules(self, call: cst.Call) -> bool:
         """`raise self.retry(exc=error)` in a task: the queue runs the whole task again."""
         keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
-        return self.facts.match(call, "reschedule") is not None and (bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise))
+        return self.facts.match(call, "reschedule") is not None and (
+            bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise)
+        )
 
     def _starts_over(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """The call runs the function again on the same input, because this time it failed."""
@@ -241,7 +256,11 @@ class Retries:
         if not named_like(last_name(call.func), "*retry*") or self.facts.types.callee(call) is not None:
             return False
         for arg in call.args:
-            handed = self.facts.types.definition(arg.value) if isinstance(arg.value, (cst.Name, cst.Attribute)) and not arg.star else None
+            handed = (
+                self.facts.types.definition(arg.value)
+                if isinstance(arg.value, (cst.Name, cst.Attribute)) and not arg.star
+                else None
+            )
             if handed is function or isinstance(handed, cst.FunctionDef) and self._calls(handed, function):
                 return True
         return False
@@ -250,7 +269,9 @@ class Retries:
         callees = {id(f): f for call in self.facts.summaries.calls_of(caller) if (f := self.facts.types.callee(call)) is not None}
         if id(called) in callees:
             return True
-        return levels > 0 and any(isinstance(f, cst.FunctionDef) and f is not caller and self._calls(f, called, levels - 1) for f in callees.values())
+        return levels > 0 and any(
+            isinstance(f, cst.FunctionDef) and f is not caller and self._calls(f, called, levels - 1) for f in callees.values()
+        )
 
     def _after_failure(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         for above in self.facts.tree.ancestors(call):
@@ -259,8 +280,11 @@ class Retries:
             if isinstance(above, cst.ExceptHandler):
                 return self.facts.loops.is_failure(above) and not self.facts.loops.is_narrowed(above)
             if isinstance(above, cst.If) and any(
-                isinstance(n, cst.Integer) and n.value.isdigit() and 401 <= int(n.value) <= 599
-                or isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), "*status_code*", "*too_many*", "*rate_limit*", "*retry*")
+                isinstance(n, cst.Integer)
+                and n.value.isdigit()
+                and 401 <= int(n.value) <= 599
+                or isinstance(n, (cst.Name, cst.Attribute))
+                and named_like(last_name(n), "*status_code*", "*too_many*", "*rate_limit*", "*retry*")
                 for n in descendants(above.test)
             ):
                 return True
@@ -273,6 +297,9 @@ class Retries:
             name = parameter.name.value
             same = isinstance(value, cst.Name) and value.value == name
             if not same and not isinstance(value, (cst.Integer, cst.Float)) and last_name(value) not in ("True", "False", "None"):
-                if not (isinstance(value, (cst.BinaryOperation, cst.Call)) and named_like(name, "*attempt*", "*retr*", "*tr*", "*count*", "*n", "*depth*", "*delay*", "*wait*", "*left*")):
+                if not (
+                    isinstance(value, (cst.BinaryOperation, cst.Call))
+                    and named_like(name, "*attempt*", "*retr*", "*tr*", "*count*", "*n", "*depth*", "*delay*", "*wait*", "*left*")
+                ):
                     return False
         return bool(call.args) or not list(parameters(function))[1 if method else 0 :]

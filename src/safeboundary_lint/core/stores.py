@@ -13,7 +13,10 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_LOCAL = ("dict", "*ordereddict", "*defaultdict", "*lru*", "*ttlcache*", "*lfu*", "*weakvalue*", "*weakkey*", "counter", "*simplecache*", "*memorycache*", "*inmemory*", "*localcache*", "contextvar", "*local")  # fmt: skip
+_LOCAL = (
+    "dict", "*ordereddict", "*defaultdict", "*lru*", "*ttlcache*", "*lfu*", "*weakvalue*", "*weakkey*", "counter",
+    "*simplecache*", "*memorycache*", "*inmemory*", "*localcache*", "contextvar", "*local",
+)  # fmt: skip
 
 
 def is_in_process(facts: Facts, store: Match) -> bool:
@@ -29,7 +32,11 @@ def is_in_process(facts: Facts, store: Match) -> bool:
             return True
     annotations = (binding.target for binding in _bindings(facts, receiver))
     annotated = (facts.tree.parent(target) for target in annotations)
-    return any(isinstance(a, cst.AnnAssign) and any(isinstance(n, cst.Name) and named_like(n.value, *_LOCAL) for n in descendants(a.annotation)) for a in annotated)
+    return any(
+        isinstance(a, cst.AnnAssign)
+        and any(isinstance(n, cst.Name) and named_like(n.value, *_LOCAL) for n in descendants(a.annotation))
+        for a in annotated
+    )
 
 
 def _bindings(facts: Facts, receiver: cst.BaseExpression) -> list[Binding]:

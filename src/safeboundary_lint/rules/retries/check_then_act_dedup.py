@@ -11,8 +11,9 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _REPEATED = frozenset(
-    "webhook webhooks event events message messages delivery idempotency idempotent dedup dedupe deduplicate duplicate duplicates seen processed process handle "
-    "handler consume consumer job jobs task tasks payment payments transaction order callback notification unicity conflict already storage once claim lock receive ingest".split()
+    "webhook webhooks event events message messages delivery idempotency idempotent dedup dedupe deduplicate duplicate "
+    "duplicates seen processed process handle handler consume consumer job jobs task tasks payment payments transaction order "
+    "callback notification unicity conflict already storage once claim lock receive ingest".split()
 )
 
 
@@ -56,7 +57,8 @@ class CheckThenActDedup(Rule):
 
     Stays silent when
     -----------------
-    The mark is an atomic claim (`nx=True`, `setnx`, `cache.add`, `get_or_create`), a conflict of two creations is handled, a lock is held, keys are
+    The mark is an atomic claim (`nx=True`, `setnx`, `cache.add`, `get_or_create`), a conflict of two creations is handled,
+    a lock is held, keys are
     watched, or the value that was read is used (a cache in front of something).
 
     Fix safety
@@ -65,12 +67,19 @@ class CheckThenActDedup(Rule):
 
     Known limits
     ------------
-    A lookup before a creation outside of events, messages and jobs (a form that refuses a taken name) is reported with low confidence.
+    A lookup before a creation outside of events, messages and jobs (a form that refuses a taken name) is reported with low
+    confidence.
     """
 
     code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("shared-write", "record-lookup", r"~raise\b.*([Ee]xist|[Uu]nicity|[Uu]nique|[Dd]uplicate|[Cc]onflict|[Aa]lready|EXIST|CONFLICT|DUPLICATE)"),)
+    needs = (
+        (
+            "shared-write",
+            "record-lookup",
+            r"~raise\b.*([Ee]xist|[Uu]nicity|[Uu]nique|[Dd]uplicate|[Cc]onflict|[Aa]lready|EXIST|CONFLICT|DUPLICATE)",
+        ),
+    )
 
     def visit_Module(self, node: cst.Module) -> None:
         claims = Claims(self.facts)
@@ -80,10 +89,20 @@ class CheckThenActDedup(Rule):
                 continue
             marked.add(id(claim.mark))
             assert claim.match is not None
-            self._report(claim, claim.match.confidence, "one atomic step: `set(key, value, nx=True, ex=...)` or `cache.add(key, ...)`, and act only when it says that it was new")
+            self._report(
+                claim,
+                claim.match.confidence,
+                "one atomic step: `set(key, value, nx=True, ex=...)` or "
+                "`cache.add(key, ...)`, and act only when it says that it was new",
+            )
         for claim in claims.in_records():
             confidence = Confidence.MEDIUM if self._is_repeated(claim) else Confidence.LOW
-            self._report(claim, confidence, "a unique constraint and one step: insert first and handle the conflict (`get_or_create`, `ON CONFLICT DO NOTHING` and the row count)")
+            self._report(
+                claim,
+                confidence,
+                "a unique constraint and one step: insert first and handle the conflict "
+                "(`get_or_create`, `ON CONFLICT DO NOTHING` and the row count)",
+            )
 
     def _is_repeated(self, claim: Claim) -> bool:
         """The function is about what may well arrive twice."""
@@ -100,7 +119,8 @@ class CheckThenActDedup(Rule):
         trace += [(claim.found, "left here when it was there")] if claim.found is not None else []
         self.report(
             claim.look,
-            f"two that run at once both pass `{look}` before either comes to `{mark}` in line {self.facts.line(claim.mark)}: both do the work",
+            f"two that run at once both pass `{look}` before either comes to "
+            f"`{mark}` in line {self.facts.line(claim.mark)}: both do the work",
             confidence=confidence,
             trace=[*trace, (claim.mark, "written down only here")],
             fix=Fix(Applicability.SUGGESTION, instead),

@@ -16,7 +16,9 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _KEYS = (
-    "*idempot*", "*dedup*", "*de_dup*", "*clienttoken", "*client_token*", "*clientrequesttoken*", "*client_order_id*", "*clientorderid*", "*client_msg_id*",
+
+    "*idempot*", "*dedup*", "*de_dup*", "*clienttoken", "*client_token*", "*clientrequesttoken*", "*client_order_id*",
+    "*clientorderid*", "*client_msg_id*",
     "*request_token*", "*operation_key*", "*unique_request*", "nonce",
 )  # fmt: skip
 
@@ -83,7 +85,12 @@ class IdempotencyKeyPerAttempt(Rule):
         seen: set[int] = set()
         made = self.facts.calls("unique-value")
         for region in self.facts.retries.regions() if made else ():
-            if region.loop is not None and region.how == "loop" and not region.loop.exits and not self.facts.loops.ends_on_success(region.loop):
+            if (
+                region.loop is not None
+                and region.how == "loop"
+                and not region.loop.exits
+                and not self.facts.loops.ends_on_success(region.loop)
+            ):
                 continue
             for source, via in self._made_within(region, made):
                 slot = self._slot(source.call)
@@ -95,7 +102,11 @@ class IdempotencyKeyPerAttempt(Rule):
         """Unique values made in what is repeated, or in helpers of this file that it calls."""
         helpers = {}
         for node in descendants(region.body):
-            if isinstance(node, cst.Call) and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef) and helper is not region.function:
+            if (
+                isinstance(node, cst.Call)
+                and isinstance(helper := self.facts.types.callee(node), cst.FunctionDef)
+                and helper is not region.function
+            ):
                 helpers.setdefault(id(helper), (helper, node))
         for source in made:
             if self.facts.tree.within(source.call, region.body):
@@ -128,10 +139,13 @@ class IdempotencyKeyPerAttempt(Rule):
     def _report(self, region: Region, source: Match, slot: str, via: cst.Call | None) -> None:
         site = region.site.decorator if isinstance(region.site, cst.Decorator) else region.site
         where = site.test if isinstance(site, cst.While) else site.iter if isinstance(site, cst.For) else site
-        trace = [(where, "what is below is repeated after a failure")] + ([(via, "made anew by each call of this helper")] if via is not None else [])
+        trace = [(where, "what is below is repeated after a failure")] + (
+            [(via, "made anew by each call of this helper")] if via is not None else []
+        )
         self.report(
             source.call,
-            f"`{slot}` gets a new value in each attempt (repeated from line {self.facts.line(where)}): the peer takes the second attempt for a new request",
+            f"`{slot}` gets a new value in each attempt (repeated from line "
+            f"{self.facts.line(where)}): the peer takes the second attempt for a new request",
             confidence=source.confidence,
             trace=trace,
             fix=self._fix(region, source, slot),
@@ -146,14 +160,27 @@ class IdempotencyKeyPerAttempt(Rule):
 
     def _can_move(self, line: cst.SimpleStatementLine, loop: cst.For | cst.While) -> bool:
         statement = line.body[0]
-        if len(line.body) != 1 or not isinstance(statement, cst.Assign) or not isinstance(statement.targets[0].target, cst.Name) or line.leading_lines:
+        if (
+            len(line.body) != 1
+            or not isinstance(statement, cst.Assign)
+            or not isinstance(statement.targets[0].target, cst.Name)
+            or line.leading_lines
+        ):
             return False
         block = self.facts.tree.parent(line)
-        inside = {n.target.value for n in descendants(loop.body) if isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name)}
+        inside = {
+            n.target.value for n in descendants(loop.body) if isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name)
+        }
         inside |= {n.value for n in descendants(loop.target) if isinstance(n, cst.Name)} if isinstance(loop, cst.For) else set()
         used = {n.value for n in descendants(statement.value) if isinstance(n, cst.Name)}
         own = statement.targets[0].target.value
-        once = sum(isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name) and n.target.value == own for n in descendants(loop.body)) == 1
+        once = (
+            sum(
+                isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name) and n.target.value == own
+                for n in descendants(loop.body)
+            )
+            == 1
+        )
         return isinstance(block, cst.IndentedBlock) and len(block.body) > 1 and once and not used & (inside - {own})
 
     def _moved(self, line: cst.SimpleStatementLine, loop: cst.For | cst.While) -> tuple[Edit, ...]:

@@ -14,7 +14,9 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants
 
-_LOCKING = frozenset("lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split())
+_LOCKING = frozenset(
+    "lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split()
+)
 
 
 class LockWithoutExpiry(Rule):
@@ -77,7 +79,12 @@ class LockWithoutExpiry(Rule):
         for write in self.facts.calls("shared-write"):
             named = {arg.keyword.value: arg.value for arg in write.call.args if arg.keyword is not None}
             only_new = [named[name] for name in write.row.get("only_new", ()) if name in named]
-            if only_new and self.facts.is_constant(only_new[0], True) and not unpacks(write.call) and not self._has_lifetime(write, named):
+            if (
+                only_new
+                and self.facts.is_constant(only_new[0], True)
+                and not unpacks(write.call)
+                and not self._has_lifetime(write, named)
+            ):
                 self._check(write, expiries)
         for lock in self.facts.calls("shared-lock"):
             parameter = lock.row.parameter("timeout")
@@ -89,12 +96,22 @@ class LockWithoutExpiry(Rule):
         expires = write.row.get("expires", [])
         if expires == ["*"]:
             return True
-        return any(name in named and not self.facts.is_constant(named[name], None) for name in expires) or len([a for a in write.call.args if a.keyword is None]) > 2
+        return (
+            any(name in named and not self.facts.is_constant(named[name], None) for name in expires)
+            or len([a for a in write.call.args if a.keyword is None]) > 2
+        )
 
     def _check(self, claim: Match, expiries: list[Match]) -> None:
         function = self.facts.tree.function_of(claim.call)
         key = self._key(claim)
-        later = next((e for e in expiries if self.facts.tree.function_of(e.call) is function and key is not None and self._same(key, self._key(e))), None)
+        later = next(
+            (
+                e
+                for e in expiries
+                if self.facts.tree.function_of(e.call) is function and key is not None and self._same(key, self._key(e))
+            ),
+            None,
+        )
         if (later is not None or self._is_lock(claim)) and not is_in_process(self.facts, claim):
             self._report(claim, later, claim.confidence)
 
@@ -121,10 +138,23 @@ class LockWithoutExpiry(Rule):
     def _report(self, claim: Match, later: Match | None, confidence: Confidence) -> None:
         code = self.facts.code(claim.call)
         if later is not None:
-            said = f"a process killed between `{code}` and the expiry in line {self.facts.line(later.call)} leaves a key that never goes away"
+            said = (
+                f"a process killed between `{code}` and the expiry in line "
+                f"{self.facts.line(later.call)} leaves a key that never goes away"
+            )
         else:
             said = f"`{code}` has no lifetime: when the process that holds it dies, nobody gets it any more"
         lifetime = edits.argument_added(self.facts, claim.call, "timeout=60") if claim.row.kind == "shared-lock" else None
-        advice = "give the lock a lifetime longer than its work: `timeout=60`" if lifetime is not None else "set key and lifetime in one command: `set(key, owner, nx=True, ex=seconds)`"
+        advice = (
+            "give the lock a lifetime longer than its work: `timeout=60`"
+            if lifetime is not None
+            else "set key and lifetime in one command: `set(key, owner, nx=True, ex=seconds)`"
+        )
         trace = [(later.call, "only here does the key get a lifetime")] if later is not None else []
-        self.report(claim.call, said, confidence=confidence, trace=trace, fix=Fix(Applicability.SUGGESTION, advice, (lifetime,) if lifetime is not None else ()))
+        self.report(
+            claim.call,
+            said,
+            confidence=confidence,
+            trace=trace,
+            fix=Fix(Applicability.SUGGESTION, advice, (lifetime,) if lifetime is not None else ()),
+        )

@@ -23,7 +23,8 @@ class RetryExhaustionSilent(Rule):
 
     What it does
     ------------
-    Finds counted retry loops after which, when every attempt failed, the function falls off its end, returns None, an empty value,
+    Finds counted retry loops after which, when every attempt failed, the function falls off its end, returns None, an empty
+    value,
     True or what it has gathered so far, with no exception.
 
     Why it matters
@@ -61,7 +62,8 @@ class RetryExhaustionSilent(Rule):
 
     Stays silent when
     -----------------
-    The last attempt raises, `for ... else` or what follows the loop raises, False or a result that carries the error is returned, the
+    The last attempt raises, `for ... else` or what follows the loop raises, False or a result that carries the error is
+    returned, the
     last answer is returned, or the failure is handled (a callback, a status written).
 
     Fix safety
@@ -84,7 +86,13 @@ class RetryExhaustionSilent(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         for loop in self.facts.loops.retries():
             function = self.facts.tree.enclosing(loop.node, cst.FunctionDef)
-            if function is None or not (loop.counted or breaks_of(self.facts, loop)) or not loop.exits or not self._is_retry(loop) or gives_up_aloud(self.facts, loop):
+            if (
+                function is None
+                or not (loop.counted or breaks_of(self.facts, loop))
+                or not loop.exits
+                or not self._is_retry(loop)
+                or gives_up_aloud(self.facts, loop)
+            ):
                 continue
             ends = ends_of(self.facts, loop)
             if not ends.raises and not ends.acts and (told := self._told(loop, function, ends)) is not None:
@@ -104,7 +112,11 @@ class RetryExhaustionSilent(Rule):
         if values and all(isinstance(value, cst.Name) and value.value in ("True", "False") for value in values):
             return None  # nothing means no
         if ends.breaks is not None:
-            gathered = [r for r in ends.returns if r.value is not None and not self._is_negative(r.value) and not _is_empty_literal(r.value)]
+            gathered = [
+                r
+                for r in ends.returns
+                if r.value is not None and not self._is_negative(r.value) and not _is_empty_literal(r.value)
+            ]
             return ("what was gathered so far as if it were all", Confidence.MEDIUM) if gathered else None
         if self.facts.loops.around(loop.node) is not None:
             return None
@@ -128,7 +140,10 @@ class RetryExhaustionSilent(Rule):
         return [node for node in descendants(function.body, into_definitions=False) if isinstance(node, cst.Return)]
 
     def _is_negative(self, value: cst.BaseExpression) -> bool:
-        return any(self.facts.is_constant(node, False) for node in descendants(value) if isinstance(node, cst.Name)) or last_name(value) == "None"
+        return (
+            any(self.facts.is_constant(node, False) for node in descendants(value) if isinstance(node, cst.Name))
+            or last_name(value) == "None"
+        )
 
     def _is_empty(self, value: cst.BaseExpression) -> bool:
         if _is_empty_literal(value):
@@ -144,10 +159,13 @@ class RetryExhaustionSilent(Rule):
     def _report(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends, told: str, confidence: Confidence) -> None:
         site = loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter
         trace: list[tuple[cst.CSTNode, str]] = [(handler, "the error of each attempt ends here") for handler in loop.handlers[:1]]
-        trace += [(end, "reached when every attempt failed") for end in (*ends.returns, *((ends.breaks,) if ends.breaks else ()))[:2]]
+        trace += [
+            (end, "reached when every attempt failed") for end in (*ends.returns, *((ends.breaks,) if ends.breaks else ()))[:2]
+        ]
         self.report(
             site,
-            f"when every attempt has failed `{function.name.value}` returns {told}: the last error is lost and the caller goes on as if there were none",
+            f"when every attempt has failed `{function.name.value}` returns {told}: "
+            "the last error is lost and the caller goes on as if there were none",
             confidence=confidence,
             trace=trace,
             fix=self._fix(loop, function, ends),
@@ -157,12 +175,19 @@ class RetryExhaustionSilent(Rule):
         message = "raise when the attempts have run out, with the last error as its cause"
         body = function.body.body
         last = body[-1] if isinstance(function.body, cst.IndentedBlock) and body else None
-        if last is not loop.node or loop.node.orelse is not None or ends.returns or any(isinstance(e, cst.Break) for e in loop.exits):
+        if (
+            last is not loop.node
+            or loop.node.orelse is not None
+            or ends.returns
+            or any(isinstance(e, cst.Break) for e in loop.exits)
+        ):
             return Fix(Applicability.SUGGESTION, message)
         indent = " " * (self.facts.span(loop.node).column - 1)
         kind = "TimeoutError" if not loop.handlers else "ConnectionError"
         raised = f'raise {kind}("{function.name.value}: every attempt failed")'
-        return Fix(Applicability.UNSAFE, message, (edits.inserted_after(self.facts, _last_statement(loop.node), f"\n{indent}{raised}"),))
+        return Fix(
+            Applicability.UNSAFE, message, (edits.inserted_after(self.facts, _last_statement(loop.node), f"\n{indent}{raised}"),)
+        )
 
 
 def _is_empty_literal(value: cst.CSTNode) -> bool:
@@ -190,4 +215,6 @@ def _says_optional(function: cst.FunctionDef) -> bool:
     """The annotation says that there may be nothing."""
     annotation = function.returns.annotation if function.returns is not None else None
     names = (node for node in descendants(annotation) if isinstance(node, cst.Name)) if annotation is not None else ()
-    return any(named_like(node.value, "optional", "none") for node in names) and not (isinstance(annotation, cst.Name) and annotation.value == "None")
+    return any(named_like(node.value, "optional", "none") for node in names) and not (
+        isinstance(annotation, cst.Name) and annotation.value == "None"
+    )

@@ -23,7 +23,8 @@ class RetryOfPermanentError(Rule):
 
     Why it matters
     --------------
-    A 400, a 403 or a TypeError fails the same way each time. Repeating it delays the error, multiplies the load, locks accounts, and hides
+    A 400, a 403 or a TypeError fails the same way each time. Repeating it delays the error, multiplies the load, locks
+    accounts, and hides
     the programming error behind a report of exhausted retries.
 
     Example
@@ -52,7 +53,8 @@ class RetryOfPermanentError(Rule):
 
     Stays silent when
     -----------------
-    The decorator has a condition, the handler looks at the exception and lets some of it out, a narrower handler before it raises, or the
+    The decorator has a condition, the handler looks at the exception and lets some of it out, a narrower handler before it
+    raises, or the
     body calls nothing at the network.
 
     Fix safety
@@ -78,7 +80,11 @@ class RetryOfPermanentError(Rule):
             if region.how == "decorator" and region.match is not None and self._is_unconditional(region):
                 site = region.site.decorator if isinstance(region.site, cst.Decorator) else region.site
                 self._report(site, call, region.match.confidence)
-            elif region.loop is not None and region.how == "loop" and (handler := self._catches_everything(region.loop, call)) is not None:
+            elif (
+                region.loop is not None
+                and region.how == "loop"
+                and (handler := self._catches_everything(region.loop, call)) is not None
+            ):
                 self._report(handler, call, Confidence.MEDIUM)
 
     def _is_unconditional(self, region: Region) -> bool:
@@ -114,8 +120,11 @@ class RetryOfPermanentError(Rule):
     def _report(self, site: cst.CSTNode, call: cst.Call, confidence: Confidence) -> None:
         self.report(
             site,
-            f"every failure of `{self.facts.code(call.func)}` is repeated, also those that stay: a refused or wrong request fails the same way each time",
+            f"every failure of `{self.facts.code(call.func)}` is repeated, also those "
+            "that stay: a refused or wrong request fails the same way each time",
             confidence=confidence,
             trace=[(call, "this is repeated whatever went wrong")],
-            fix=Fix(Applicability.SUGGESTION, "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once"),
+            fix=Fix(
+                Applicability.SUGGESTION, "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once"
+            ),
         )

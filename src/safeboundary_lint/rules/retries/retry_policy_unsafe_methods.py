@@ -83,7 +83,9 @@ class RetryPolicyUnsafeMethods(Rule):
 
     def _check(self, policy: Match) -> None:
         call = policy.call
-        given = next((arg for arg in call.args if arg.keyword is not None and arg.keyword.value in policy.row.get("methods", ())), None)
+        given = next(
+            (arg for arg in call.args if arg.keyword is not None and arg.keyword.value in policy.row.get("methods", ())), None
+        )
         if self._switched_off(policy):
             return
         if given is None:
@@ -114,7 +116,9 @@ class RetryPolicyUnsafeMethods(Rule):
 
     def _allows_any(self, policy: Match, value: cst.BaseExpression) -> bool:
         anything = policy.row.get("any", [])
-        return ("None" in anything and self.facts.is_constant(value, None)) or (False in anything and self.facts.is_constant(value, False))
+        return ("None" in anything and self.facts.is_constant(value, None)) or (
+            False in anything and self.facts.is_constant(value, False)
+        )
 
     def _report(self, policy: Match, node: cst.CSTNode, what: str, confidence: Confidence) -> None:
         self.report(
@@ -128,22 +132,39 @@ class RetryPolicyUnsafeMethods(Rule):
     def _fix(self, policy: Match, node: cst.CSTNode, what: str) -> Fix:
         if isinstance(node, cst.Arg):
             if what == "every method" and not policy.row.get("default_any"):
-                return Fix(Applicability.UNSAFE, "leave the default list, which has no POST and PATCH", (edits.argument_removed(self.facts, policy.call, node),))
+                return Fix(
+                    Applicability.UNSAFE,
+                    "leave the default list, which has no POST and PATCH",
+                    (edits.argument_removed(self.facts, policy.call, node),),
+                )
             if (edit := self._without_unsafe(node.value)) is not None:
-                return Fix(Applicability.UNSAFE, f"take {what} out of the list; repeat it only where an idempotency key makes that harmless", (edit,))
-        advice = f"list only GET, HEAD, PUT, DELETE and OPTIONS, and repeat {what if what != 'every method' else 'POST'} only with an idempotency key"
+                return Fix(
+                    Applicability.UNSAFE,
+                    f"take {what} out of the list; repeat it only where an idempotency key makes that harmless",
+                    (edit,),
+                )
+        advice = (
+            "list only GET, HEAD, PUT, DELETE and OPTIONS, and repeat "
+            f"{what if what != 'every method' else 'POST'} only with an idempotency key"
+        )
         return Fix(Applicability.SUGGESTION, advice)
 
     def _without_unsafe(self, value: cst.BaseExpression) -> Edit | None:
         """The literal list without POST and PATCH; None where it isn't one, or nothing would be left."""
-        if isinstance(value, cst.Call) and last_name(value.func) in ("frozenset", "set", "list", "tuple") and len(value.args) == 1:
+        if (
+            isinstance(value, cst.Call)
+            and last_name(value.func) in ("frozenset", "set", "list", "tuple")
+            and len(value.args) == 1
+        ):
             value = value.args[0].value
         if not isinstance(value, (cst.List, cst.Tuple, cst.Set)):
             return None
         texts = [string(element.value) for element in value.elements]
         if any(text is None or text.upper() not in METHODS for text in texts):
             return None
-        kept = [element for element, text in zip(value.elements, texts, strict=True) if text and text.upper() not in UNSAFE_METHODS]
+        kept = [
+            element for element, text in zip(value.elements, texts, strict=True) if text and text.upper() not in UNSAFE_METHODS
+        ]
         if not kept or any(isinstance(below, cst.Comment) for below in descendants(value)):
             return None
         inner = ", ".join(self.facts.code(element.value) for element in kept)

@@ -74,16 +74,28 @@ class RetryWithoutExit(Rule):
 
     def visit_Module(self, node: cst.Module) -> None:
         for loop in self.facts.loops.retries():
-            if loop.handlers and loop.counted and not loop.exits and self._counts_retries(loop) and not self._ends_otherwise(loop):
+            if (
+                loop.handlers
+                and loop.counted
+                and not loop.exits
+                and self._counts_retries(loop)
+                and not self._ends_otherwise(loop)
+            ):
                 self._report(loop)
 
     def _counts_retries(self, loop: RetryLoop) -> bool:
         told = [loop.node.target, loop.node.iter] if isinstance(loop.node, cst.For) else [loop.node.test]
-        return any(isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), *_RETRY) for one in told for n in descendants(one))
+        return any(
+            isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), *_RETRY)
+            for one in told
+            for n in descendants(one)
+        )
 
     def _ends_otherwise(self, loop: RetryLoop) -> bool:
         """A name of the test is set where the work succeeded, a test asks for it, or something is gathered round by round."""
-        below = [n for n in descendants(loop.node.body) if not any(self.facts.tree.within(n, handler) for handler in loop.handlers)]
+        below = [
+            n for n in descendants(loop.node.body) if not any(self.facts.tree.within(n, handler) for handler in loop.handlers)
+        ]
         if isinstance(loop.node, cst.While):
             tested = {last_name(n) for n in descendants(loop.node.test) if isinstance(n, (cst.Name, cst.Attribute))}
             if any(isinstance(n, cst.AssignTarget) and last_name(n.target) in tested for n in below):
@@ -106,8 +118,12 @@ class RetryWithoutExit(Rule):
         site = loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter
         self.report(
             site,
-            f"nothing ends this loop when `{self.facts.code(work)}` succeeds: it runs in every round, as often as there are attempts",
+            f"nothing ends this loop when `{self.facts.code(work)}` succeeds: "
+            "it runs in every round, as often as there are attempts",
             confidence=Confidence.HIGH if loop.telling else Confidence.MEDIUM,
             trace=[(work, "this is repeated even when it worked"), (loop.handlers[0], "only failures are told apart")],
-            fix=Fix(Applicability.SUGGESTION, f"leave the loop (`break` or `return`) in an `else` of the `try` when `{self.facts.code(work.func)}` succeeded"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"leave the loop (`break` or `return`) in an `else` of the `try` when `{self.facts.code(work.func)}` succeeded",
+            ),
         )

@@ -65,7 +65,8 @@ class RetryWithoutIdempotencyKey(Rule):
     Stays silent when
     -----------------
     A key is sent (in a header, the body or an argument), only refusals (429, 401) and failures to connect are repeated, a test of
-    the method gates the repetition, the decorator asks for a single attempt, or the POST is a read: search, query, graphql, token.
+    the method gates the repetition, the decorator asks for a single attempt, or the POST is a read: search, query, graphql,
+    token.
 
     Fix safety
     ----------
@@ -99,7 +100,9 @@ class RetryWithoutIdempotencyKey(Rule):
         requests, match = self.facts.requests, effect.match
         own = region.function if isinstance(region.function, (cst.FunctionDef, cst.Lambda)) else region.body
         chain = [own, *effect.via]
-        if any(argument(match.call, key) is not None for key in match.row.get("keys", ())) or requests.carries_key([*chain, match.node]):
+        if any(argument(match.call, key) is not None for key in match.row.get("keys", ())) or requests.carries_key(
+            [*chain, match.node]
+        ):
             return None
         if match.row.kind != "side-effect" and requests.only_reads([*chain, effect.call, match.call]):
             return None
@@ -123,7 +126,12 @@ class RetryWithoutIdempotencyKey(Rule):
         sent = self.facts.code(effect.match.call.func)
         what = effect.match.row.get("what") or "HTTP request"
         line = self.facts.line(effect.match.call)
-        how = {"decorator": "the decorated function runs", "loop": "the loop goes round", "recursion": "the function starts over", "rescheduling": "the task is run"}[region.how]
+        how = {
+            "decorator": "the decorated function runs",
+            "loop": "the loop goes round",
+            "recursion": "the function starts over",
+            "rescheduling": "the task is run",
+        }[region.how]
         trace: list[tuple[cst.CSTNode, str]] = [(effect.match.call, f"`{sent}` may have done its work when its answer is lost")]
         if cause is not region.site:
             trace.append((cause, "from here it is repeated"))
@@ -137,10 +145,15 @@ class RetryWithoutIdempotencyKey(Rule):
             site = site.test
         self.report(
             site.decorator if isinstance(site, cst.Decorator) else site,
-            f"when the answer to `{sent}` in line {line} is lost, {how} again and the {what} is sent a second time: no key lets the peer see that",
+            f"when the answer to `{sent}` in line {line} is lost, {how} again "
+            f"and the {what} is sent a second time: no key lets the peer see that",
             confidence=confidence,
             trace=trace,
-            fix=Fix(Applicability.SUGGESTION, f"make a key once, outside what is repeated, and send it with each attempt, or leave `{sent}` out of the repetition"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "make a key once, outside what is repeated, and send it "
+                f"with each attempt, or leave `{sent}` out of the repetition",
+            ),
         )
 
     def _later_read(self, region: Region, effect: Effect) -> cst.Call | None:

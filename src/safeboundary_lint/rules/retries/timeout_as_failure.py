@@ -15,11 +15,15 @@ from safeboundary_lint.core.tree import descendants
 
 _SENDING = ("http-unsafe", "http-request", "side-effect")
 _GRAVE = frozenset(
-    "pay payment payments charge order orders transfer refund withdraw withdrawal invoice buy sell trade purchase checkout book booking reserve reservation deposit "
-    "payout topup create submit transaction transactions capture settle provision activate subscribe subscription redeem mint swap place".split()
+    "pay payment payments charge order orders transfer refund withdraw withdrawal invoice buy sell trade purchase checkout "
+    "book booking reserve reservation deposit payout topup create submit transaction transactions capture settle provision "
+    "activate subscribe subscription redeem mint swap place".split()
 )
 _NEGATIVE = ("fail", "failed", "failure", "declined", "rejected", "not_sent", "unpaid", "denied", "refused")
-_OUTCOME = ("ok", "success", "succeeded", "successful", "is_success", "sent", "paid", "accepted", "done", "created", "result", "delivered", "is_ok", "charged", "confirmed")
+_OUTCOME = (
+    "ok", "success", "succeeded", "successful", "is_success", "sent", "paid", "accepted", "done", "created", "result",
+    "delivered", "is_ok", "charged", "confirmed",
+)  # fmt: skip
 _STATE = ("*status*", "*state*", "*outcome*", "*result*")
 
 
@@ -28,7 +32,8 @@ class TimeoutAsFailure(Rule):
 
     What it does
     ------------
-    Finds handlers around payments, orders, creations and other POSTs that catch a lost answer (a read timeout, a broken connection,
+    Finds handlers around payments, orders, creations and other POSTs that catch a lost answer (a read timeout, a broken
+    connection,
     or a class above them) and return False, a result that says failed, or write the status failed.
 
     Why it matters
@@ -66,7 +71,8 @@ class TimeoutAsFailure(Rule):
 
     Stays silent when
     -----------------
-    The handler tells an unknown or pending result, raises, or asks the peer for the state; it covers only refusals, failures to connect or an
+    The handler tells an unknown or pending result, raises, or asks the peer for the state; it covers only refusals,
+    failures to connect or an
     unreadable answer; the call only reads.
 
     Fix safety
@@ -92,7 +98,10 @@ class TimeoutAsFailure(Rule):
             assert function is not None
             confidence = self._grave(effect, function)
             for handler in node.handlers if confidence is not None else ():
-                if self.facts.outcomes.catches_lost_answer(handler, node, effect.match) and (told := self._tells_failure(handler)) is not None:
+                if (
+                    self.facts.outcomes.catches_lost_answer(handler, node, effect.match)
+                    and (told := self._tells_failure(handler)) is not None
+                ):
                     self._report(handler, effect, told, Confidence.weakest(confidence, effect.match.confidence))
                     return
 
@@ -106,7 +115,13 @@ class TimeoutAsFailure(Rule):
             return None
         told = {word for part in (function, *effect.via) if isinstance(part, cst.FunctionDef) for word in words(part.name.value)}
         for call in (effect.call, match.call):
-            told |= {word for arg in call.args for n in descendants(arg.value) if isinstance(n, cst.SimpleString) for word in words(string(n) or "")}
+            told |= {
+                word
+                for arg in call.args
+                for n in descendants(arg.value)
+                if isinstance(n, cst.SimpleString)
+                for word in words(string(n) or "")
+            }
         return Confidence.HIGH if told & _GRAVE and methods is not None else Confidence.LOW
 
     def _tells_failure(self, handler: cst.ExceptHandler) -> cst.CSTNode | None:
@@ -128,7 +143,10 @@ class TimeoutAsFailure(Rule):
         """`payments.filter(...).update(status="failed")`, `order.mark_failed()`"""
         if named_like(last_name(call.func), "*mark*fail*", "*set*fail*", "*fail_payment*", "*fail_order*", "*payment_failed*"):
             return True
-        return any(arg.keyword is not None and named_like(arg.keyword.value, *_STATE) and self._says_failed(arg.value) for arg in call.args)
+        return any(
+            arg.keyword is not None and named_like(arg.keyword.value, *_STATE) and self._says_failed(arg.value)
+            for arg in call.args
+        )
 
     def _is_negative(self, value: cst.BaseExpression) -> bool:
         if self.facts.is_constant(value, False) or self._says_failed(value):
@@ -161,11 +179,16 @@ class TimeoutAsFailure(Rule):
         sent = self.facts.code(effect.match.call.func)
         self.report(
             told,
-            f"when the answer to `{sent}` in line {self.facts.line(effect.match.call)} is lost the work may be done all the same, but the caller is told that it failed",
+            f"when the answer to `{sent}` in line {self.facts.line(effect.match.call)} is "
+            "lost the work may be done all the same, but the caller is told that it failed",
             confidence=confidence,
             trace=[
                 (effect.match.call, "sent here: after a timeout nobody knows whether it arrived"),
                 (handler, "this handler also catches lost answers"),
             ],
-            fix=Fix(Applicability.SUGGESTION, "tell a third outcome (None, pending, unknown) for lost answers and ask the peer for the state; failure only for refusals and failures to connect"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "tell a third outcome (None, pending, unknown) for lost answers and ask "
+                "the peer for the state; failure only for refusals and failures to connect",
+            ),
         )

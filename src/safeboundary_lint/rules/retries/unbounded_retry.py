@@ -17,9 +17,19 @@ from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
 _RETRYING = "%retry"  # a call by whose name something is tried again
-_RECONNECTING = ("*connect*", "*login*", "*refresh*", "*clos*", "*reset*", "*renew*", "*auth*", "*print*", "*log*", "*warn*", "*sleep*", "*wait*")
-_PROBING = ("*connect*", "*open*", "*ready*", "*alive*", "*ping*", "*_up", "*available*", "*reach*", "*listen*", "*health*", "*respond*")
-_DAEMON = ("*loop*", "run", "run_*", "*forever*", "*worker*", "*daemon*", "*monitor*", "*listen*", "*watch*", "*consum*", "*subscri*", "main", "*serve*", "*poll*", "*heartbeat*", "*keep*alive*", "*reconnect*", "*thread*", "*background*", "*stream*", "*wait*", "*until*")  # fmt: skip
+_RECONNECTING = (
+    "*connect*", "*login*", "*refresh*", "*clos*", "*reset*", "*renew*", "*auth*", "*print*", "*log*", "*warn*", "*sleep*",
+    "*wait*",
+)  # fmt: skip
+_PROBING = (
+    "*connect*", "*open*", "*ready*", "*alive*", "*ping*", "*_up", "*available*", "*reach*", "*listen*", "*health*",
+    "*respond*",
+)  # fmt: skip
+_DAEMON = (
+    "*loop*", "run", "run_*", "*forever*", "*worker*", "*daemon*", "*monitor*", "*listen*", "*watch*", "*consum*", "*subscri*",
+    "main", "*serve*", "*poll*", "*heartbeat*", "*keep*alive*", "*reconnect*", "*thread*", "*background*", "*stream*",
+    "*wait*", "*until*",
+)  # fmt: skip
 
 
 class UnboundedRetry(Rule):
@@ -108,16 +118,27 @@ class UnboundedRetry(Rule):
     def visit_While(self, node: cst.While) -> None:
         """`while sock.connect_ex(address): sleep(1)`"""
         probe = next((c for c in descendants(node.test) if isinstance(c, cst.Call) and self._reaches_out(c)), None)
-        sleeps = any(isinstance(n, cst.Call) and self.facts.match(n, "sleep") for n in descendants(node.body, into_definitions=False))
-        if probe is None or not sleeps or any(isinstance(n, (cst.Return, cst.Break, cst.Raise, cst.Yield)) for n in descendants(node.body)):
+        sleeps = any(
+            isinstance(n, cst.Call) and self.facts.match(n, "sleep") for n in descendants(node.body, into_definitions=False)
+        )
+        if (
+            probe is None
+            or not sleeps
+            or any(isinstance(n, (cst.Return, cst.Break, cst.Raise, cst.Yield)) for n in descendants(node.body))
+        ):
             return
         if any(isinstance(n, cst.BooleanOperation) for n in descendants(node.test)):
             return
         self.report(
             node.test,
             f"this waits for `{self.facts.code(probe)}` for ever: when the peer never answers, neither does this function",
-            confidence=Confidence.MEDIUM if named_like(last_name(probe.func), *_PROBING) or self.facts.match(probe, *_NETWORK) else Confidence.LOW,
-            fix=Fix(Applicability.SUGGESTION, "count the attempts or compare with a deadline of `time.monotonic()`, and raise when it has passed"),
+            confidence=Confidence.MEDIUM
+            if named_like(last_name(probe.func), *_PROBING) or self.facts.match(probe, *_NETWORK)
+            else Confidence.LOW,
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "count the attempts or compare with a deadline of `time.monotonic()`, and raise when it has passed",
+            ),
         )
 
     def _reaches_out(self, call: cst.Call) -> bool:
@@ -136,21 +157,37 @@ class UnboundedRetry(Rule):
         site = region.site.decorator if isinstance(region.site, cst.Decorator) else region.site
         self._report_policy(site, match.node, match.confidence, match.row.get("stops", []), region.function)
 
-    def _report_policy(self, site: cst.CSTNode, policy: cst.CSTNode, confidence: Confidence, stops: list[str], function: cst.CSTNode | None = None) -> None:
+    def _report_policy(
+        self,
+        site: cst.CSTNode,
+        policy: cst.CSTNode,
+        confidence: Confidence,
+        stops: list[str],
+        function: cst.CSTNode | None = None,
+    ) -> None:
         name = f"`{function.name.value}`" if isinstance(function, cst.FunctionDef) else "what it runs"
         self.report(
             site,
-            f"{name} is repeated for ever while it fails: the caller hangs and never learns why, because nothing stops `{self.facts.code(policy)}`",
+            f"{name} is repeated for ever while it fails: the caller hangs and "
+            f"never learns why, because nothing stops `{self.facts.code(policy)}`",
             confidence=confidence,
             fix=self._policy_fix(policy, stops),
         )
 
     def _policy_fix(self, policy: cst.CSTNode, stops: list[str]) -> Fix:
-        wanted = {"stop": "stop=stop_after_attempt(5)", "max_tries": "max_tries=5", "stop_max_attempt_number": "stop_max_attempt_number=5", "tries": "tries=5"}
+        wanted = {
+            "stop": "stop=stop_after_attempt(5)",
+            "max_tries": "max_tries=5",
+            "stop_max_attempt_number": "stop_max_attempt_number=5",
+            "tries": "tries=5",
+        }
         text = next((wanted[name] for name in stops if name in wanted), None)
         named = {arg.keyword.value for arg in policy.args if arg.keyword is not None} if isinstance(policy, cst.Call) else set()
         if text is None or named & set(stops):
-            return Fix(Applicability.SUGGESTION, f"give up at some time: set `{stops[0] if stops else 'a limit'}`, so that the last error reaches the caller")
+            return Fix(
+                Applicability.SUGGESTION,
+                f"give up at some time: set `{stops[0] if stops else 'a limit'}`, so that the last error reaches the caller",
+            )
         message = f"give up at some time: `{text}`, so that the last error reaches the caller"
         maker = policy.func if isinstance(policy, cst.Call) else policy
         imports: tuple[str, ...] = ()
@@ -160,31 +197,61 @@ class UnboundedRetry(Rule):
             else:
                 imports = (f"from {(self.facts.names.qualified(maker) or '').partition('.')[0]} import stop_after_attempt",)
         if not isinstance(policy, cst.Call):
-            return Fix(Applicability.UNSAFE, message, (edits.replaced(self.facts, policy, f"{self.facts.code(policy)}({text})"),), imports)
+            return Fix(
+                Applicability.UNSAFE,
+                message,
+                (edits.replaced(self.facts, policy, f"{self.facts.code(policy)}({text})"),),
+                imports,
+            )
         edit = edits.argument_added(self.facts, policy, text)
-        return Fix(Applicability.UNSAFE, message, (edit,), imports) if edit is not None else Fix(Applicability.SUGGESTION, message)
+        return (
+            Fix(Applicability.UNSAFE, message, (edit,), imports) if edit is not None else Fix(Applicability.SUGGESTION, message)
+        )
 
     # -- loops and recursion -----------------------------------------------------------------------------------------
 
     def _check_loop(self, loop: RetryLoop) -> None:
         answers = self.facts.loops.repeating_answers(loop) if not loop.handlers else []
-        if not (loop.handlers or answers) or not (loop.exits or isinstance(loop.node, cst.While) and self.facts.loops.ends_on_success(loop)):
+        if not (loop.handlers or answers) or not (
+            loop.exits or isinstance(loop.node, cst.While) and self.facts.loops.ends_on_success(loop)
+        ):
             return
         work = [n for n in descendants(loop.node.body, into_definitions=False) if isinstance(n, cst.Call)]
         network = next((call for call in work if self._reaches_out(call)), None)
-        broad = bool(answers) and network is not None or any(self.facts.exceptions.catches_all(handler.type) or self._is_lost(handler) for handler in loop.handlers)
-        if not broad or network is None and not loop.sleeps or self.facts.loops.takes_new_input(loop) or self.facts.loops.is_bounded(loop):
+        broad = (
+            bool(answers)
+            and network is not None
+            or any(self.facts.exceptions.catches_all(handler.type) or self._is_lost(handler) for handler in loop.handlers)
+        )
+        if (
+            not broad
+            or network is None
+            and not loop.sleeps
+            or self.facts.loops.takes_new_input(loop)
+            or self.facts.loops.is_bounded(loop)
+        ):
             return
         around = self.facts.tree.enclosing(loop.node, cst.FunctionDef)
-        daemon = around is None or named_like(around.name.value, *_DAEMON) or network is None and bool(loop.handlers) and all(map(self.facts.loops.is_narrowed, loop.handlers))
+        daemon = (
+            around is None
+            or named_like(around.name.value, *_DAEMON)
+            or network is None
+            and bool(loop.handlers)
+            and all(map(self.facts.loops.is_narrowed, loop.handlers))
+        )
         cause: cst.CSTNode = loop.handlers[0] if loop.handlers else answers[0].test
         done = f"`{self.facts.code(network)}`" if network is not None else "the work"
         self.report(
             loop.node.test if isinstance(loop.node, cst.While) else loop.node.iter,
-            f"{done} is repeated for ever while it fails: after line {self.facts.line(cause)} the loop starts over, with no limit of attempts or time",
+            f"{done} is repeated for ever while it fails: after line {self.facts.line(cause)} "
+            "the loop starts over, with no limit of attempts or time",
             confidence=Confidence.LOW if daemon else Confidence.MEDIUM if network is None else Confidence.HIGH,
             trace=[(cause, "a failure is seen here and the loop goes on")],
-            fix=Fix(Applicability.SUGGESTION, "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, and let the last error out"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "count the attempts (`for attempt in range(5)`) or keep a "
+                "deadline of `time.monotonic()`, and let the last error out",
+            ),
         )
 
     def _is_lost(self, handler: cst.ExceptHandler) -> bool:
@@ -193,9 +260,22 @@ class UnboundedRetry(Rule):
     def _repairs(self, call: cst.Call) -> bool:
         """What failed is mended before the function starts over: it need not fail again."""
         order, block = self.facts.tree.order, self.facts.tree.enclosing(call, cst.IndentedBlock)
-        before = [n for n in descendants(block, into_definitions=False) if isinstance(n, cst.Call) and order[id(n)] < order[id(call)]] if block is not None else []
-        mending = [n for n in before if self.facts.exceptions.can_raise(n) and self.facts.match(n, "sleep") is None and not isinstance(self.facts.tree.parent(n), cst.Arg)]
-        return any(not named_like(last_name(n.func), *_RECONNECTING) and isinstance(self.facts.tree.statement_of(n), cst.Expr) for n in mending)
+        before = (
+            [n for n in descendants(block, into_definitions=False) if isinstance(n, cst.Call) and order[id(n)] < order[id(call)]]
+            if block is not None
+            else []
+        )
+        mending = [
+            n
+            for n in before
+            if self.facts.exceptions.can_raise(n)
+            and self.facts.match(n, "sleep") is None
+            and not isinstance(self.facts.tree.parent(n), cst.Arg)
+        ]
+        return any(
+            not named_like(last_name(n.func), *_RECONNECTING) and isinstance(self.facts.tree.statement_of(n), cst.Expr)
+            for n in mending
+        )
 
     def _check_recursion(self, region: Region) -> None:
         call = region.site
@@ -205,7 +285,15 @@ class UnboundedRetry(Rule):
             return
         self.report(
             call,
-            f"`{region.function.name.value}` starts over here each time it fails and {why}: it ends in a RecursionError, or never",
-            confidence=Confidence.HIGH if why.startswith("passes") else Confidence.LOW if self._repairs(call) else Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, "pass the number of attempts on, one less each time, and raise when none is left; a loop says it more plainly"),
+            f"`{region.function.name.value}` starts over here each time "
+            f"it fails and {why}: it ends in a RecursionError, or never",
+            confidence=Confidence.HIGH
+            if why.startswith("passes")
+            else Confidence.LOW
+            if self._repairs(call)
+            else Confidence.MEDIUM,
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "pass the number of attempts on, one less each time, and raise when none is left; a loop says it more plainly",
+            ),
         )

@@ -17,9 +17,15 @@ from safeboundary_lint.core.tree import descendants
 _STORES = ("shared-read", "shared-write", "shared-claim", "shared-expiry")
 _KEPT = ("*hash*", "*digest*", "*checksum*", "*fingerprint*", "*dedup*", "*idempot*", "*etag*", "*cache_key*", "*version_id*")
 _IDENTIFIERS = ("task_id", "job_id", "message_id", "*_key", "key", "*_id")
-_MAKERS = ("*cache_path*", "*cache_file*", "*cached_file*", "*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*", "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*")
+_MAKERS = (
+    "*cache_path*", "*cache_file*", "*cached_file*", "*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*",
+    "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*",
+)  # fmt: skip
 _PERSISTENT = ("*model*", "*schema*", "*document*", "*entity*", "*record*", "*table*", "base", "*sqlmodel*")
-_PERSISTING = ("create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one", "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert")
+_PERSISTING = (
+    "create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one",
+    "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert",
+)  # fmt: skip
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 
@@ -60,7 +66,8 @@ class UnstableDedupKey(Rule):
 
     Stays silent when
     -----------------
-    The key stays in this process: a dict, `hash(x) % n` for a shard, `__hash__`; the name stands for something else (`for hash in hashes`);
+    The key stays in this process: a dict, `hash(x) % n` for a shard, `__hash__`; the name stands for something else (`for
+    hash in hashes`);
     `json.dumps(..., sort_keys=True)`.
 
     Fix safety
@@ -96,13 +103,25 @@ class UnstableDedupKey(Rule):
                 yield match.call, key, "the key of a shared store", match.confidence
         for match in self.facts.calls("open-file", "write-file", "read-file"):
             if match.call.args:
-                yield match.call, match.call.args[0].value, "the name of a file", Confidence.weakest(match.confidence, Confidence.MEDIUM)
+                yield (
+                    match.call,
+                    match.call.args[0].value,
+                    "the name of a file",
+                    Confidence.weakest(match.confidence, Confidence.MEDIUM),
+                )
         for store in self.facts.names.stores:
-            if isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, *_KEPT) and last_name(store.target.value) not in ("self", "cls"):
+            if (
+                isinstance(store.target, cst.Attribute)
+                and named_like(store.target.attr.value, *_KEPT)
+                and last_name(store.target.value) not in ("self", "cls")
+            ):
                 if store.source is not None and isinstance(store.source, cst.BaseExpression):
                     yield store.target, store.source, f"`{self.facts.code(store.target)}`, which is kept", Confidence.MEDIUM
         for call in self.facts.tree.all(cst.Call):
-            if any(named_like(name, *_KEPT, *_IDENTIFIERS) for name in keyword_names(call)) and (confidence := self._keeps_fields(call)) is not None:
+            if (
+                any(named_like(name, *_KEPT, *_IDENTIFIERS) for name in keyword_names(call))
+                and (confidence := self._keeps_fields(call)) is not None
+            ):
                 for arg in call.args:
                     wanted = (*_KEPT, *_IDENTIFIERS) if named_like(last_name(call.func), *_PERSISTING) else _KEPT
                     if arg.keyword is not None and named_like(arg.keyword.value, *wanted):
@@ -131,7 +150,8 @@ class UnstableDedupKey(Rule):
         if any(string_parts(node.left) is not None or isinstance(node.operator, cst.Divide) for node in joined):
             return True
         return any(string_parts(node) is not None for node in queue) or any(
-            isinstance(node, cst.Call) and named_like(last_name(node.func), "str", "format", "hexdigest", "join", "hex") for node in queue
+            isinstance(node, cst.Call) and named_like(last_name(node.func), "str", "format", "hexdigest", "join", "hex")
+            for node in queue
         )
 
     def _is_source(self, node: cst.CSTNode) -> bool:
@@ -158,7 +178,11 @@ class UnstableDedupKey(Rule):
         if not source.row.get("without"):
             return not source.call.args or not isinstance(source.call.args[0].value, cst.Integer)
         given = source.call.args[0].value if source.call.args else None
-        return given is not None and not isinstance(given, (cst.List, cst.ListComp, cst.Dict, cst.SimpleString)) and what.startswith(("the key", "what"))
+        return (
+            given is not None
+            and not isinstance(given, (cst.List, cst.ListComp, cst.Dict, cst.SimpleString))
+            and what.startswith(("the key", "what"))
+        )
 
     def _certainty(self, source: Match) -> Confidence:
         return Confidence.LOW if source.row.get("without") else source.confidence
@@ -169,7 +193,10 @@ class UnstableDedupKey(Rule):
             advice = f"sort the entries (`{source.row.get('without')}=True`), so that equal requests give equal text"
         else:
             given = [descendant for arg in source.call.args[:1] for descendant in descendants(arg.value)]
-            advice = f"make a digest that is the same everywhere: `hashlib.sha256(...)` of the text of `{self.facts.code(given[0]) if given else 'the value'}`"
+            advice = (
+                "make a digest that is the same everywhere: `hashlib.sha256(...)` of "
+                f"the text of `{self.facts.code(given[0]) if given else 'the value'}`"
+            )
         self.report(
             source.call,
             f"`{code}` {why}, but becomes {what}: another process does not find what this one stored",
