@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from safeboundary_lint.core.tree import Tree, descendants
+from safeboundary_lint.core.tree import Tree
 
 _COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
+_COMPREHENSION_TYPES = frozenset(_COMPREHENSIONS)
 _SCOPE_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda, *_COMPREHENSIONS))
 _BUILTINS = frozenset(dir(builtins))
 
@@ -63,7 +64,9 @@ class Names:
         self.stores: list[Binding] = []  # bindings of attributes and subscripts: `self.x = ...`, `d["k"] = ...`
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
         self._qualified: dict[int, str | None] = {}
+        self._nonlocals: list[tuple[Scope, str]] = []
         self._bind_all()
+        self._move_nonlocals()
         self.imported = frozenset(
             binding.dotted.partition(".")[0]
             for scope in self._scopes.values()
@@ -76,8 +79,7 @@ class Names:
 
     def _scope_for(self, node: cst.CSTNode) -> Scope:
         if (scope := self._scopes.get(id(node))) is None:
-            parent = self.tree.parent(node)
-            scope = self._scopes[id(node)] = Scope(node, self.scope_of(parent) if parent is not None else self.module_scope)
+            scope = self._scopes[id(node)] = Scope(node, self.scope_of(node))
         return scope
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
@@ -90,6 +92,9 @@ class Names:
                 scope = found
                 break
             way.append(id(below))
+            if type(current) is cst.CompFor and below is current.iter and type(around := self.tree.parent(current)) in _COMPREHENSION_TYPES:
+                below, current = around, self.tree.parent(around)  # the first iterable is evaluated outside
+                continue
             if type(current) in _SCOPE_TYPES and self._is_inside(current, below):
                 scope = self._scope_for(current)
                 break
@@ -101,8 +106,6 @@ class Names:
     def _is_inside(scope_node: cst.CSTNode, child: cst.CSTNode) -> bool:
         if isinstance(scope_node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
             return child is scope_node.body
-        if isinstance(scope_node, _COMPREHENSIONS):
-            return child is not scope_node  # the first iterable is looked up outside; that finds the same names nearly always
         return True
 
     def _bind_all(self) -> None:
@@ -137,6 +140,10 @@ class Names:
         for node in tree.all(cst.Del):
             if isinstance(node.target, cst.Name):
                 self._bind_target(node.target, "deleted", None)
+        for node in tree.all(cst.MatchMapping):
+            if node.rest is not None:
+                match = tree.enclosing(node, cst.Match)
+                self._bind_target(node.rest, "item", match.subject if match else None)
         for node_type in (cst.MatchAs, cst.MatchStar):
             for node in tree.all(node_type):
                 if node.name is not None:
@@ -175,18 +182,19 @@ class Names:
     def _declare_elsewhere(self, declaration: cst.Global | cst.Nonlocal) -> None:
         scope = self.scope_of(declaration)
         for item in declaration.names:
-            name = item.name.value
             if isinstance(declaration, cst.Global):
-                scope.elsewhere[name] = self.module_scope
+                scope.elsewhere[item.name.value] = self.module_scope
             else:
-                around = (s for s in list(scope.visible())[1:] if isinstance(s.node, (cst.FunctionDef, cst.Lambda)))
-                for outer in around:
-                    if name in outer.bindings or any(
-                        isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Name) and n.target.value == name
-                        for n in descendants(outer.node.body, into_definitions=False)
-                    ):
-                        scope.elsewhere[name] = outer
-                        break
+                self._nonlocals.append((scope, item.name.value))
+
+    def _move_nonlocals(self) -> None:
+        """Give nonlocal names to the function around that binds them: only now is it known which one does."""
+        for scope, name in sorted(self._nonlocals, key=lambda one: len(list(one[0].visible()))):
+            around = (outer for outer in list(scope.visible())[1:] if isinstance(outer.node, (cst.FunctionDef, cst.Lambda)))
+            owner = next((outer.elsewhere.get(name, outer) for outer in around if name in outer.bindings or name in outer.elsewhere), None)
+            if owner is not None and owner is not scope:
+                owner.bindings[name] += scope.bindings.pop(name, [])
+                scope.elsewhere[name] = owner
 
     def _bind_imports(self, node: cst.Import | cst.ImportFrom) -> None:
         module = ""

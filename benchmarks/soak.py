@@ -1,0 +1,70 @@
+"""Run every rule over every Python file below a folder and hold it to its promise: no exception, no internal error, no file that takes for ever.
+
+    python benchmarks/soak.py DIR [--every N] [--damage SEED] [--slow MICROSECONDS]
+
+`--damage` drops and doubles random lines of each file first: much of it still parses, and none of it is what anybody wrote.
+Prints each file that breaks the promise, the slowest ones, and exits with 1 when one broke it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from safeboundary_lint.analyse import Options, analyse
+from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.rules import load
+
+
+def damaged(source: bytes, plan: random.Random) -> bytes:
+    """The text with some lines dropped, doubled or swapped with the next."""
+    lines = source.splitlines(keepends=True)
+    for _ in range(1 + len(lines) // 200):
+        if len(lines) > 2:
+            at = plan.randrange(len(lines) - 1)
+            lines[at : at + 2] = plan.choice([[lines[at + 1]], [lines[at]] * 2, [lines[at + 1], lines[at]]])
+    return b"".join(lines)
+
+
+def main() -> int:
+    """Check the files; 1 when one of them broke the promise."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="take one file of N")
+    parser.add_argument("--damage", type=int, help="seed of the damage done to each file")
+    parser.add_argument("--slow", type=int, default=600, help="report files of 200 lines and more that take longer than this per line")
+    chosen = parser.parse_args()
+    options = Options(frozenset(rule.code for rule in load().rules), Confidence.LOW, screening=False)
+    broken, times = 0, []
+    for path in sorted(chosen.folder.rglob("*.py"))[:: chosen.every]:
+        source = path.read_bytes()
+        if chosen.damage is not None:
+            source = damaged(source, random.Random(f"{chosen.damage} {path.name}"))
+        start = time.process_time()
+        try:
+            report = analyse(source, str(path), options)
+        except Exception:
+            broken += 1
+            print(f"{path}: raised\n{traceback.format_exc()}")
+            continue
+        taken = time.process_time() - start
+        lines = source.count(b"\n") + 1
+        times.append((taken / lines * 1e6, taken, lines, path))
+        for problem in report.problems:
+            if "internal error" in problem.message:
+                broken += 1
+                print(f"{path}:{problem.line}: {problem.message}")
+    for per_line, taken, lines, path in sorted(times, reverse=True):
+        if per_line > chosen.slow and lines >= 200:
+            print(f"slow: {path}: {per_line:.0f} us a line, {taken:.1f} s")
+    total, lines = sum(one[1] for one in times), sum(one[2] for one in times)
+    print(f"{len(times)} files, {lines} lines, {total / max(lines, 1) * 1e6:.0f} us a line, {broken} broke the promise")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
