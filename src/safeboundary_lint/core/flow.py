@@ -75,9 +75,10 @@ class Flow:
             if (found := self.by_node.get(id(current))) is not None:
                 wanted = [p for p in found if p.kind not in ("branch", "exit", "dispatch") and p.index in self.reachable]
                 return wanted
-            if current is self.root:
+            parent = self.tree.parent(current)
+            if current is self.root or isinstance(parent, (cst.FunctionDef, cst.Lambda)) and current is parent.body and parent is not self.root:
                 return []
-            current = self.tree.parent(current)
+            current = parent
         return []
 
     def branches_of(self, test: cst.CSTNode, outcome: bool) -> list[Point]:
@@ -329,8 +330,12 @@ class _Builder:
         if node.orelse is not None:
             ends = self._statement(node.orelse.body, ends)
         if node.handlers:
-            for handler, point in zip(node.handlers, handlers, strict=True):
-                ends = ends + self._statement(handler.body, [point])
+            for position, handler in enumerate(node.handlers):
+                handled = self._statement(handler.body, [handlers[position]])
+                ends = ends + handled
+                if isinstance(node, cst.TryStar):  # the rest of the group looks further
+                    for following in (*handlers[position + 1 :], self.frame.target("raise")):
+                        self._connect(handled, following)
         self.frame = outer
         if node.finalbody is not None:
             ends = self._statement(node.finalbody.body, ends) if ends else []
