@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from safeboundary_lint import config, reports
-from safeboundary_lint.cli import cli
+from safeboundary_lint.cli.program import COMMANDS, cli
 from safeboundary_lint.rules import load
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,8 @@ def test_every_format_is_documented() -> None:
 
 @each_document
 def test_options_spoken_of_exist(path: Path) -> None:
-    ours = {option for command in (cli, *cli.commands.values()) for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    commands = [cli, *(cli.get_command(click.Context(cli), name) for name in COMMANDS)]
+    ours = {option for command in commands for one in command.params for option in (*one.opts, *one.secondary_opts)}
     shown = re.findall(r"safeboundary-lint \w+ [^`\n#]*|`--[a-z-]+", path.read_text(encoding="utf-8"))
     spoken = {option for text in shown for option in re.findall(r"(?<=[ `])--[a-z-]+", text)} - {"--write-golden", "--help", "--version"}
     assert spoken <= ours, f"{path.name} speaks of {sorted(spoken - ours)}"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FOR_PEOPLE = ("text", "concise")
 WIDTH = 100  # of a report that no terminal gives a width
+_FORCING = ("FORCE_COLOR", "TTY_COMPATIBLE")  # make rich take a stream for a terminal
 PATIENCE = 1.0  # seconds a run may take before it shows its progress
 
 
@@ -73,22 +74,19 @@ def console(stream: TextIO) -> Console:
     return Console(file=stream)
 
 
-def has_color(terminal: Console) -> bool:
-    """True when output to this terminal is coloured."""
-    return terminal.color_system is not None and not terminal.no_color
-
-
-def width_of(terminal: Console) -> int:
-    """Characters in a line: the terminal's, or what COLUMNS says, or a fixed number."""
-    return terminal.width if terminal.is_terminal or os.environ.get("COLUMNS", "").isdigit() else WIDTH
+def look(stream: TextIO) -> tuple[bool, int]:
+    """Whether output to a stream is coloured, and the characters in a line: the terminal's, or what COLUMNS says, or a fixed number."""
+    columns = os.environ.get("COLUMNS", "")
+    if not stream.isatty() and not any(os.environ.get(name) for name in _FORCING):  # as rich would say, without its import
+        return False, int(columns) if columns.isdigit() else WIDTH
+    terminal = console(stream)
+    color = terminal.color_system is not None and not terminal.no_color
+    return color, terminal.width if terminal.is_terminal or columns.isdigit() else WIDTH
 
 
 def show(form: str, report: RunReport, *, error_stream: bool = False) -> None:
     """Print a report on standard output, or on standard error."""
-    color, width = False, WIDTH
-    if form in FOR_PEOPLE:
-        terminal = console(sys.stderr if error_stream else sys.stdout)
-        color, width = has_color(terminal), width_of(terminal)
+    color, width = look(sys.stderr if error_stream else sys.stdout) if form in FOR_PEOPLE else (False, WIDTH)
     text = reports.render(form, report, color=color, width=width)
     click.echo(text, nl=bool(text) and not text.endswith("\n"), err=error_stream, color=True)
 
@@ -159,7 +157,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows under their keys in aligned columns; bold keys where standard output has colour."""
     keys = list(rows[0]) if rows else []
     widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in keys}
-    bold = "\x1b[1m{}\x1b[0m" if rows and has_color(console(sys.stdout)) else "{}"
+    bold = "\x1b[1m{}\x1b[0m" if rows and look(sys.stdout)[0] else "{}"
     lines = ["  ".join(bold.format(key) + " " * (widths[key] - len(key)) for key in keys).rstrip()]
     lines += ["  ".join(row[key].ljust(widths[key]) for key in keys).rstrip() for row in rows]
     return "\n".join(lines)

@@ -87,11 +87,11 @@ def _page(rule: type[Rule]) -> str:
 
 def _rendered(page: str) -> str:
     """For a terminal with colour as rich shows Markdown, else as it is."""
-    terminal = output.console(sys.stdout)
-    if not (terminal.is_terminal and output.has_color(terminal)):
+    if not output.look(sys.stdout)[0]:
         return page
     from rich.markdown import Markdown
 
+    terminal = output.console(sys.stdout)
     with terminal.capture() as capture:
         terminal.print(Markdown(page), width=min(terminal.width, 110))
     return capture.get().rstrip()
