@@ -1,7 +1,7 @@
 """Which expressions hold data of the boundary: where a value was written, by whom.
 
-Answers come from knowledge (kinds `boundary`, `boundary-stream`, `read-all`, `push-parser`, `own-data`, `shared-data`) and from the
-value's way back through the file.
+Answers come from knowledge (kinds `boundary`, `boundary-stream`, `read-all`, `push-parser`, `own-data`, `shared-data`) and
+from the value's way back through the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BUDGET = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """Who wrote a value: `peer` (seen), `parameter` (whoever calls), `unknown`, `shared` (a common store) or `own`, and the place that shows it."""
+    """Who wrote a value, and the place that shows it: `peer`, `parameter` (whoever calls), `unknown`, `shared` or `own`."""
 
     writer: str
     node: cst.CSTNode
@@ -116,7 +116,7 @@ class Boundary:
         return Source(PARAMETER, parameter)
 
     def names_file(self, source: Source, *globs: str) -> bool:
-        """True when the value comes from a parameter that is a path or a file of this host, by its type or by a name like `globs`."""
+        """True when the value comes from a parameter that is a file of this host, by its type or by a name like `globs`."""
         if not isinstance(source.node, cst.Param):
             return False
         return named_like(source.node.name.value, *globs) or self._has_type_of_kind(source.node.name, "local-path")

@@ -15,7 +15,22 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_SEARCHES = ("find", "index", "rfind", "split", "partition", "rpartition", "splitlines", "endswith", "readline", "search", "match", "finditer", "count", "rsplit")
+_SEARCHES = (
+    "find",
+    "index",
+    "rfind",
+    "split",
+    "partition",
+    "rpartition",
+    "splitlines",
+    "endswith",
+    "readline",
+    "search",
+    "match",
+    "finditer",
+    "count",
+    "rsplit",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +71,11 @@ class Buffers:
     def _arrives_in_pieces(source: cst.CSTNode) -> bool:
         """Pushed in by a parameter, or received: not a body that is whole already."""
         name = last_name(source.func) if isinstance(source, cst.Call) else None
-        return isinstance(source, cst.Param) or name is not None and any(word in name.lower() for word in ("recv", "receive", "read", "iter_", "stream"))
+        return (
+            isinstance(source, cst.Param)
+            or name is not None
+            and any(word in name.lower() for word in ("recv", "receive", "read", "iter_", "stream"))
+        )
 
     def is_searched(self, place: str, within: cst.CSTNode) -> cst.CSTNode | None:
         """Where a delimiter is looked for in the buffer: `b"\\n" in buf`, `buf.find(...)`, `pattern.search(buf)`."""
@@ -66,7 +85,9 @@ class Buffers:
                     if isinstance(target.operator, (cst.In, cst.NotIn)) and place in self.facts.guards.places(target.comparator):
                         return node
             elif isinstance(node, cst.Call) and last_name(node.func) in _SEARCHES and isinstance(node.func, cst.Attribute):
-                if place in self.facts.guards.places(node.func.value) or any(place in self.facts.guards.places(arg.value) for arg in node.args[:1]):
+                if place in self.facts.guards.places(node.func.value) or any(
+                    place in self.facts.guards.places(arg.value) for arg in node.args[:1]
+                ):
                     return node
         return None
 

@@ -77,7 +77,9 @@ class Circles:
             return False
         own = [self_name.name.value for self_name in list(parameters(function))[:1]]
         items = [o for o in self.facts.origins.step(base) if o.how == "item"]
-        return any(isinstance(o.node, cst.Attribute) and isinstance(o.node.value, cst.Name) and o.node.value.value in own for o in items)
+        return any(
+            isinstance(o.node, cst.Attribute) and isinstance(o.node.value, cst.Name) and o.node.value.value in own for o in items
+        )
 
     def _dispatched(self, call: cst.Call) -> Iterator[cst.FunctionDef]:
         """`table[kind](...)`, also through a name: the functions of a table of this file."""
@@ -98,7 +100,11 @@ class Circles:
             if any(named_like(parameter.name.value, *_DEPTH) for parameter in parameters(function)):
                 return True
             for node in descendants(function.body):
-                if isinstance(node, cst.Comparison) and any(named_like(last_name(part), *_DEPTH) for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute))):
+                if isinstance(node, cst.Comparison) and any(
+                    named_like(last_name(part), *_DEPTH)
+                    for part in descendants(node)
+                    if isinstance(part, (cst.Name, cst.Attribute))
+                ):
                     return True
                 if isinstance(node, cst.ExceptHandler) and "builtins.RecursionError" in self.facts.exceptions.classes(node.type):
                     return True

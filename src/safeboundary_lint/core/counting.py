@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
 _GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 _LEAVING = (cst.Raise, cst.Return, cst.Break)
-_CLOSING = ("close", "abort", "_abort", "disconnect", "loseConnection", "lose_connection", "abortConnection", "cancel", "kill", "terminate", "exit", "fail", "_fail", "error", "abortProducing", "errback")
+_CLOSING = (
+    "close",
+    "abort",
+    "_abort",
+    "disconnect",
+    "loseConnection",
+    "lose_connection",
+    "abortConnection",
+    "cancel",
+    "kill",
+    "terminate",
+    "exit",
+    "fail",
+    "_fail",
+    "error",
+    "abortProducing",
+    "errback",
+)
 
 
 class Counting:
@@ -54,7 +71,11 @@ class Counting:
                 found.append((call.func.value, call))
         for assign in tree.all(cst.Assign):
             target, value = assign.targets[0].target, assign.value
-            if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.Add) and isinstance(target, (cst.Name, cst.Attribute)):
+            if (
+                isinstance(value, cst.BinaryOperation)
+                and isinstance(value.operator, cst.Add)
+                and isinstance(target, (cst.Name, cst.Attribute))
+            ):
                 if target.deep_equals(value.left):
                     found.append((target, assign))
         grouped: dict[int, list[tuple[cst.BaseExpression, cst.CSTNode]]] = defaultdict(list)
@@ -63,7 +84,7 @@ class Counting:
         return grouped
 
     def is_counted(self, body: cst.CSTNode) -> bool:
-        """True when `body` compares a size that grows in it, or the length of what grows, with a bound and leaves when it is passed."""
+        """True when `body` compares a size that grows in it, or the length of what grows, with a bound and leaves."""
         places = {place for target, _ in self.grown(body) if (place := self.facts.origins.place(target)) is not None}
         return bool(places) and self.is_checked(body, places)
 
@@ -73,8 +94,15 @@ class Counting:
         for node in descendants(body, into_definitions=isinstance(body, cst.ClassDef)):
             if isinstance(node, (cst.If, cst.While)):
                 known = [*bounds(node.test, True), *bounds(node.test, False)]
-                if any(guards.mentions(small, places) and guards.meaningful(big) and not guards.mentions(big, places) for small, big in known):
-                    if isinstance(node, cst.While) or self.leaves(node.body) or (node.orelse is not None and self.leaves(node.orelse)):
+                if any(
+                    guards.mentions(small, places) and guards.meaningful(big) and not guards.mentions(big, places)
+                    for small, big in known
+                ):
+                    if (
+                        isinstance(node, cst.While)
+                        or self.leaves(node.body)
+                        or (node.orelse is not None and self.leaves(node.orelse))
+                    ):
                         return True
             elif isinstance(node, cst.Assert) and any(guards.mentions(small, places) for small, _big in bounds(node.test, True)):
                 return True
@@ -87,7 +115,9 @@ class Counting:
         for node in descendants(body, into_definitions=False):
             if isinstance(node, _LEAVING):
                 return True
-            if isinstance(node, cst.Call) and (last_name(node.func) in _CLOSING or last_name(node.func) in ("clear", "popleft", "pop", "truncate", "flush")):
+            if isinstance(node, cst.Call) and (
+                last_name(node.func) in _CLOSING or last_name(node.func) in ("clear", "popleft", "pop", "truncate", "flush")
+            ):
                 return True
             if isinstance(node, (cst.Assign, cst.Del)):
                 return True  # the buffer is emptied, cut or the state changed
@@ -95,8 +125,14 @@ class Counting:
 
     def is_endless(self, loop: cst.While) -> bool:
         """True for `while True`, `while chunk`, `while chunk := read()` and the like: only the input ends it."""
-        test = loop.test
-        return isinstance(test, (cst.NamedExpr, cst.Name, cst.Integer)) or isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not)
+        test, last = loop.test, loop.body.body[-1] if loop.body.body else None
+        if isinstance(last, cst.SimpleStatementLine) and isinstance(last.body[-1], (cst.Return, cst.Break, cst.Raise)):
+            return False  # it goes round again only where something says so
+        return (
+            isinstance(test, (cst.NamedExpr, cst.Name, cst.Integer))
+            or isinstance(test, cst.UnaryOperation)
+            and isinstance(test.operator, cst.Not)
+        )
 
     def loops_around(self, node: cst.CSTNode) -> list[cst.For | cst.While]:
         """The loops of the same function that hold a node, innermost first."""

@@ -1,6 +1,6 @@
 """Which quantity is bounded from above where, by a check that leaves when it fails.
 
-A check counts when no path from where the quantity is made to where it is used gets round it. It may stand in a helper of the file.
+A check counts when no path from where the quantity is made to where it is used gets round it. It may stand in a helper.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 NO_BOUND = 2**31 - 1  # a constant from here on bounds nothing that fits into a machine
-_VALIDATORS = ("*check*", "*valid*", "*ensure*", "*verify*", "*limit*", "*guard*", "*enforce*", "*assert*", "*require*", "*within*", "*reject*")
+_VALIDATORS = (
+    "*check*",
+    "*valid*",
+    "*ensure*",
+    "*verify*",
+    "*limit*",
+    "*guard*",
+    "*enforce*",
+    "*assert*",
+    "*require*",
+    "*within*",
+    "*reject*",
+)
 _UNSAID = ("read*", "recv*", "unpack*", "parse*", "log*", "debug", "append", "write*", "send*")
 
 Bound = tuple[cst.BaseExpression, cst.BaseExpression]  # what is small, what it is no more than
@@ -63,7 +75,9 @@ class Guards:
         begin = starts if made_here else [flow.entry]
         return find(begin, lambda point: point.index in goals, avoiding=lambda point: point.index in guards) is None
 
-    def points(self, flow: Flow, places: Collection[str], counts: Callable[[cst.BaseExpression], bool] = lambda bound: True) -> Iterator[Point]:
+    def points(
+        self, flow: Flow, places: Collection[str], counts: Callable[[cst.BaseExpression], bool] = lambda bound: True
+    ) -> Iterator[Point]:
         """Points past which one of `places` is bounded."""
         for point, (small, big) in self._bounds_of(flow):
             if self.mentions(small, places) and not self.mentions(big, places) and self.meaningful(big) and counts(big):
@@ -83,7 +97,10 @@ class Guards:
             for point in flow.points:
                 if point.kind == "statement" and isinstance(point.node, cst.Assign) and self._clips(point.node):
                     for target in point.node.targets:
-                        if isinstance(target.target, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(target.target)) is not None:
+                        if (
+                            isinstance(target.target, (cst.Name, cst.Attribute))
+                            and (place := self.facts.origins.place(target.target)) is not None
+                        ):
                             clips[place].append(point)
             for call in self.facts.summaries.calls_of(flow.root):
                 for place in {place for arg in call.args for place in self.places(arg.value)}:
@@ -139,7 +156,9 @@ class Guards:
         try:
             return isinstance(self.facts.constant(assign.value), int) and self.meaningful(assign.value)
         except NotConstant:
-            return isinstance(assign.value, (cst.Name, cst.Attribute)) and named_like(last_name(assign.value), "max*", "*_max", "*limit*", "*cap")
+            return isinstance(assign.value, (cst.Name, cst.Attribute)) and named_like(
+                last_name(assign.value), "max*", "*_max", "*limit*", "*cap"
+            )
 
     # -- tests -------------------------------------------------------------------------------------------------------
 
@@ -185,7 +204,9 @@ class Guards:
             return named_like(name, *_VALIDATORS) and not named_like(name, *_UNSAID)
         method = self.facts.types.is_bound_method(callee) and isinstance(call.func, cst.Attribute)
         return any(
-            self.refuses(callee, parameter) for parameter, value in bound_arguments(call, callee, method=method) if any(value is one for one in given)
+            self.refuses(callee, parameter)
+            for parameter, value in bound_arguments(call, callee, method=method)
+            if any(value is one for one in given)
         )
 
     def parameter_place(self, function: cst.FunctionDef | cst.Lambda, parameter: cst.Param) -> str | None:
@@ -202,7 +223,13 @@ class Guards:
             flow = self.facts.flow(function)
             guards = {point.index for point in self.points(flow, {place})} if place else set()
             self._validated[key] = bool(guards) and (
-                find([flow.entry], lambda point: point is flow.returned, avoiding=lambda point: point.index in guards, raising=False) is None
+                find(
+                    [flow.entry],
+                    lambda point: point is flow.returned,
+                    avoiding=lambda point: point.index in guards,
+                    raising=False,
+                )
+                is None
             )
         return self._validated[key]
 
@@ -241,7 +268,11 @@ def _with_optional_limit(node: cst.BooleanOperation, truth: bool) -> Iterator[Bo
         return
     for one, other in ((node.left, node.right), (node.right, node.left)):
         for small, big in bounds(one, truth):
-            names = {text for part in descendants(big) if (text := last_name(part)) and isinstance(part, (cst.Name, cst.Attribute))}
-            said = {text for part in descendants(other) if (text := last_name(part)) and isinstance(part, (cst.Name, cst.Attribute))}
+            names = {
+                text for part in descendants(big) if (text := last_name(part)) and isinstance(part, (cst.Name, cst.Attribute))
+            }
+            said = {
+                text for part in descendants(other) if (text := last_name(part)) and isinstance(part, (cst.Name, cst.Attribute))
+            }
             if names & said:
                 yield small, big

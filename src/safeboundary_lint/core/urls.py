@@ -20,8 +20,38 @@ _WITH_HOST = re.compile(r"(?:https?|ftp|wss?)://[^/{}]+(?:[/?:#{]|$)", re.IGNORE
 _SCHEME = re.compile(r"(?:https?|ftp|wss?)://", re.IGNORECASE)
 _NAMES = ("*url", "*uri", "*link", "href", "*_href", "url_*", "*address", "*endpoint", "*webhook", "*location", "*src", "target*")
 _CONFIGURATION = ("*config*", "*settings*", "*conf", "*cfg*", "*options*", "*opts", "args", "env*", "*environ*", "*const*")
-_FIRST_ARGUMENT = ("urljoin", "Request", "str", "urlparse", "quote", "URL", "Url", "urlunparse", "URLRequest", "unquote", "urlsplit", "cast", "HttpUrl", "join")
-_RECEIVER = ("encode", "decode", "strip", "rstrip", "lstrip", "format", "replace", "geturl", "lower", "unicode_string", "human_repr", "with_path", "with_query", "update_query")
+_FIRST_ARGUMENT = (
+    "urljoin",
+    "Request",
+    "str",
+    "urlparse",
+    "quote",
+    "URL",
+    "Url",
+    "urlunparse",
+    "URLRequest",
+    "unquote",
+    "urlsplit",
+    "cast",
+    "HttpUrl",
+    "join",
+)
+_RECEIVER = (
+    "encode",
+    "decode",
+    "strip",
+    "rstrip",
+    "lstrip",
+    "format",
+    "replace",
+    "geturl",
+    "lower",
+    "unicode_string",
+    "human_repr",
+    "with_path",
+    "with_query",
+    "update_query",
+)
 _STEPS = 40
 
 
@@ -40,13 +70,15 @@ class Urls:
         if isinstance(expression, cst.BinaryOperation):
             return self.looks_like_one(expression.left)
         if isinstance(expression, cst.Call):
-            return last_name(expression.func) in _FIRST_ARGUMENT or named_like(last_name(expression.func), "*url*", "*uri*") or (
-                isinstance(expression.func, cst.Attribute) and self.looks_like_one(expression.func.value)
+            return (
+                last_name(expression.func) in _FIRST_ARGUMENT
+                or named_like(last_name(expression.func), "*url*", "*uri*")
+                or (isinstance(expression.func, cst.Attribute) and self.looks_like_one(expression.func.value))
             )
         return named_like(last_name(expression), *_NAMES, "*url*", "*uri*", "*api*")
 
     def chooser(self, expression: cst.CSTNode) -> str:
-        """Who chose the host: `constant`, `configured`, `caller` (a parameter named like a URL), `chosen` (seen to come from a peer or a record), `unknown`."""
+        """Who chose the host: `constant`, `configured`, `caller` (a parameter), `chosen` (by a peer, in a record), `unknown`."""
         found: set[str] = set()
         queue: list[cst.CSTNode] = [expression]
         seen = {id(expression)}
@@ -111,11 +143,24 @@ class Urls:
 
     def _following(self, node: cst.CSTNode) -> list[cst.CSTNode]:
         if isinstance(node, cst.FormattedString):
-            first = next((part for part in node.parts if not (isinstance(part, cst.FormattedStringText) and _SCHEME.fullmatch(part.value))), None)
+            first = next(
+                (
+                    part
+                    for part in node.parts
+                    if not (isinstance(part, cst.FormattedStringText) and _SCHEME.fullmatch(part.value))
+                ),
+                None,
+            )
             return [first.expression] if isinstance(first, cst.FormattedStringExpression) else []
         if isinstance(node, cst.BinaryOperation):
-            if isinstance(node.operator, cst.Modulo) and (text := string(node.left)) is not None and not _WITH_HOST.match(text.replace("%s", "{}")):
-                return [node.right.elements[0].value] if isinstance(node.right, cst.Tuple) and node.right.elements else [node.right]
+            if (
+                isinstance(node.operator, cst.Modulo)
+                and (text := string(node.left)) is not None
+                and not _WITH_HOST.match(text.replace("%s", "{}"))
+            ):
+                return (
+                    [node.right.elements[0].value] if isinstance(node.right, cst.Tuple) and node.right.elements else [node.right]
+                )
             text = string(node.left)
             return [node.right] if text is not None and _SCHEME.fullmatch(text) else [node.left]
         if isinstance(node, cst.Call):

@@ -44,7 +44,7 @@ class Wire:
         self._known: dict[int, list[WireNumber]] = {}
 
     def numbers(self, expression: cst.CSTNode) -> list[WireNumber]:
-        """The unbounded numbers of the peer that a value may be made of; none for `min(n, LIMIT)`, `n & 0xff` and fields of two bytes."""
+        """The unbounded numbers of the peer that a value may be made of; none for `min(n, LIMIT)`, `n & 0xff`, narrow fields."""
         key = id(expression)
         if key not in self._known:
             self._known[key] = []
@@ -78,7 +78,9 @@ class Wire:
         """A helper of this file that is named like those that put numbers together byte by byte, and shifts to do so."""
         rows = self.facts.knowledge.wild.get(last_name(call.func) or "", ())
         callee = self.facts.types.callee(call) if any(row.kind == "wire-integer" for row in rows) else None
-        return callee is not None and any(isinstance(node, cst.LeftShift) or isinstance(node, cst.LeftShiftAssign) for node in _operators(callee))
+        return callee is not None and any(
+            isinstance(node, cst.LeftShift) or isinstance(node, cst.LeftShiftAssign) for node in _operators(callee)
+        )
 
     def _following(self, node: cst.CSTNode, index: int | None) -> Iterator[tuple[cst.CSTNode, int | None]]:
         """What the value is made of, and which element of it."""
@@ -119,7 +121,7 @@ class Wire:
         return Confidence.weakest(match.confidence, Confidence.HIGH if source.writer == PEER else Confidence.MEDIUM)
 
     def _text_number(self, match: Match, data: cst.BaseExpression | None) -> Confidence | None:
-        """`int(text)`: hexadecimal text is a protocol's; other text must be seen to come from the peer. Content-Length is SBL401's."""
+        """`int(text)`: hexadecimal text is a protocol's; other text must be seen to be the peer's. Content-Length is SBL401's."""
         if data is None:
             return None
         base = match.row.parameter("base")
@@ -177,8 +179,15 @@ class Wire:
         )
 
     def _is_parsed(self, value: cst.CSTNode | None) -> bool:
-        calls = [origin.node for origin in self.facts.origins.trail(value) if isinstance(origin.node, cst.Call)] if value is not None else []
-        return any((last_name(call.func) or "").lower().lstrip("_").startswith(("read", "parse", "decode", "load", "unpack")) for call in calls)
+        calls = (
+            [origin.node for origin in self.facts.origins.trail(value) if isinstance(origin.node, cst.Call)]
+            if value is not None
+            else []
+        )
+        return any(
+            (last_name(call.func) or "").lower().lstrip("_").startswith(("read", "parse", "decode", "load", "unpack"))
+            for call in calls
+        )
 
 
 def names_content_length(expression: cst.CSTNode) -> bool:
@@ -234,7 +243,12 @@ def _slice_width(facts: Facts, piece: cst.Slice) -> int | None:
     upper = piece.upper
     if upper is None:
         return None
-    if piece.lower is not None and isinstance(upper, cst.BinaryOperation) and isinstance(upper.operator, cst.Add) and upper.left.deep_equals(piece.lower):
+    if (
+        piece.lower is not None
+        and isinstance(upper, cst.BinaryOperation)
+        and isinstance(upper.operator, cst.Add)
+        and upper.left.deep_equals(piece.lower)
+    ):
         value = facts.constant(upper.right)  # data[pos : pos + 2]
     else:
         low = facts.constant(piece.lower) if piece.lower is not None else 0

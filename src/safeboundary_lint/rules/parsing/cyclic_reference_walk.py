@@ -14,8 +14,34 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants
 
-_OFFSETS = ("*offset*", "*next*", "*prev*", "*ifd*", "*pointer*", "*ptr*", "*link*", "*parent*", "*pos", "*block*", "*sector*", "*chain*")
-_UNPACKING = ("*unpack*", "*read_u*", "*read_int*", "*from_bytes*", "*s2n*", "*read_long*", "*read_offset*", "*get_int*", "*read_ifd*", "*next_ifd*", "*read_xref*", "*read_entry*")
+_OFFSETS = (
+    "*offset*",
+    "*next*",
+    "*prev*",
+    "*ifd*",
+    "*pointer*",
+    "*ptr*",
+    "*link*",
+    "*parent*",
+    "*pos",
+    "*block*",
+    "*sector*",
+    "*chain*",
+)
+_UNPACKING = (
+    "*unpack*",
+    "*read_u*",
+    "*read_int*",
+    "*from_bytes*",
+    "*s2n*",
+    "*read_long*",
+    "*read_offset*",
+    "*get_int*",
+    "*read_ifd*",
+    "*next_ifd*",
+    "*read_xref*",
+    "*read_entry*",
+)
 _LOOKUPS = ("get", "get_object", "resolve", "fetch", "lookup", "find", "load", "getObject", "get_parent", "get_by_id")
 
 
@@ -24,8 +50,8 @@ class CyclicReferenceWalk(Rule):
 
     What it does
     ------------
-    Finds `while node:` loops in which the next node is what the input says of this one (an offset read at this offset, an entry of
-    a table under this key), with no set of places seen, no counter that leaves and no check that it goes forward.
+    Finds `while node:` loops in which the next node is what the input says of this one (an offset read at this offset, an
+    entry of a table under this key), with no set of places seen, no counter that leaves and no check that it goes forward.
 
     Why it matters
     --------------
@@ -60,8 +86,8 @@ class CyclicReferenceWalk(Rule):
 
     Stays silent when
     -----------------
-    A membership test, a counter or an order comparison in the loop leaves it; entries are removed as they are visited; the chain is
-    made of objects of the program (`node = node.parent`).
+    A membership test, a counter or an order comparison in the loop leaves it; entries are removed as they are visited; the
+    chain is made of objects of the program (`node = node.parent`).
 
     Fix safety
     ----------
@@ -96,8 +122,14 @@ class CyclicReferenceWalk(Rule):
     def _steps(self, loop: cst.While, name: str) -> Iterator[cst.BaseExpression]:
         """The values that the loop gives the name and that are made of the name itself."""
         for node in descendants(loop.body, into_definitions=False):
-            if isinstance(node, cst.Assign) and any(isinstance(t.target, cst.Name) and t.target.value == name for t in node.targets):
-                if self._mentions(node.value, name) or any(self._mentions(o.node, name) for o in self.facts.origins.trail(self._base(node.value))[1:4] if isinstance(o.node, cst.BaseExpression)):
+            if isinstance(node, cst.Assign) and any(
+                isinstance(t.target, cst.Name) and t.target.value == name for t in node.targets
+            ):
+                if self._mentions(node.value, name) or any(
+                    self._mentions(o.node, name)
+                    for o in self.facts.origins.trail(self._base(node.value))[1:4]
+                    if isinstance(o.node, cst.BaseExpression)
+                ):
                     yield node.value
 
     @staticmethod
@@ -106,7 +138,12 @@ class CyclicReferenceWalk(Rule):
 
     @staticmethod
     def _base(value: cst.BaseExpression) -> cst.BaseExpression:
-        while isinstance(value, (cst.Subscript, cst.Attribute)) or isinstance(value, cst.Call) and isinstance(value.func, cst.Attribute) and last_name(value.func) == "get":
+        while (
+            isinstance(value, (cst.Subscript, cst.Attribute))
+            or isinstance(value, cst.Call)
+            and isinstance(value.func, cst.Attribute)
+            and last_name(value.func) == "get"
+        ):
             value = value.func.value if isinstance(value, cst.Call) else value.value  # type: ignore[union-attr]
         return value
 
@@ -116,10 +153,22 @@ class CyclicReferenceWalk(Rule):
             return None
         if self.facts.wire.numbers(step) or self._unpacks(step):
             return Confidence.MEDIUM
-        if isinstance(step, cst.Subscript) and isinstance(step.value, cst.Name) and step.value.value == name and isinstance(step.slice[0].slice, cst.Index):
+        if (
+            isinstance(step, cst.Subscript)
+            and isinstance(step.value, cst.Name)
+            and step.value.value == name
+            and isinstance(step.slice[0].slice, cst.Index)
+        ):
             key = string(step.slice[0].slice.value)
             return Confidence.MEDIUM if key is not None and named_like(key.strip("/"), *_OFFSETS) else None
-        lookup = next((c for c in descendants(step) if isinstance(c, cst.Call) and last_name(c.func) in _LOOKUPS and isinstance(c.func, cst.Attribute)), None)
+        lookup = next(
+            (
+                c
+                for c in descendants(step)
+                if isinstance(c, cst.Call) and last_name(c.func) in _LOOKUPS and isinstance(c.func, cst.Attribute)
+            ),
+            None,
+        )
         if lookup is not None and named_like(name, *_OFFSETS):
             return Confidence.MEDIUM if self.facts.boundary.source(lookup).writer == PEER else Confidence.LOW
         return None
@@ -132,16 +181,33 @@ class CyclicReferenceWalk(Rule):
         if callee is None:
             return named_like(last_name(step.func), "*next_ifd*", "*read_next*offset*")
         inner = [call for call in self.facts.summaries.calls_of(callee)]
-        deeper = [c for call in inner if (f := self.facts.types.callee(call)) is not None for c in self.facts.summaries.calls_of(f)]
-        return any(self.facts.match(call, "wire-integer") is not None or named_like(last_name(call.func), *_UNPACKING) for call in (*inner, *deeper))
+        deeper = [
+            c for call in inner if (f := self.facts.types.callee(call)) is not None for c in self.facts.summaries.calls_of(f)
+        ]
+        return any(
+            self.facts.match(call, "wire-integer") is not None or named_like(last_name(call.func), *_UNPACKING)
+            for call in (*inner, *deeper)
+        )
 
     def _is_stopped(self, loop: cst.While, name: str) -> bool:
-        tests = [node.test for node in descendants(loop.body, into_definitions=False) if isinstance(node, (cst.If, cst.While, cst.IfExp))]
+        tests = [
+            node.test
+            for node in descendants(loop.body, into_definitions=False)
+            if isinstance(node, (cst.If, cst.While, cst.IfExp))
+        ]
         for test in (loop.test, *tests):
             for node in descendants(test):
-                if isinstance(node, cst.Comparison) and any(isinstance(t.operator, (cst.In, cst.NotIn)) and self._mentions(node.left, name) and not isinstance(node.left, cst.SimpleString) for t in node.comparisons):
+                if isinstance(node, cst.Comparison) and any(
+                    isinstance(t.operator, (cst.In, cst.NotIn))
+                    and self._mentions(node.left, name)
+                    and not isinstance(node.left, cst.SimpleString)
+                    for t in node.comparisons
+                ):
                     return True
-                if isinstance(node, cst.Comparison) and any(isinstance(t.operator, (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)) for t in node.comparisons):
+                if isinstance(node, cst.Comparison) and any(
+                    isinstance(t.operator, (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual))
+                    for t in node.comparisons
+                ):
                     return True
         for node in descendants(loop.body, into_definitions=False):
             if isinstance(node, cst.Call) and last_name(node.func) in ("pop", "popitem", "remove", "discard"):
@@ -151,8 +217,11 @@ class CyclicReferenceWalk(Rule):
     def _tell(self, loop: cst.While, name: str, step: cst.BaseExpression, confidence: Confidence) -> None:
         self.report(
             loop.test,
-            f"`{name}` follows what the input says (`{self.facts.code(step)}`, line {self.facts.line(step)}): references that form a circle keep this loop running for ever",
+            f"`{name}` follows what the input says (`{self.facts.code(step)}`, line {self.facts.line(step)}): "
+            f"references that form a circle keep this loop running for ever",
             confidence=confidence,
             trace=[(step, f"the next one is what the input says: `{self.facts.code(step)}`")],
-            fix=Fix(Applicability.SUGGESTION, f"keep a set of every `{name}` that was visited and leave the loop when one comes again"),
+            fix=Fix(
+                Applicability.SUGGESTION, f"keep a set of every `{name}` that was visited and leave the loop when one comes again"
+            ),
         )

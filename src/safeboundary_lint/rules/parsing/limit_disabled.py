@@ -10,6 +10,7 @@ from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.edits import argument_removed
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.knowledge import Parameter, Row
+from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
@@ -71,7 +72,13 @@ class LimitDisabled(Rule):
             if row.kind == "limit-parameter" and (parameter := row.parameter("limit")) is not None:
                 given = argument(node, parameter)
                 if given is not None and self._is_off(given, row):
-                    self._tell(given, f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})", row, confidence, self._without(node, given, parameter))
+                    self._tell(
+                        given,
+                        f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})",
+                        row,
+                        confidence,
+                        self._without(node, given, parameter),
+                    )
         for arg in node.args:
             if arg.keyword is not None:
                 self._check_key(arg.keyword.value, arg.value)
@@ -105,7 +112,9 @@ class LimitDisabled(Rule):
 
     def _rows_of_target(self, target: cst.BaseAssignTargetExpression) -> Iterator[tuple[Row, Confidence]]:
         if isinstance(target, cst.Attribute):
-            yield from ((row, confidence) for row, confidence, _name in self.facts.matcher.rows(target) if row.kind == "limit-constant")
+            yield from (
+                (row, confidence) for row, confidence, _name in self.facts.matcher.rows(target) if row.kind == "limit-constant"
+            )
         elif isinstance(target, cst.Name) and self.facts.tree.function_of(target) is None:
             # A setting of a module that the framework reads, or an attribute that the base class reads.
             for row in self.facts.knowledge.wild.get(target.value, ()):
@@ -114,17 +123,32 @@ class LimitDisabled(Rule):
 
     def _check_key(self, key: str, value: cst.BaseExpression, at: cst.CSTNode | None = None) -> None:
         """A key of a mapping of options, or a keyword that no known callable explains."""
-        rows = [*self.facts.knowledge.rows.get(key, ())] + [row for row in self.facts.knowledge.wild.get(key, ()) if not row.receivers]
+        rows = [*self.facts.knowledge.rows.get(key, ())] + [
+            row for row in self.facts.knowledge.wild.get(key, ()) if not row.receivers
+        ]
         for row in rows[:3]:
             if row.kind == "limit-constant" and self._is_off(value, row):
-                self._tell(at or value, f"{key}: {self.facts.code(value)}", row, row.confidence, None)
+                confidence = Confidence.LOW if self._is_of_client(value) else row.confidence
+                self._tell(at or value, f"{key}: {self.facts.code(value)}", row, confidence, None)
                 return
+
+    def _is_of_client(self, value: cst.CSTNode) -> bool:
+        """An option of a connection to a server that the program chose."""
+        calls = (node for node in self.facts.tree.ancestors(value) if isinstance(node, cst.Call))
+        return any(
+            self.facts.match(call, "own-peer") is not None or named_like(last_name(call.func), "*channel*") for call in calls
+        )
 
     def _is_off(self, value: cst.BaseExpression, row: Row) -> bool:
         try:
             given = self.facts.constant(value)
         except NotConstant:
-            return isinstance(value, cst.Call) and last_name(value.func) == "float" and bool(value.args) and string(value.args[0].value) in ("inf", "infinity")
+            return (
+                isinstance(value, cst.Call)
+                and last_name(value.func) == "float"
+                and bool(value.args)
+                and string(value.args[0].value) in ("inf", "infinity")
+            )
         off = [None if one == "None" else one for one in row.get("off", ())]
         if any(given == one and type(given) is type(one) for one in off):
             return True
@@ -143,5 +167,9 @@ class LimitDisabled(Rule):
             node,
             f"`{setting}` switches off the limit on {what}: one input can take all memory or time of the process",
             confidence=confidence,
-            fix=fix or Fix(Applicability.SUGGESTION, f"set `{setting.partition(' = ')[0].partition(': ')[0]}` to the largest input that is honest"),
+            fix=fix
+            or Fix(
+                Applicability.SUGGESTION,
+                f"set `{setting.partition(' = ')[0].partition(': ')[0]}` to the largest input that is honest",
+            ),
         )

@@ -92,6 +92,8 @@ class NoTimeout(Rule):
 
     def _set_elsewhere(self, match: Match) -> bool:
         call = match.call
+        if keyword_names(call) & set(match.row.get("unless", ())):
+            return True
         if match.row.get("object"):
             return self._object_has_timeout(call)
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
@@ -105,18 +107,33 @@ class NoTimeout(Rule):
         if any(keyword_names(call) & {"timeout", "default_timeout"} for call in made):
             return True
         found = self.facts.types.of(receiver)
-        return found is not None and found.local is not None and any(
-            named_like(name, "send", "request*") for cls in self.facts.types.local_lineage(found.local) for name in self.facts.names.scope_of(cls.body).bindings
+        return (
+            found is not None
+            and found.local is not None
+            and any(
+                named_like(name, "send", "request*")
+                for cls in self.facts.types.local_lineage(found.local)
+                for name in self.facts.names.scope_of(cls.body).bindings
+            )
         )
 
     def _session_has_timeout(self, session: str | None) -> bool:
         """An adapter mounted on the session names a timeout, or its request method is replaced by one that does."""
         place = self.facts.origins.place
-        mounted = (call for call in self.facts.tree.all(cst.Call) if isinstance(call.func, cst.Attribute) and call.func.attr.value == "mount")
-        if any(isinstance(call.func, cst.Attribute) and place(call.func.value) == session and self._names_timeout(call) for call in mounted):
+        mounted = (
+            call
+            for call in self.facts.tree.all(cst.Call)
+            if isinstance(call.func, cst.Attribute) and call.func.attr.value == "mount"
+        )
+        if any(
+            isinstance(call.func, cst.Attribute) and place(call.func.value) == session and self._names_timeout(call)
+            for call in mounted
+        ):
             return True
         return any(
-            isinstance(store.target, cst.Attribute) and named_like(store.target.attr.value, "request*", "send", "*timeout*") and place(store.target.value) == session
+            isinstance(store.target, cst.Attribute)
+            and named_like(store.target.attr.value, "request*", "send", "*timeout*")
+            and place(store.target.value) == session
             for store in self.facts.names.stores
         )
 
@@ -126,16 +143,24 @@ class NoTimeout(Rule):
         if any(string(node) in _LOOPBACK for node in descendants(call) if isinstance(node, cst.SimpleString)):
             return True
         own = self.facts.summaries.calls_of(tree.function_of(call) or tree.module)
-        if any(last_name(other.func) in _SETTERS for other in own) or any(last_name(node) == "AF_UNIX" for node in tree.all(cst.Attribute)):
+        if any(last_name(other.func) in _SETTERS for other in own) or any(
+            last_name(node) == "AF_UNIX" for node in tree.all(cst.Attribute)
+        ):
             return True
         owner = tree.class_of(call)
         around = own if owner is None else [other for other in tree.all(cst.Call) if tree.class_of(other) is owner]
         names = {last_name(other.func) for other in around}
-        return not names.isdisjoint(_SETTERS) or (last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS))  # connecting alone ends with TCP
+        return not names.isdisjoint(_SETTERS) or (
+            last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS)
+        )  # connecting alone ends with TCP
 
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:
-        return any(isinstance(node, cst.Name) and "timeout" in node.value.lower() for arg in call.args for node in (arg.keyword, *descendants(arg.value)))
+        return any(
+            isinstance(node, cst.Name) and "timeout" in node.value.lower()
+            for arg in call.args
+            for node in (arg.keyword, *descendants(arg.value))
+        )
 
     def _tell(self, match: Match, given: cst.BaseExpression | None) -> None:
         called = self.facts.code(match.call.func)

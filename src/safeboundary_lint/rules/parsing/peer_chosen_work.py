@@ -14,7 +14,23 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants
 
-_OWN = ("*config*", "*settings*", "*options*", "*stored*", "*record*", "*row", "*hash*", "*encoded*", "self", "*user", "*account*", "*conf", "*cfg*", "*defaults*", "*env*")
+_OWN = (
+    "*config*",
+    "*settings*",
+    "*options*",
+    "*stored*",
+    "*record*",
+    "*row",
+    "*hash*",
+    "*encoded*",
+    "self",
+    "*user",
+    "*account*",
+    "*conf",
+    "*cfg*",
+    "*defaults*",
+    "*env*",
+)
 _STEPS = 60
 
 
@@ -119,41 +135,79 @@ class PeerChosenWork(Rule):
     def _is_field(self, node: cst.CSTNode) -> bool:
         """`headers["p2c"]`, `attributes.get("i")`, a field of a request."""
         holder: cst.CSTNode | None = None
-        if isinstance(node, cst.Subscript) and isinstance(node.slice[0].slice, cst.Index) and string(node.slice[0].slice.value) is not None:
+        if (
+            isinstance(node, cst.Subscript)
+            and isinstance(node.slice[0].slice, cst.Index)
+            and string(node.slice[0].slice.value) is not None
+        ):
             holder = node.value
-        elif isinstance(node, cst.Call) and last_name(node.func) == "get" and node.args and string(node.args[0].value) is not None:
+        elif (
+            isinstance(node, cst.Call) and last_name(node.func) == "get" and node.args and string(node.args[0].value) is not None
+        ):
             holder = node.func.value if isinstance(node.func, cst.Attribute) else None
         if holder is None:
             return False
         if self.facts.boundary.source(node).writer == PEER:
             return True
-        return not named_like(last_name(holder), *_OWN) and not (isinstance(node, cst.Subscript) and bool(self.facts.origins.entry_bindings(node)))
+        if any(
+            named_like(last_name(part), *_OWN)
+            for origin in self.facts.origins.trail(holder)
+            for part in self._named_in(origin.node)
+        ):
+            return False
+        return not (isinstance(node, cst.Subscript) and bool(self.facts.origins.entry_bindings(node)))
+
+    @staticmethod
+    def _named_in(node: cst.CSTNode) -> list[cst.CSTNode]:
+        """The names a mapping is made of: `decode(encoded)` is made of a hash of one's own."""
+        if isinstance(node, cst.Call):
+            return [arg.value for arg in node.args]
+        return [node] if isinstance(node, (cst.Name, cst.Attribute)) else [node.name] if isinstance(node, cst.Param) else []
 
     def _is_bounded(self, call: cst.Call, way: list[cst.CSTNode]) -> bool:
         tree, guards = self.facts.tree, self.facts.guards
-        places = {place for node in way if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))}
+        places = {
+            place for node in way if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))
+        }
         for node in way:
             function = tree.enclosing(node, cst.FunctionDef, cst.Lambda)
-            if isinstance(node, cst.Param) and function is not None and (place := guards.parameter_place(function, node)) is not None:
+            if (
+                isinstance(node, cst.Param)
+                and function is not None
+                and (place := guards.parameter_place(function, node)) is not None
+            ):
                 places.add(place)
         seen: set[int] = set()
         for node in (call, *way):
             function = tree.function_of(node)
             if function is not None and id(function) not in seen and not isinstance(node, cst.Param):
                 seen.add(id(function))
-                if guards.holds(places, node, since=way[-1] if tree.function_of(way[-1]) is function and node is not way[-1] else None):
+                if guards.holds(
+                    places, node, since=way[-1] if tree.function_of(way[-1]) is function and node is not way[-1] else None
+                ):
                     return True
         return any(isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "builtins.min" for node in way)
 
     def _has_validator(self, field: cst.CSTNode) -> bool:
-        """A table of this file names a function that refuses values out of bounds for the same field: `{"p2c": Parameter(check_p2c)}`."""
-        key = field.slice[0].slice.value if isinstance(field, cst.Subscript) else field.args[0].value if isinstance(field, cst.Call) else None  # type: ignore[union-attr]
+        """A table names a function of this file that refuses values of the same field: `{"p2c": Parameter(check_p2c)}`."""
+        key = (
+            field.slice[0].slice.value
+            if isinstance(field, cst.Subscript)
+            else field.args[0].value
+            if isinstance(field, cst.Call)
+            else None
+        )  # type: ignore[union-attr]
         wanted = string(key)
         for table in self.facts.tree.all(cst.Dict):
             for element in table.elements:
                 if isinstance(element, cst.DictElement) and string(element.key) == wanted:
-                    functions = (self.facts.names.definition(node) for node in descendants(element.value) if isinstance(node, cst.Name))
-                    if any(isinstance(f, cst.FunctionDef) and any(self.facts.guards.refuses(f, p) for p in f.params.params) for f in functions):
+                    functions = (
+                        self.facts.names.definition(node) for node in descendants(element.value) if isinstance(node, cst.Name)
+                    )
+                    if any(
+                        isinstance(f, cst.FunctionDef) and any(self.facts.guards.refuses(f, p) for p in f.params.params)
+                        for f in functions
+                    ):
                         return True
         return False
 
@@ -163,7 +217,8 @@ class PeerChosenWork(Rule):
         peer = self.facts.boundary.source(source).writer == PEER
         self.report(
             source if self.facts.tree.function_of(source) is not self.facts.tree.function_of(match.call) else match.call,
-            f"`{field}` (line {line}) sets `{name.name if name else 'the cost'}` of `{self.facts.code(match.call.func)}` with no upper bound: whoever wrote it decides how long this runs",
+            f"`{field}` (line {line}) sets `{name.name if name else 'the cost'}` of "
+            f"`{self.facts.code(match.call.func)}` with no upper bound: whoever wrote it decides how long this runs",
             confidence=Confidence.weakest(match.confidence, Confidence.HIGH if peer else Confidence.MEDIUM),
             trace=[(source, f"read from the message: `{field}`"), (match.call, f"does as much work: `{self.facts.code(cost)}`")],
             fix=Fix(Applicability.SUGGESTION, f"refuse the message when `{field}` is above the highest cost that is honest"),

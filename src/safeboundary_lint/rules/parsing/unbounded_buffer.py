@@ -58,8 +58,8 @@ class UnboundedBuffer(Rule):
 
     Stays silent when
     -----------------
-    The length of the buffer, or a counter of it, is compared with a bound anywhere in the class and one side leaves; the buffer is a
-    `deque(maxlen=...)`; the queue has a `maxsize`, or is not fed from the boundary in this file.
+    The length of the buffer, or a counter of it, is compared with a bound anywhere in the class and one side leaves; the
+    buffer is a `deque(maxlen=...)`; the queue has a `maxsize`, or is not fed from the boundary in this file.
 
     Fix safety
     ----------
@@ -106,15 +106,22 @@ class UnboundedBuffer(Rule):
         if self.facts.counting.is_checked(scope, {growth.place}) or self.facts.counting.is_counted(scope):
             return True
         bindings = self.facts.origins.trail(growth.target)
-        return any(isinstance(o.node, cst.Call) and any(arg.keyword is not None and arg.keyword.value == "maxlen" for arg in o.node.args) for o in bindings)
+        return any(
+            isinstance(o.node, cst.Call) and any(arg.keyword is not None and arg.keyword.value == "maxlen" for arg in o.node.args)
+            for o in bindings
+        )
 
     def _tell_buffer(self, growth: Growth, searched: cst.CSTNode) -> None:
         target = self.facts.code(growth.target)
         self.report(
             growth.node,
-            f"`{target}` grows by what the other side sends until `{self.facts.code(searched)}` (line {self.facts.line(searched)}) finds its delimiter: without one it takes all memory",
+            f"`{target}` grows by what the other side sends until `{self.facts.code(searched)}` (line "
+            f"{self.facts.line(searched)}) finds its delimiter: without one it takes all memory",
             confidence=Confidence.MEDIUM,
-            trace=[(growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"), (searched, "the delimiter is looked for here")],
+            trace=[
+                (growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"),
+                (searched, "the delimiter is looked for here"),
+            ],
             fix=Fix(Applicability.SUGGESTION, f"leave when `len({target})` is larger than the longest honest message"),
         )
 
@@ -132,11 +139,18 @@ class UnboundedBuffer(Rule):
         feeder = next((call for call in self.facts.tree.all(cst.Call) if self._feeds(call, name, target)), None)
         if feeder is None:
             return
-        added = argument_added(self.facts, match.call, f"{parameter.name}=100") if parameter is not None and size is None else None
-        words = f"give the queue a bound, for example `{parameter.name}=100`" if parameter is not None else "use `queue.Queue(maxsize=100)`"
+        added = (
+            argument_added(self.facts, match.call, f"{parameter.name}=100") if parameter is not None and size is None else None
+        )
+        words = (
+            f"give the queue a bound, for example `{parameter.name}=100`"
+            if parameter is not None
+            else "use `queue.Queue(maxsize=100)`"
+        )
         self.report(
             match.call,
-            f"`{name}` has no bound and is fed from the boundary in line {self.facts.line(feeder)}: a sender that is faster than the consumer fills the memory",
+            f"`{name}` has no bound and is fed from the boundary in line {self.facts.line(feeder)}: a sender "
+            f"that is faster than the consumer fills the memory",
             confidence=Confidence.MEDIUM,
             trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
             fix=Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words),

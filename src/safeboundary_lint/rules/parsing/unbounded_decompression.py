@@ -8,13 +8,27 @@ from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOW
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
 _PATHS = ("*path*", "*filename*", "fname", "*_file", "file_name", "*dir*", "fn", "fpath")
-_RESTORING = ("*restore*", "load*", "*_load*", "*from_db*", "*cache*", "*deserial*", "*loads*", "*refresh*", "*process_result*", "from_*", "*from_storage*", "*get_state*", "*unpickle*")
+_RESTORING = (
+    "*restore*",
+    "load*",
+    "*_load*",
+    "*from_db*",
+    "*cache*",
+    "*deserial*",
+    "*loads*",
+    "*refresh*",
+    "*process_result*",
+    "from_*",
+    "*from_storage*",
+    "*get_state*",
+    "*unpickle*",
+)
 _SURENESS = {PEER: Confidence.HIGH, PARAMETER: Confidence.MEDIUM, UNKNOWN: Confidence.MEDIUM, SHARED: Confidence.LOW}
 
 
@@ -55,8 +69,9 @@ class UnboundedDecompression(Rule):
 
     Stays silent when
     -----------------
-    `max_length` is passed, the output is counted while it grows and the loop leaves, sizes of archive members are checked first, or
-    the data is the program's own: a literal, a packaged resource, a file opened by its path, what it compressed itself.
+    `max_length` is passed, the output is counted while it grows and the loop leaves, sizes of archive members are checked
+    first, or the data is the program's own: a literal, a packaged resource, a file opened by its path, what it compressed
+    itself.
 
     Fix safety
     ----------
@@ -88,17 +103,33 @@ class UnboundedDecompression(Rule):
         if given is not None and not self.facts.is_constant(given, None, *off):
             return
         value = argument(match.call, data) if data is not None else None
-        if value is None or (self._is_incremental(match) and self._is_counted(match.call)):
+        if value is None or self._has_limited_sibling(match) or (self._is_incremental(match) and self._is_counted(match.call)):
             return
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
             sure = _SURENESS[source.writer] if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
             self._tell(match.call, source, Confidence.weakest(match.confidence, sure))
 
+    def _has_limited_sibling(self, match: Match) -> bool:
+        """`decompress(data)` where the caller wants no limit, `decompress(data, max_length)` beside it where one is given."""
+        function = self.facts.tree.function_of(match.call)
+        if function is None:
+            return False
+        limits = {one.name.value for one in parameters(function) if named_like(one.name.value, "*max*", "*limit*")}
+        return any(
+            any(isinstance(arg.value, cst.Name) and arg.value.value in limits for arg in call.args)
+            for call in self.facts.summaries.calls_of(function)
+            if self.facts.match(call, "decompress") is not None
+        )
+
     def _passes_on(self, call: cst.Call) -> bool:
         """Expands piece by piece in a loop that keeps nothing: each piece is handed on."""
         loops = self.facts.counting.loops_around(call)
-        return bool(loops) and not any(True for _ in self.facts.counting.grown(loops[0])) or any(isinstance(node, cst.Yield) for loop in loops for node in descendants(loop))
+        return (
+            bool(loops)
+            and not any(True for _ in self.facts.counting.grown(loops[0]))
+            or any(isinstance(node, cst.Yield) for loop in loops for node in descendants(loop))
+        )
 
     def _restores(self, call: cst.Call) -> bool:
         """Takes up again what the program itself has put away, or hands it to a parser that trusts it anyway."""
@@ -107,9 +138,11 @@ class UnboundedDecompression(Rule):
         around = self.facts.tree.parent(parent) if isinstance(parent, cst.Arg) else None
         if isinstance(around, cst.Call) and self.facts.match(around, "unsafe-load") is not None:
             return True
-        if not isinstance(function, cst.FunctionDef) or not named_like(function.name.value, *_RESTORING):
-            return False
-        return any(last_name(other.func) == "compress" for other in self.facts.tree.all(cst.Call))
+        cls = self.facts.tree.class_of(call)
+        packs = [other for other in self.facts.tree.all(cst.Call) if last_name(other.func) == "compress"]
+        if cls is not None and any(self.facts.tree.class_of(other) is cls for other in packs):
+            return True
+        return isinstance(function, cst.FunctionDef) and named_like(function.name.value, *_RESTORING) and bool(packs)
 
     def _check_stream(self, call: cst.Call, receiver: cst.BaseExpression) -> None:
         opened = [origin.node for origin in self.facts.origins.trail(receiver) if isinstance(origin.node, cst.Call)]
@@ -138,7 +171,11 @@ class UnboundedDecompression(Rule):
         """The archive that a member is taken out of, also by `archive.open(name).read()`."""
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         for _ in range(2):
-            calls = [o.node for o in self.facts.origins.trail(receiver) if isinstance(o.node, cst.Call)] if receiver is not None else []
+            calls = (
+                [o.node for o in self.facts.origins.trail(receiver) if isinstance(o.node, cst.Call)]
+                if receiver is not None
+                else []
+            )
             if (found := next((m for one in calls if (m := self.facts.match(one, "archive")) is not None), None)) is not None:
                 return found
             receiver = next((one.func.value for one in calls if isinstance(one.func, cst.Attribute)), None)
@@ -146,7 +183,11 @@ class UnboundedDecompression(Rule):
 
     @staticmethod
     def _is_incremental(match: Match) -> bool:
-        return match.row.parameter("limit") is not None or "." in match.dotted.removeprefix("*.") and match.dotted.split(".")[-2][:1].isupper()
+        return (
+            match.row.parameter("limit") is not None
+            or "." in match.dotted.removeprefix("*.")
+            and match.dotted.split(".")[-2][:1].isupper()
+        )
 
     def _is_counted(self, call: cst.Call) -> bool:
         loops = self.facts.counting.loops_around(call)
@@ -156,18 +197,35 @@ class UnboundedDecompression(Rule):
     def _gathers(self, call: cst.Call) -> bool:
         """Reads piece by piece in a loop and keeps all the pieces."""
         loops = self.facts.counting.loops_around(call)
-        return bool(loops) and any(not named_like(last_name(target), "*hash*", "*digest*", "*count*", "*total*", "*size*", "out", "*file*", "dst", "*fp", "fh") for target, _ in self.facts.counting.grown(loops[0]))
+        return bool(loops) and any(
+            not named_like(
+                last_name(target), "*hash*", "*digest*", "*count*", "*total*", "*size*", "out", "*file*", "dst", "*fp", "fh"
+            )
+            for target, _ in self.facts.counting.grown(loops[0])
+        )
 
     def _sizes_are_checked(self, call: cst.Call) -> bool:
         function = self.facts.tree.function_of(call)
         below = descendants(function.body) if function is not None else iter(())
-        return any(isinstance(node, cst.Attribute) and node.attr.value in ("file_size", "uncompressed_size") or named_like(last_name(node), "*safe*extract*", "*check*size*") for node in below if isinstance(node, (cst.Attribute, cst.Name)))
+        return any(
+            isinstance(node, cst.Attribute)
+            and node.attr.value in ("file_size", "uncompressed_size")
+            or named_like(last_name(node), "*safe*extract*", "*check*size*")
+            for node in below
+            if isinstance(node, (cst.Attribute, cst.Name))
+        )
 
     def _tell(self, call: cst.Call, source: Source, confidence: Confidence) -> None:
-        written = {PEER: "the peer's data", PARAMETER: "data of whoever calls", UNKNOWN: "data from elsewhere", SHARED: "stored data"}[source.writer]
+        written = {
+            PEER: "the peer's data",
+            PARAMETER: "data of whoever calls",
+            UNKNOWN: "data from elsewhere",
+            SHARED: "stored data",
+        }[source.writer]
         self.report(
             call,
-            f"`{self.facts.code(call)}` expands {written} with no cap on the output: a few kilobytes can become all the memory of the process",
+            f"`{self.facts.code(call)}` expands {written} with no cap on the output: a few kilobytes can become "
+            f"all the memory of the process",
             confidence=confidence,
             trace=[(source.node, f"the compressed data comes from `{self.facts.code(source.node)}`")],
             fix=Fix(Applicability.SUGGESTION, self._words(call)),
@@ -179,4 +237,6 @@ class UnboundedDecompression(Rule):
             return f"read at most LIMIT + 1 bytes by `{called}(LIMIT + 1)` and refuse what is longer"
         if last_name(call.func) in ("extractall", "extract"):
             return f"add up `file_size` of the members, refuse what is too large, and only then call `{called}`"
-        return f"expand by a decompressor object with `max_length=LIMIT` instead of `{called}`, and refuse the data when something is left over"
+        return (
+            f"use a decompressor object with `max_length=LIMIT` instead of `{called}` and refuse data that leaves something over"
+        )

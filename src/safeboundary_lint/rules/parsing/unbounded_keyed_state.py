@@ -15,12 +15,31 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _CLIENTS = (
-    "ip", "*_ip", "ip_*", "*ip_addr*", "*client*", "*remote*", "*peer*", "addr", "*_addr", "address", "sender", "*sender_id", "*fingerprint*", "*device_id", "mac", "*user_agent*",
-    "*api_key*", "email", "phone*", "*identifier*", "*caller_id*", "source_ip", "host_ip", "*user_id", "*chat_id", "*session_id", "*conversation_id", "username",
+    "ip", "*_ip", "ip_*", "*ip_addr*", "*client*", "*remote*", "*peer*", "addr", "*_addr", "address", "sender", "*sender_id",
+    "*fingerprint*", "*device_id", "mac", "*user_agent*", "*api_key*", "email", "phone*", "*identifier*", "*caller_id*",
+    "source_ip", "host_ip", "*user_id", "*chat_id", "*session_id", "*conversation_id", "username",
 )  # fmt: skip
-_KEYS = ("key", "*_key", "uid", "*_uid", "*_id", "id", "ident", "identity", "name", "username", "host", "token", "identifier", "source", "user", "topic")
+_KEYS = (
+    "key",
+    "*_key",
+    "uid",
+    "*_uid",
+    "*_id",
+    "id",
+    "ident",
+    "identity",
+    "name",
+    "username",
+    "host",
+    "token",
+    "identifier",
+    "source",
+    "user",
+    "topic",
+)
 _TALLIES = (
-    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|history|count|clients|stamps|_ips|per_ip|by_ip|recent|debounc|flood|locks"
+    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|"
+    "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
 _USED = f"%{_TALLIES}"
@@ -81,8 +100,8 @@ class UnboundedKeyedState(Rule):
 
     Stays silent when
     -----------------
-    Keys are deleted, popped or cleared anywhere in the file (a `reset` or `close` that nothing here calls is none), the map is replaced by
-    a filtered one, `len()` of it is compared, or it is a cache type with a bound.
+    Keys are deleted, popped or cleared anywhere in the file (a `reset` or `close` that nothing here calls is none), the map
+    is replaced by a filtered one, `len()` of it is compared, or it is a cache type with a bound.
 
     Fix safety
     ----------
@@ -101,7 +120,11 @@ class UnboundedKeyedState(Rule):
         for keyed in self.facts.keyed.all:
             for write, key in keyed.writes:
                 function = self.facts.tree.function_of(write)
-                if function is not None and (confidence := self._is_client(keyed, key)) is not None and not self.facts.keyed.is_pruned(keyed):
+                if (
+                    function is not None
+                    and (confidence := self._is_client(keyed, key)) is not None
+                    and not self.facts.keyed.is_pruned(keyed)
+                ):
                     self._tell(keyed, write, key, confidence)
                     break
 
@@ -132,14 +155,21 @@ class UnboundedKeyedState(Rule):
     @staticmethod
     def _tells_time(cls: cst.ClassDef) -> bool:
         """The class reads a clock, or is called a limiter: no registry."""
-        return named_like(cls.name.value, "*limit*", "*throttl*", "*bucket*") or any(isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter") for node in descendants(cls))
+        return named_like(cls.name.value, "*limit*", "*throttl*", "*bucket*") or any(
+            isinstance(node, cst.Call) and last_name(node.func) in ("time", "monotonic", "now", "utcnow", "perf_counter")
+            for node in descendants(cls)
+        )
 
     def _tell(self, keyed: Keyed, write: cst.CSTNode, key: cst.BaseExpression, confidence: Confidence) -> None:
         held = self.facts.code(keyed.binding.target)
         self.report(
             write,
-            f"`{held}` keeps an entry for every `{self.facts.code(key)}` that clients come with and none is ever taken out: new keys fill the memory",
+            f"`{held}` keeps an entry for every `{self.facts.code(key)}` that clients come with and none is "
+            f"ever taken out: new keys fill the memory",
             confidence=confidence,
             trace=[(keyed.binding.target, f"`{held}` is made here and lives as long as the process")],
-            fix=Fix(Applicability.SUGGESTION, f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys",
+            ),
         )

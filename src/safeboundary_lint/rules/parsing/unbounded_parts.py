@@ -14,9 +14,38 @@ from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants
 
 _SEPARATORS = ("*boundary*", "*delimiter*", "*delim", "*separator*", "*marker*")
-_BODIES = ("*body*", "*payload*", "*data*", "*content*", "*message*", "*raw*", "*stream*", "*multipart*", "*form*", "*packet*", "*request*")
+_BODIES = (
+    "*body*",
+    "*payload*",
+    "*data*",
+    "*content*",
+    "*message*",
+    "*raw*",
+    "*stream*",
+    "*multipart*",
+    "*form*",
+    "*packet*",
+    "*request*",
+)
 _ITEMS = ("*line*", "*header*", "*chunk*", "*frame*", "*part*", "*fragment*", "*field*", "*segment*", "*message*", "*packet*")
-_READING = ("readline", "readuntil", "read_line", "read_frame", "recv_frame", "receive_frame", "read_chunk", "next_part", "read_header", "read_until", "read_message", "get_frame", "read_part", "recv_line", "next_line", "readchunk")
+_READING = (
+    "readline",
+    "readuntil",
+    "read_line",
+    "read_frame",
+    "recv_frame",
+    "receive_frame",
+    "read_chunk",
+    "next_part",
+    "read_header",
+    "read_until",
+    "read_message",
+    "get_frame",
+    "read_part",
+    "recv_line",
+    "next_line",
+    "readchunk",
+)
 
 
 class UnboundedParts(Rule):
@@ -98,7 +127,12 @@ class UnboundedParts(Rule):
         bound = self._bound_to(call)
         place = self.facts.origins.place(bound) if bound is not None else None
         if place is None or not self.facts.counting.is_checked(function.body, {place}):
-            self._tell(call, f"`{self.facts.code(text)}` is split into as many parts as its sender likes", source, "split with a limit and refuse more parts than that")
+            self._tell(
+                call,
+                f"`{self.facts.code(text)}` is split into as many parts as its sender likes",
+                source,
+                "split with a limit and refuse more parts than that",
+            )
 
     def _bound_to(self, call: cst.Call) -> cst.BaseExpression | None:
         for ancestor in self.facts.tree.ancestors(call):
@@ -118,36 +152,72 @@ class UnboundedParts(Rule):
 
     def _iterated(self, iterable: cst.BaseExpression) -> Iterator[object]:
         base = iterable
-        while isinstance(base, cst.Subscript) or isinstance(base, cst.Call) and base.args and last_name(base.func) in ("enumerate", "list", "filter", "map"):
+        while (
+            isinstance(base, cst.Subscript)
+            or isinstance(base, cst.Call)
+            and base.args
+            and last_name(base.func) in ("enumerate", "list", "filter", "map")
+        ):
             base = base.value if isinstance(base, cst.Subscript) else base.args[-1].value
         yield from self.facts.origins.trail(base)
 
     def _check_loop(self, loop: cst.While | cst.For) -> None:
         """Reads an item from the peer each time round and keeps it."""
-        read = next((call for call in descendants(loop, into_definitions=False) if isinstance(call, cst.Call) and last_name(call.func) in _READING), None)
-        if read is None or self.facts.tree.enclosing(read, cst.While, cst.For) is not loop and not (isinstance(loop, cst.For) and loop.iter is read):
+        read = next(
+            (
+                call
+                for call in descendants(loop, into_definitions=False)
+                if isinstance(call, cst.Call) and last_name(call.func) in _READING
+            ),
+            None,
+        )
+        if (
+            read is None
+            or self.facts.tree.enclosing(read, cst.While, cst.For) is not loop
+            and not (isinstance(loop, cst.For) and loop.iter is read)
+        ):
             return
         source = self.facts.boundary.source(read.func.value) if isinstance(read.func, cst.Attribute) else Source(PARAMETER, read)
         kept = self._kept(loop)
         if source.writer in (OWN, SHARED) or kept is None or self.facts.counting.is_counted(loop) or self._counts_elsewhere(loop):
             return
         if self.facts.boundary.source(read).writer == PEER or source.writer == PEER:
-            self._tell(read, f"`{self.facts.code(kept)}` takes in as many items as the peer sends", source, f"count what goes into `{self.facts.code(kept)}` and leave above a limit")
+            self._tell(
+                read,
+                f"`{self.facts.code(kept)}` takes in as many items as the peer sends",
+                source,
+                f"count what goes into `{self.facts.code(kept)}` and leave above a limit",
+            )
 
     def _kept(self, loop: cst.While | cst.For) -> cst.BaseExpression | None:
         for node in descendants(loop.body, into_definitions=False):
-            if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in ("append", "add", "extend") and node.args:
+            if (
+                isinstance(node, cst.Call)
+                and isinstance(node.func, cst.Attribute)
+                and node.func.attr.value in ("append", "add", "extend")
+                and node.args
+            ):
                 if named_like(last_name(node.func.value), *_ITEMS):
                     return node.func.value
-            elif isinstance(node, cst.AssignTarget) and isinstance(node.target, cst.Subscript) and named_like(last_name(node.target.value), *_ITEMS):
+            elif (
+                isinstance(node, cst.AssignTarget)
+                and isinstance(node.target, cst.Subscript)
+                and named_like(last_name(node.target.value), *_ITEMS)
+            ):
                 return node.target.value
         return None
 
     def _counts_elsewhere(self, loop: cst.While | cst.For) -> bool:
         """`for _ in range(MAX_HEADERS)`, or a length of what is kept in the loop's own test."""
         if isinstance(loop, cst.While):
-            return any(isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "builtins.len" for node in descendants(loop.test))
-        return isinstance(loop.iter, cst.Call) and self.facts.names.qualified(loop.iter.func) in ("builtins.range", "itertools.islice")
+            return any(
+                isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "builtins.len"
+                for node in descendants(loop.test)
+            )
+        return isinstance(loop.iter, cst.Call) and self.facts.names.qualified(loop.iter.func) in (
+            "builtins.range",
+            "itertools.islice",
+        )
 
     def _tell(self, node: cst.CSTNode, what: str, source: Source, words: str) -> None:
         self.report(

@@ -17,6 +17,7 @@ from safeboundary_lint.core.wire import names_content_length
 
 _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
+_PLAIN = ("get", "urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
 
@@ -79,7 +80,11 @@ class UnboundedRead(Rule):
             self._check_read(match)
         elif (match := self.facts.match(node, "fetch")) is not None and match.row.get("whole"):
             self._check_fetch(match)
-        elif isinstance(node.func, cst.Attribute) and node.func.attr.value in _READS and self.facts.boundary.is_stream(node.func.value):
+        elif (
+            isinstance(node.func, cst.Attribute)
+            and node.func.attr.value in _READS
+            and self.facts.boundary.is_stream(node.func.value)
+        ):
             self._check_size(node, node.args[0].value if node.args else None, Confidence.HIGH)
 
     def _check_read(self, match: Match) -> None:
@@ -92,7 +97,11 @@ class UnboundedRead(Rule):
             if given is None and not self._knows_size(match.call):
                 self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
         elif side != "streamed":
-            self._check_size(match.call, given, match.confidence if side == "stream" else Confidence.weakest(match.confidence, Confidence.MEDIUM))
+            self._check_size(
+                match.call,
+                given,
+                match.confidence if side == "stream" else Confidence.weakest(match.confidence, Confidence.MEDIUM),
+            )
 
     def _check_size(self, call: cst.Call, size: cst.BaseExpression | None, confidence: Confidence) -> None:
         """A read of a stream: of everything, or of as much as the sender declares."""
@@ -109,11 +118,16 @@ class UnboundedRead(Rule):
 
     def _is_declared_length(self, node: cst.CSTNode) -> bool:
         return isinstance(node, (cst.Call, cst.Subscript, cst.Attribute, cst.BooleanOperation)) and (
-            names_content_length(node) or (last_name(node) or "").lower() == "content_length" and self.facts.boundary.source(node).writer == PEER
+            names_content_length(node)
+            or (last_name(node) or "").lower() == "content_length"
+            and self.facts.boundary.source(node).writer == PEER
         )
 
     def _is_cut(self, size: cst.BaseExpression) -> bool:
-        return any(isinstance(o.node, cst.Call) and self.facts.names.qualified(o.node.func) == "builtins.min" for o in self.facts.origins.trail(size))
+        return any(
+            isinstance(o.node, cst.Call) and self.facts.names.qualified(o.node.func) == "builtins.min"
+            for o in self.facts.origins.trail(size)
+        )
 
     def _knows_size(self, call: cst.Call) -> bool:
         """The function looks at a declared or counted size, and leaves, before it reads."""
@@ -122,7 +136,12 @@ class UnboundedRead(Rule):
             return False
         names = (node for node in descendants(function.body) if isinstance(node, cst.Comparison))
         return any(
-            names_content_length(node) or any(isinstance(part, (cst.Name, cst.Attribute)) and last_name(part) in ("size", "content_length", "file_size", "length") for part in descendants(node))
+            names_content_length(node)
+            or any(
+                isinstance(part, (cst.Name, cst.Attribute))
+                and last_name(part) in ("size", "content_length", "file_size", "length")
+                for part in descendants(node)
+            )
             for node in names
         )
 
@@ -133,30 +152,49 @@ class UnboundedRead(Rule):
             self._check_gathering(node)
 
     def visit_For(self, node: cst.For) -> None:
-        if isinstance(node.iter, cst.Call) and any(self.facts.match(call, "boundary") is not None for call in descendants(node.iter) if isinstance(call, cst.Call)):
+        if isinstance(node.iter, cst.Call) and any(
+            self.facts.match(call, "boundary") is not None for call in descendants(node.iter) if isinstance(call, cst.Call)
+        ):
             self._check_gathering(node)
 
     def _check_gathering(self, loop: cst.While | cst.For) -> None:
         """Every piece that comes is kept until the sender ends."""
         for growth in self.facts.buffers.growths_in(loop):
+            if not self.facts.tree.within(growth.source, loop):
+                continue
             around = self.facts.counting.loops_around(growth.node)
             if not isinstance(growth.target, cst.Name) or around[:1] != [loop] or self.facts.counting.is_counted(around[-1]):
                 continue
             if self.facts.buffers.is_searched(growth.place, around[-1]) is None and self._is_memory(growth):
                 confidence = self._sureness_of_pieces(growth.source)
-                self._tell(growth.node, f"all pieces are kept in `{growth.target.value}` until the sender ends", confidence, growth.source)
+                self._tell(
+                    growth.node,
+                    f"all pieces are kept in `{growth.target.value}` until the sender ends",
+                    confidence,
+                    growth.source,
+                )
                 return
 
     def _is_memory(self, growth: Growth) -> bool:
         """What is written to a file takes no memory."""
         call = growth.node
-        return not isinstance(call, cst.Call) or last_name(call.func) not in ("write", "put", "put_nowait", "feed") or self.facts.boundary.is_in_memory(growth.target)
+        return (
+            not isinstance(call, cst.Call)
+            or last_name(call.func) not in ("write", "put", "put_nowait", "feed")
+            or self.facts.boundary.is_in_memory(growth.target)
+        )
 
     def _sureness_of_pieces(self, source: cst.CSTNode) -> Confidence:
         holder = source.func.value if isinstance(source, cst.Call) and isinstance(source.func, cst.Attribute) else source
         trail = self.facts.origins.trail(holder, callers=True)
-        fetched = [found for origin in trail if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None]
-        return Confidence.MEDIUM if not fetched or any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
+        fetched = [
+            found
+            for origin in trail
+            if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None
+        ]
+        return (
+            Confidence.MEDIUM if not fetched or any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
+        )
 
     # -- responses ---------------------------------------------------------------------------------------------------
 
@@ -167,10 +205,20 @@ class UnboundedRead(Rule):
             self._tell(match.call, "the whole response is gathered, whatever its size", match.confidence)
             return
         trail = self.facts.origins.trail(holder, callers=True)
-        fetched = [found for origin in trail if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None]
+        fetched = [
+            found
+            for origin in trail
+            if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None
+        ]
         choosers = [self._chooser(one) for one in fetched]
-        if CHOSEN in choosers or CALLER in choosers:
-            self._tell(match.call, "the response of a host that somebody else chose is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM), fetched[0].node)
+        plain = any(named_like(last_name(one.call.func), *_PLAIN) for one in fetched)
+        if CHOSEN in choosers or CALLER in choosers and plain:
+            self._tell(
+                match.call,
+                "the response of a host that somebody else chose is read whole",
+                Confidence.weakest(match.confidence, Confidence.MEDIUM),
+                fetched[0].node,
+            )
         else:
             self._tell(match.call, "the response is read whole", Confidence.LOW)
 
@@ -196,7 +244,9 @@ class UnboundedRead(Rule):
         if function is None:
             return False
         return any(
-            isinstance(node, cst.Attribute) and node.attr.value in _CONTENT and any(o.node is call for o in self.facts.origins.trail(node.value))
+            isinstance(node, cst.Attribute)
+            and node.attr.value in _CONTENT
+            and any(o.node is call for o in self.facts.origins.trail(node.value))
             for node in descendants(function.body, into_definitions=False)
         )
 

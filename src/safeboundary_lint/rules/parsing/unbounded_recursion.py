@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import libcst as cst
 
+from safeboundary_lint.core.circles import Circle
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.circles import Circle
 from safeboundary_lint.core.rule import Rule, Status
 
-_PARSING = ("*parse*", "*decode*", "*unpack*", "*deserial*", "*unmarshal*", "*tokeni*", "*lex", "*read_object*", "*read_value*", "*read_element*", "*loads*")
+_PARSING = (
+    "*parse*",
+    "*decode*",
+    "*unpack*",
+    "*deserial*",
+    "*unmarshal*",
+    "*tokeni*",
+    "*lex",
+    "*read_object*",
+    "*read_value*",
+    "*read_element*",
+    "*loads*",
+)
 _PARSERS = ("*parser*", "*decoder*", "*unpacker*", "*deserializer*", "*tokenizer*", "*lexer*", "*unmarshaller*", "*unpickler*")
 _INPUT = ("token", "tokens", "tok", "lexer", "tokenizer", "tlist", "sublist", "stream", "buf", "buffer", "lookahead")
-_OWN = ("*requirement*", "*endpoint*", "*schema*", "*format*", "*template*", "*args*", "*argument*", "*argv*", "*config*", "*settings*", "*option*")
+_OWN = (
+    "*requirement*",
+    "*endpoint*",
+    "*schema*",
+    "*format*",
+    "*template*",
+    "*args*",
+    "*argument*",
+    "*argv*",
+    "*config*",
+    "*settings*",
+    "*option*",
+)
 
 
 class UnboundedRecursion(Rule):
@@ -26,8 +50,8 @@ class UnboundedRecursion(Rule):
 
     Why it matters
     --------------
-    A thousand opening brackets are a kilobyte. They raise RecursionError in the middle of the work, where nobody expects it, and in
-    threads with small stacks or native code below they end the process.
+    A thousand opening brackets are a kilobyte. They raise RecursionError in the middle of the work, where nobody expects
+    it, and in threads with small stacks or native code below they end the process.
 
     Example
     -------
@@ -61,8 +85,8 @@ class UnboundedRecursion(Rule):
 
     Stays silent when
     -----------------
-    A depth is a parameter or is compared anywhere in the circle of calls, or RecursionError is handled in it; nothing in the circle
-    is named like a parser or works on tokens or streams.
+    A depth is a parameter or is compared anywhere in the circle of calls, or RecursionError is handled in it; nothing in
+    the circle is named like a parser or works on tokens or streams.
 
     Fix safety
     ----------
@@ -77,7 +101,9 @@ class UnboundedRecursion(Rule):
     status = Status.PREVIEW
     overlaps = ()
     needs = (
-        ("%pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl|^_*(token|tokens|tok|tlist|sublist|stream|buf|buffer|lookahead)$",),
+        (
+            "%pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl|^_*(token|tokens|tok|tlist|sublist|stream|buf|buffer|lookahead)$",
+        ),
         ("=def",),
     )
 
@@ -99,15 +125,22 @@ class UnboundedRecursion(Rule):
     def _goes_into(call: cst.Call) -> bool:
         """A level deeper is what a token or stream holds: `token.flatten()`, `group(token)`."""
         receiver = [call.func.value] if isinstance(call.func, cst.Attribute) else []
-        return any((last_name(node) or "").lower().lstrip("_") in _INPUT for node in (*receiver, *(arg.value for arg in call.args)))
+        return any(
+            (last_name(node) or "").lower().lstrip("_") in _INPUT for node in (*receiver, *(arg.value for arg in call.args))
+        )
 
     def _tell(self, circle: Circle) -> None:
         hub, call = circle.hub, circle.calls[0]
         round_trip = " -> ".join([function.name.value for function in circle.functions[:4]] + [hub.name.value])
         self.report(
             hub.name,
-            f"`{hub.name.value}` recurses once for each level of its input ({round_trip}) and nothing limits the depth: a kilobyte of nesting ends it",
+            f"`{hub.name.value}` recurses once for each level of its input ({round_trip}) and nothing limits "
+            f"the depth: a kilobyte of nesting ends it",
             confidence=Confidence.MEDIUM,
             trace=[(one, f"a level deeper here: `{self.facts.code(one)}`") for one in circle.calls[:3]],
-            fix=Fix(Applicability.SUGGESTION, f"count the depth in `{hub.name.value}`, refuse input that is nested deeper than a limit, and pass `depth + 1` at `{self.facts.code(call)}`"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"count the depth in `{hub.name.value}`, refuse input that is nested deeper than a limit, and "
+                f"pass `depth + 1` at `{self.facts.code(call)}`",
+            ),
         )

@@ -15,7 +15,26 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.wire import WireNumber
 
-_READING = ("read*", "recv*", "unpack*", "parse*", "decode*", "get*", "next", "pop*", "load*", "from_*", "consume*", "take*", "deserialize*", "deserialise*", "__next__", "s2n", "seek", "fetch*")
+_READING = (
+    "read*",
+    "recv*",
+    "unpack*",
+    "parse*",
+    "decode*",
+    "get*",
+    "next",
+    "pop*",
+    "load*",
+    "from_*",
+    "consume*",
+    "take*",
+    "deserialize*",
+    "deserialise*",
+    "__next__",
+    "s2n",
+    "seek",
+    "fetch*",
+)
 _DECLARED = r"%(length|size|count|len|nbytes)$"  # `data["Length"]`
 
 
@@ -59,9 +78,9 @@ class UncheckedLengthPrefix(Rule):
 
     Stays silent when
     -----------------
-    A check against a bound comes before the use on every path and leaves, here or in a helper of the file; `min()`, a mask or a field
-    of at most three bytes bounds the number; it is compared with the length of data that is in memory already; the loop reads, and so
-    ends where the input ends; the bytes are the program's own.
+    A check against a bound comes before the use on every path and leaves, here or in a helper of the file; `min()`, a mask
+    or a field of at most three bytes bounds the number; it is compared with the length of data that is in memory already;
+    the loop reads, and so ends where the input ends; the bytes are the program's own.
 
     Fix safety
     ----------
@@ -80,7 +99,11 @@ class UncheckedLengthPrefix(Rule):
         told: set[int] = set()
         for sink, value, does in self._sinks():
             for number in self.facts.wire.numbers(value):
-                if id(number.source) not in told and not (number.is_text and not isinstance(sink, cst.Call)) and not self._is_guarded(sink, number):
+                if (
+                    id(number.source) not in told
+                    and not (number.is_text and not isinstance(sink, cst.Call))
+                    and not self._is_guarded(sink, number)
+                ):
                     told.add(id(number.source))
                     self._tell(sink, value, does, number)
 
@@ -102,7 +125,11 @@ class UncheckedLengthPrefix(Rule):
                     if isinstance(filler, (cst.SimpleString, cst.List)):
                         yield node, amount, "is allocated"
         for call in self.facts.tree.all(cst.Call):
-            if self.facts.names.qualified(call.func) == "builtins.range" and call.args and (loop := self._growing_loop(call)) is not None:
+            if (
+                self.facts.names.qualified(call.func) == "builtins.range"
+                and call.args
+                and (loop := self._growing_loop(call)) is not None
+            ):
                 yield loop, call.args[min(len(call.args) - 1, 1)].value, "is built in memory"
         for comparison in self.facts.tree.all(cst.Comparison):
             if (amount := self._awaited(comparison)) is not None:
@@ -131,24 +158,45 @@ class UncheckedLengthPrefix(Rule):
         return None
 
     def _reads(self, body: cst.CSTNode) -> bool:
-        return any(isinstance(node, cst.Subscript) or isinstance(node, cst.Call) and named_like(last_name(node.func), *_READING) for node in descendants(body))
+        return any(
+            isinstance(node, cst.Subscript) or isinstance(node, cst.Call) and named_like(last_name(node.func), *_READING)
+            for node in descendants(body)
+        )
 
     def _awaited(self, comparison: cst.Comparison) -> cst.BaseExpression | None:
         """`len(self.buffer) < n` that returns or reads on: the amount waited for."""
         target = comparison.comparisons[0]
         if len(comparison.comparisons) != 1:
             return None
-        less, more = (comparison.left, target.comparator) if isinstance(target.operator, (cst.LessThan, cst.LessThanEqual)) else (target.comparator, comparison.left)
+        less, more = (
+            (comparison.left, target.comparator)
+            if isinstance(target.operator, (cst.LessThan, cst.LessThanEqual))
+            else (target.comparator, comparison.left)
+        )
         if not isinstance(target.operator, (cst.LessThan, cst.GreaterThan)):
             return None
-        if not (isinstance(less, cst.Call) and self.facts.names.qualified(less.func) == "builtins.len" and less.args and self._grows(less.args[0].value)):
+        if not (
+            isinstance(less, cst.Call)
+            and self.facts.names.qualified(less.func) == "builtins.len"
+            and less.args
+            and self._grows(less.args[0].value)
+        ):
             return None
         holder = self.facts.tree.enclosing(comparison, cst.If, cst.While)
         if holder is None or not self.facts.tree.within(comparison, holder.test):
             return None
         if isinstance(holder, cst.While):
             return more
-        return more if any(isinstance(node, (cst.Return, cst.Break, cst.Continue)) for node in holder.body.body[-1:] for node in descendants(node)) and not _raises(holder.body) else None
+        return (
+            more
+            if any(
+                isinstance(node, (cst.Return, cst.Break, cst.Continue))
+                for node in holder.body.body[-1:]
+                for node in descendants(node)
+            )
+            and not _raises(holder.body)
+            else None
+        )
 
     def _grows(self, buffer: cst.BaseExpression) -> bool:
         """The buffer is added to in this function, or anywhere in its class."""
@@ -157,7 +205,9 @@ class UncheckedLengthPrefix(Rule):
             return False
         if isinstance(buffer, cst.Name):
             function = self.facts.tree.function_of(buffer)
-            return function is not None and any(self.facts.origins.place(target) == place for target, _ in self.facts.counting.grown(function.body))
+            return function is not None and any(
+                self.facts.origins.place(target) == place for target, _ in self.facts.counting.grown(function.body)
+            )
         cls = self.facts.tree.class_of(buffer)
         return cls is not None and place in self._grown_in(cls)
 
@@ -165,7 +215,12 @@ class UncheckedLengthPrefix(Rule):
         known: dict[int, set[str]] = self.__dict__.setdefault("_grown", {})
         if id(cls) not in known:
             functions = (node for node in descendants(cls.body) if isinstance(node, cst.FunctionDef))
-            known[id(cls)] = {place for f in functions for target, _ in self.facts.counting.grown(f.body) if (place := self.facts.origins.place(target))}
+            known[id(cls)] = {
+                place
+                for f in functions
+                for target, _ in self.facts.counting.grown(f.body)
+                if (place := self.facts.origins.place(target))
+            }
         return known[id(cls)]
 
     # -- what keeps it in bounds -------------------------------------------------------------------------------------
@@ -173,8 +228,16 @@ class UncheckedLengthPrefix(Rule):
     def _is_guarded(self, sink: cst.CSTNode, number: WireNumber) -> bool:
         """A check on any stretch of the way from the bytes to the use."""
         tree, guards = self.facts.tree, self.facts.guards
-        places = {place for node in number.route if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))}
-        stored = [store for store in self.facts.names.stores if isinstance(store.target, cst.Attribute) and self.facts.origins.place(store.target) in places]
+        places = {
+            place
+            for node in number.route
+            if isinstance(node, (cst.Name, cst.Attribute)) and (place := self.facts.origins.place(node))
+        }
+        stored = [
+            store
+            for store in self.facts.names.stores
+            if isinstance(store.target, cst.Attribute) and self.facts.origins.place(store.target) in places
+        ]
         places |= {place for node in number.route if (place := self._target_place(node)) is not None}
 
         def counts(bound: cst.BaseExpression) -> bool:
@@ -193,7 +256,9 @@ class UncheckedLengthPrefix(Rule):
             store = next((one.target for one in stored if tree.function_of(one.target) is function), None)
             if store is not None and self.facts.counting.is_checked(function.body, places):
                 return True
-            if guards.holds(places, store if store is not None else node, since=number.source if store is not None else None, counts=counts):
+            if guards.holds(
+                places, store if store is not None else node, since=number.source if store is not None else None, counts=counts
+            ):
                 return True
         return False
 
@@ -208,7 +273,7 @@ class UncheckedLengthPrefix(Rule):
         return None
 
     def _where_the_check_belongs(self, sink: cst.CSTNode, number: WireNumber) -> cst.CSTNode:
-        """The use; where that stands in a helper, the call that hands the number over; where it was kept, the place it is made."""
+        """The use; the call that hands the number to a helper where that uses it; the place it is made where it is kept."""
         tree = self.facts.tree
         home = tree.function_of(number.source)
         if tree.function_of(sink) is home:
@@ -224,13 +289,21 @@ class UncheckedLengthPrefix(Rule):
         if place is sink or self.facts.tree.function_of(place) is None:
             message = f"`{amount}` comes from the peer's bytes (line {line}) and nothing bounds it: as much as it says {does}"
         else:
-            message = f"the peer's number of line {line} goes on unchecked: as much as it says {does} in line {self.facts.line(sink)}"
+            message = (
+                f"the peer's number of line {line} goes on unchecked: as much as it says {does} in line {self.facts.line(sink)}"
+            )
         self.report(
             place,
             message,
             confidence=Confidence.weakest(number.confidence),
-            trace=[(number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"), (sink, f"as much {does}: `{self.facts.code(sink)}`")],
-            fix=Fix(Applicability.SUGGESTION, f"refuse the input when `{amount}` is larger than the largest honest value, right where it is made (line {line})"),
+            trace=[
+                (number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"),
+                (sink, f"as much {does}: `{self.facts.code(sink)}`"),
+            ],
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"refuse the input when `{amount}` is larger than the largest honest value, right where it is made (line {line})",
+            ),
         )
 
 

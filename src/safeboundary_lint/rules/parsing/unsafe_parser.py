@@ -62,7 +62,20 @@ class UnsafeParser(Rule):
     """
 
     code, name, since, severity = "SBL405", "unsafe-parser", "0.1", Severity.ERROR
-    overlaps = ("ruff:S301", "ruff:S302", "ruff:S307", "ruff:S314", "ruff:S318", "ruff:S506", "bandit:B301", "bandit:B302", "bandit:B307", "bandit:B314", "bandit:B318", "bandit:B506")
+    overlaps = (
+        "ruff:S301",
+        "ruff:S302",
+        "ruff:S307",
+        "ruff:S314",
+        "ruff:S318",
+        "ruff:S506",
+        "bandit:B301",
+        "bandit:B302",
+        "bandit:B307",
+        "bandit:B314",
+        "bandit:B318",
+        "bandit:B506",
+    )
     needs = (("unsafe-load", "entity-parser"),)
     fixable = Applicability.UNSAFE
 
@@ -79,7 +92,13 @@ class UnsafeParser(Rule):
         if (source := self._source(match)) is None:
             return
         if source.writer == PEER:
-            self._tell(match, source, "runs whatever code its sender put into it", Confidence.weakest(match.confidence, source.confidence), None)
+            self._tell(
+                match,
+                source,
+                "runs whatever code its sender put into it",
+                Confidence.weakest(match.confidence, source.confidence),
+                None,
+            )
         elif source.writer == SHARED:
             self._tell(match, source, "runs whatever code a writer of that store put into it", Confidence.LOW, Severity.INFO)
 
@@ -95,7 +114,13 @@ class UnsafeParser(Rule):
             confidence = Confidence.MEDIUM
         else:
             return
-        self._tell(match, source, "expands the entities it declares, to gigabytes if it wants", Confidence.weakest(match.confidence, confidence), Severity.WARNING)
+        self._tell(
+            match,
+            source,
+            "expands the entities it declares, to gigabytes if it wants",
+            Confidence.weakest(match.confidence, confidence),
+            Severity.WARNING,
+        )
 
     def _source(self, match: Match) -> Source | None:
         data = match.row.parameter("data")
@@ -107,7 +132,8 @@ class UnsafeParser(Rule):
     def _tell(self, match: Match, source: Source, harm: str, confidence: Confidence, severity: Severity | None) -> None:
         self.report(
             match.call,
-            f"`{self.facts.code(match.call)}` is given `{self.facts.code(source.node)}` (line {self.facts.line(source.node)}) and {harm}",
+            f"`{self.facts.code(match.call)}` is given `{self.facts.code(source.node)}` (line "
+            f"{self.facts.line(source.node)}) and {harm}",
             confidence=confidence,
             severity=severity,
             trace=[(source.node, f"written by somebody else: `{self.facts.code(source.node)}`"), (match.call, "parsed here")],
@@ -117,7 +143,12 @@ class UnsafeParser(Rule):
     def _fix(self, match: Match) -> Fix:
         safer, called = match.row.get("safer", "a format that holds data only"), self.facts.code(match.call.func)
         func = match.call.func
-        if match.row.get("loader") is not None and isinstance(func, cst.Attribute) and func.attr.value == "load" and len(match.call.args) <= 2:
+        if (
+            match.row.get("loader") is not None
+            and isinstance(func, cst.Attribute)
+            and func.attr.value == "load"
+            and len(match.call.args) <= 2
+        ):
             edits = [replaced(self.facts, func.attr, "safe_load")]
             if len(match.call.args) == 2:
                 edits.append(argument_removed(self.facts, match.call, match.call.args[1]))
