@@ -267,7 +267,8 @@ class Names:
         return ".".join([head, *reversed(tail)]) if head else None
 
     def _is_fallback(self, binding: Binding) -> bool:
-        return self.tree.enclosing(binding.target, cst.ExceptHandler, cst.FunctionDef) is not None and binding.how != "parameter"
+        at = binding.source if binding.how == "definition" and binding.source is not None else binding.target
+        return self.tree.enclosing(at, cst.ExceptHandler, cst.FunctionDef) is not None and binding.how != "parameter"
 
     def _unbound(self, name: str) -> str | None:
         if len(self.star_imports) == 1 and name not in _BUILTINS:

@@ -34,7 +34,7 @@ class Summaries:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._calls: dict[int, list[cst.Call]] | None = None
-        self._effects: dict[tuple[int, tuple[str, ...]], list[Effect]] = {}
+        self._effects: dict[tuple[int, tuple[str, ...], int], list[Effect]] = {}
 
     def calls_of(self, function: cst.CSTNode) -> list[cst.Call]:
         """Calls that a function (or the module) makes itself, nested functions left out, in source order."""
@@ -47,24 +47,16 @@ class Summaries:
 
     def effects(self, function: cst.CSTNode, *kinds: str, levels: int = _LEVELS) -> list[Effect]:
         """Calls of these kinds that a function makes, also through helpers of this file up to three levels down."""
-        key = (id(function), kinds)
-        if (known := self._effects.get(key)) is not None:
-            return known
-        self._effects[key] = []  # recursion adds nothing
-        found: list[Effect] = []
-        for call in self.calls_of(function):
-            found += self._of_call(call, kinds, levels)
-        if levels == _LEVELS:
-            self._effects[key] = found
-        else:
-            del self._effects[key]
-        return found
+        key = (id(function), kinds, levels)
+        if key not in self._effects:
+            self._effects[key] = [effect for call in self.calls_of(function) for effect in self._of_call(call, function, kinds, levels)]
+        return self._effects[key]
 
-    def _of_call(self, call: cst.Call, kinds: tuple[str, ...], levels: int) -> list[Effect]:
+    def _of_call(self, call: cst.Call, function: cst.CSTNode, kinds: tuple[str, ...], levels: int) -> list[Effect]:
         if (match := self.facts.match(call, *kinds)) is not None:
             return [Effect(call, match)]
         callee = self.facts.types.callee(call) if levels else None
-        if callee is None:
+        if callee is None or callee is function:
             return []
         inner = self.effects(callee, *kinds, levels=levels - 1)
         return [Effect(call, inner[0].match, (callee, *inner[0].via))] if inner else []
