@@ -26,7 +26,7 @@ _MENTION = re.compile(
 LOOPS = ("^for", "^while", "^async")
 RECURSION = "@recursion"  # a function that mentions its own name
 _STATEMENT = re.compile(rb"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = re.compile(rb"\bdef[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
+_DEFINED = re.compile(rb"\b(?:def|class)[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
 _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
 _ANY = "*"  # in a set of modules: no import is needed
 
@@ -61,10 +61,14 @@ class Words:
         return _decoded(_STATEMENT.findall(self.source))
 
     @functools.cached_property
+    def defined(self) -> frozenset[str]:
+        """Names of the functions and classes that are defined here."""
+        return _decoded(_DEFINED.findall(self.source))
+
+    @functools.cached_property
     def recursive(self) -> bool:
         """True when the name of a function stands here again."""
-        defined = set(_DEFINED.findall(self.source))
-        return any(len(re.findall(rb"\b%b\b" % re.escape(name), self.source)) > 1 for name in defined)
+        return any(len(re.findall(rb"\b%b\b" % re.escape(name.encode()), self.source)) > 1 for name in self.defined)
 
     def holds(self, pattern: str) -> bool:
         """True when a line-wise regular expression is found."""
@@ -150,12 +154,14 @@ class Screen:
     def test(self, group: Iterable[str], file: Words) -> Callable[[Words], bool]:
         """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file.
 
-        A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `~pattern` (of a line: the
+        A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern`
+        (of the name of a function or class, likewise), `~pattern` (of a line: the
         dearest, written so that it starts with literal text), or `@recursion`.
         """
         plain = {need[1:] for need in group if need.startswith("=")}
         statements = {need[1:] for need in group if need.startswith("^")}
         word_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("%")]
+        name_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("$")]
         patterns = [need[1:] for need in group if need.startswith("~")]
         recursion = RECURSION in group
         mentions: set[str] = set()
@@ -173,6 +179,8 @@ class Screen:
             if not words.all.isdisjoint(statements) and not words.statements.isdisjoint(statements):
                 return True
             if any(pattern.found_in(words.all) for pattern in word_patterns) or (recursion and (words is file or words.recursive)):
+                return True
+            if name_patterns and any(pattern.found_in(words.defined) for pattern in name_patterns):
                 return True
             return any(words.holds(pattern) for pattern in patterns)
 

@@ -69,7 +69,10 @@ class DefaultSecret(Rule):
 
     code, name, since, severity = "SBL513", "default-secret", "0.1", Severity.ERROR
     overlaps = ("ruff:S105", "bandit:B105")
-    needs = (("%secret|[a-z]_?key|salt|token|passw|passphrase",),)
+    needs = (
+        ("%secret|[a-z]_?key|salt|token|passw|passphrase",),
+        ("environment-lookup", r"~or[ \t]+b?[\"']", r"~def [^\n]*[\"']", "%settings|config", r"~^[ \t]+\w+(: ?[\w.|\[\] ]+)? ?= ?b?[\"'][^\n]*,$"),
+    )
     whole = True  # the default may be refused anywhere
 
     def visit_Module(self, node: cst.Module) -> None:

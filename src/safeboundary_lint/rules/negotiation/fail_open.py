@@ -80,9 +80,11 @@ class FailOpen(Rule):
     overlaps = ()
     needs = (
         (
-            "%permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac|secret|login|tenant"
+            "$permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac|secret|login|tenant"
             "|owner|origin|approv|sandbox|privilege|polic|allow|jwt|mfa|otp|certif|guard|moderat|licen|captcha|entitle|safe|identity|principal|block"
-            "|deni|ban|revok|forbid|firewall|gate|visible|judge|decide|verif|may_|grant|accept|current_user|request_user|get_user",
+            "|deni|banned|revoked|forbidden|firewall|gate|visible|user|account",
+            r"$^_*(evaluate|check|decide|verify|validate|authori[sz]e|enforce|test|allows?|judge|inspect|is_ok|hit|acquire_permission)",
+            "%^(is_)?(allow|permit|grant|authorized|authenticated)",
         ),
         ("^except", "=None", "=not", "=getattr", "=get"),
     )

@@ -69,10 +69,10 @@ class InsecureFallback(Rule):
             "secure-switch",
             "plaintext-connect",
             "weak-protocol",
-            "=http",
-            "=https",
-            "=ws",
-            "=ldap",
+            "~http://",
+            "~https?[\"']",
+            "~ws://",
+            "~ldap://",
         ),
     )
 

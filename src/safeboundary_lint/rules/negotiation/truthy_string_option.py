@@ -80,7 +80,10 @@ class TruthyStringOption(Rule):
     code, name, since, severity = "SBL514", "truthy-string-option", "0.1", Severity.WARNING
     overlaps = ("pylint:W1508", "ruff:PLW1508")
     whole = True  # a constant may be tested anywhere
-    needs = (("environment-text", "=add_argument"),)
+    needs = (
+        ("environment-text", "=add_argument"),
+        ("%verif|ssl|tls|https|secure|auth|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|access_control|cert_check|validate_|debug",),
+    )
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("environment-text"):

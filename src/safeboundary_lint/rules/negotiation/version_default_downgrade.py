@@ -74,7 +74,8 @@ class VersionDefaultDowngrade(Rule):
 
     code, name, since, severity = "SBL509", "version-default-downgrade", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (tuple(f"={name}" for name in _VERSIONS),)
+    needs = (tuple(f"={name}" for name in _VERSIONS), ("=get", "=getattr"), ("^if", "^elif"))
+    local = True
 
     def visit_Call(self, node: cst.Call) -> None:
         """`data.get("version", 1)`, `getattr(message, "version", 1)`."""
