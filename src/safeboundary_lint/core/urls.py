@@ -105,6 +105,9 @@ class Urls:
         if isinstance(node, cst.Param):
             if self.facts.boundary.direct(node) is not None and self.facts.boundary.source(node).writer == PEER:
                 return CHOSEN
+            function = self.facts.tree.enclosing(node, cst.FunctionDef, cst.Lambda)
+            if isinstance(function, cst.FunctionDef) and function.name.value == "__init__":
+                return CONFIGURED  # whoever sets a client up says where to
             if self.facts.origins.passed(node):
                 return None
             return CALLER if named_like(node.name.value, *_NAMES) else UNKNOWN

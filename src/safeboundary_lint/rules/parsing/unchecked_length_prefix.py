@@ -250,7 +250,7 @@ class UncheckedLengthPrefix(Rule):
         seen = {id(here)}
         for node in number.route:
             function = tree.function_of(node)
-            if id(function) in seen or function is None:
+            if id(function) in seen or function is None or isinstance(node, cst.Param):
                 continue
             seen.add(id(function))
             store = next((one.target for one in stored if tree.function_of(one.target) is function), None)

@@ -12,7 +12,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
-_FILES = ("*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
 
 
 class UnsafeParser(Rule):
