@@ -55,7 +55,7 @@ def main() -> int:
         lines = source.count(b"\n") + 1
         times.append((taken / lines * 1e6, taken, lines, path))
         for problem in report.problems:
-            if "internal error" in problem.message:
+            if "internal error" in problem.message or "nested too deeply" in problem.message:
                 broken += 1
                 print(f"{path}:{problem.line}: {problem.message}")
     for per_line, taken, lines, path in sorted(times, reverse=True):

@@ -50,7 +50,10 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         module = parse(text)
     except Unparsable as error:
         return FileReport(path, problems=(Problem(path, str(error), error.line),))
-    findings, problems = _run(left, Facts(module, known, path, text, indented))
+    try:
+        findings, problems = _run(left, Facts(module, known, path, text, indented))
+    except RecursionError:
+        return FileReport(path, problems=(Problem(path, "holds an expression or block that is nested too deeply to be checked. Split it, or exclude the file"),))
     return _judged(path, decoded, findings, problems, options)
 
 
@@ -70,6 +73,8 @@ def _run(wanted: Iterable[type[Rule]], facts: Facts) -> tuple[list[Finding], lis
             continue
         try:
             visit(node)
+        except RecursionError:
+            raise
         except Exception as error:  # noqa: BLE001 -- one rule's defect must not hide the others' findings
             failed.add(id(rule))
             where = facts.line(node) if node is not facts.tree.module else None

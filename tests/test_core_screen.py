@@ -1,0 +1,44 @@
+"""Which rules a file could concern, by its words alone."""
+
+from __future__ import annotations
+
+import pytest
+from snippets import knowledge
+
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.screen import Screen, Words
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "possible"),
+    [
+        ("import lib\nlib.send(x)", "publish", True),
+        ("import lib", "publish", False),
+        ("lib_send(x)", "publish", False),
+        ("send(x)", "publish", False),  # nothing is imported that has it
+        ("from lib import send as s\ns(x)", "publish", True),
+        ("from lib import say\nsay(x)", "publish", True),  # a re-export
+        ("import lib\nc = lib.connect()\nc.channel().ack()", "ack", True),
+        ("import lib\nclass C(lib.FastChannel):\n  def f(self): self.ack()", "ack", True),
+        ("import lib\nlib.subscribe(lambda c, m: c.ack())", "ack", True),
+        ("import lib\nevent_bus.shout()", "publish", True),
+        ("event_bus.shout()", "publish", False),  # the row asks for the import
+        ("# shout", "=shout", True),
+        ("", "=shout", False),
+    ],
+)
+def test_a_kind_can_be_met(source: str, kind: str, possible: bool) -> None:
+    rule = type("Needing", (Rule,), {"needs": ((kind,),)})
+    assert bool(Screen(knowledge()).possible([rule], Words(source.encode()))) is possible
+
+
+def test_each_need_must_be_met_by_one_of_its_kinds() -> None:
+    rule = type("Needing", (Rule,), {"needs": (("ack", "publish"), ("wall-clock",))})
+    screen = Screen(knowledge())
+    assert screen.possible([rule], Words(b"import lib\nlib.send(lib.wall())")) == [rule]
+    assert screen.possible([rule], Words(b"import lib\nlib.send(x)")) == []
+    assert screen.possible([rule], Words(b"import lib\nlib.wall()")) == []
+
+
+def test_words() -> None:
+    assert Words("a.b_1(\"c d\") # é2 3x".encode()).all == {"a", "b_1", "c", "d", "é2", "x"}
