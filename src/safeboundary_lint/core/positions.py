@@ -58,9 +58,15 @@ class Positions:
         provider = PositionProvider()
         module = self.tree.module
         state = PositionProvidingCodegenState(module.default_indent, module.default_newline, provider)
-        for block in reversed([a for a in self.tree.ancestors(node) if isinstance(a, cst.IndentedBlock)]):
+        for block in reversed([a for a in self.tree.ancestors(node) if isinstance(a, (cst.IndentedBlock, cst.Match))]):
             state.increase_indent(block.indent if block.indent is not None else module.default_indent)
-        node._codegen(state)
+        try:
+            node._codegen(state)
+        except KeyError as error:  # unwinding, LibCST's recorder hides an interrupt (Ctrl-C) behind an error of its own
+            cause: BaseException = error
+            while isinstance(cause, KeyError) and cause.__context__ is not None:
+                cause = cause.__context__
+            raise cause from None
         return provider
 
     def _line_of(self, statement: cst.CSTNode) -> int:
