@@ -114,7 +114,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((_USED,), (r"~=[ \t]*\{", "=dict", "=defaultdict", "=OrderedDict", "=Counter"))
+    needs = ((_USED,),)  # one group: the map may be made far from where it is used, as a global
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
