@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import libcst as cst
 import pytest
 
 from command import DEADLINE, write
@@ -129,3 +130,12 @@ def test_the_collector_is_left_as_it_was(many: list[SourceFile]) -> None:
     before = gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()
     run.check_all(many, local(1))
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
+
+
+def test_an_interrupt_is_not_taken_for_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: cst.Name, state: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cst.Name, "_codegen_impl", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.check_all([SourceFile("app.py", OPTIONS, 1, DEADLINE.encode())], local(1))
