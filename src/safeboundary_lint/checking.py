@@ -12,6 +12,7 @@ from safeboundary_lint.files import SourceFile, Stamp, stamp_of
 
 # A file changed twice within this many nanoseconds may keep its times: two seconds, as coarse as clocks of file systems are.
 _COARSE = 2_000_000_000
+_INTERNAL = "internal error"
 
 
 class Content(NamedTuple):
@@ -53,8 +54,12 @@ def check(file: SourceFile) -> Outcome:
         content = read(file)
     except OSError as error:
         return Outcome(FileReport(file.path, problems=(Problem(file.path, f"cannot be read: {error.strerror or error}"),)))
-    report = report_of(file, content.source)
-    internal = any(problem.message.startswith(INTERNAL) for problem in report.problems)
+    return outcome_of(content, report_of(file, content.source))
+
+
+def outcome_of(content: Content, report: FileReport) -> Outcome:
+    """What is to be said, and remembered, of a file with this content."""
+    internal = any(problem.message.startswith(_INTERNAL) for problem in report.problems)
     return Outcome(report, text_of(report, content.source), content.stamp, "" if internal else digest_of(content.source))
 
 
@@ -67,9 +72,6 @@ def text_of(report: FileReport, source: bytes) -> str | None:
     return Source.decode(source).text
 
 
-INTERNAL = "internal error"
-
-
 def report_of(file: SourceFile, source: bytes) -> FileReport:
     """The report of `file` with the content `source`: the one place where content becomes findings."""
     from safeboundary_lint.analyse import analyse
@@ -77,5 +79,5 @@ def report_of(file: SourceFile, source: bytes) -> FileReport:
     try:
         return analyse(source, file.path, file.options)
     except (Exception, RecursionError) as error:  # a defect of ours must not take the other files down
-        message = f"{INTERNAL}: {type(error).__name__}: {str(error)[:200]}; please report it with the file"
+        message = f"{_INTERNAL}: {type(error).__name__}: {str(error)[:200]}; please report it with the file"
         return FileReport(file.path, problems=(Problem(file.path, message),))

@@ -24,7 +24,7 @@ Usage: safeboundary-lint [OPTIONS] COMMAND [ARGS]...
   Examples:
     safeboundary-lint check                     everything below this folder
     safeboundary-lint check src --fix           and apply the safe fixes
-    safeboundary-lint explain ack-before-write  what a rule means, and what to do
+    safeboundary-lint explain ack-before-write  what a rule means, what to do
 
 Options:
   -V, --version  Show the version and exit.

@@ -18,6 +18,7 @@ from safeboundary_lint.cli.options import configuration, overrides
 if TYPE_CHECKING:
     from safeboundary_lint.cache import Cache
     from safeboundary_lint.core.finding import RunReport
+    from safeboundary_lint.executors import Executor
     from safeboundary_lint.files import Selected
     from safeboundary_lint.projects import Projects
 
@@ -48,6 +49,8 @@ CLEAN, FINDINGS, FAILED = 0, 1, 2
 @click.option("--statistics", is_flag=True, help="Count the findings by rule at the end.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 when there are findings; errors still exit with 2.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), metavar="N", help="Number of processes. Default: the cores at hand.")
+@click.option("--executor", type=click.Choice(["local", "dask"]), default="local", help="Where files are checked. Default: local.")
+@click.option("--scheduler", metavar="ADDRESS", help="The scheduler of a Dask cluster, such as tcp://host:8786.")
 @click.option("--no-cache", is_flag=True, help="Neither use nor write what earlier runs found.")
 @click.option("--cache-dir", metavar="DIR", type=click.Path(), help="Where to keep that. Default: .safeboundary_cache in the project.")
 @click.option("--stdin-filename", metavar="FILE", help="The name of what is read from standard input by the path '-'.")
@@ -67,7 +70,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
       safeboundary-lint check --report sarif=out.sarif --report github
       cat app.py | safeboundary-lint check - --stdin-filename app.py
     """
-    from safeboundary_lint import executors, files, run
+    from safeboundary_lint import files, run
     from safeboundary_lint.projects import Projects, shown
 
     destinations = _destinations(options)
@@ -81,8 +84,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     selected = files.select(paths or (os.curdir,), projects, stdin=stdin, stdin_filename=options["stdin_filename"])
     _tell_selection(selected, projects, notes)
     with output.progress(len(selected.files), quiet=options["quiet"]) as progress:
-        execute = executors.local(options["jobs"] or executors.available_cores())
-        checked = run.check_all(selected.files, execute, cache=cache, progress=progress)
+        checked = run.check_all(selected.files, _executor(options), cache=cache, progress=progress)
     if cache is not None:
         notes.detail(f"{output.counted(cache.recalled, 'file')} unchanged since an earlier run, told by {shown(cache.folder)}")
     fixing = None
@@ -107,6 +109,14 @@ def _cache(options: dict[str, Any]) -> Cache | None:
     from safeboundary_lint.cache import open_cache
 
     return open_cache(options["cache_dir"])
+
+
+def _executor(options: dict[str, Any]) -> Executor:
+    from safeboundary_lint import executors
+
+    if options["executor"] == "dask":
+        return executors.cluster(options["scheduler"])
+    return executors.local(options["jobs"] or executors.available_cores())
 
 
 def _exit_code(report: RunReport, options: dict[str, Any], applied: int) -> int:
@@ -136,6 +146,8 @@ def _takes_stdout(paths: Sequence[str], options: dict[str, Any]) -> bool:
 def _refuse_contradictions(paths: Sequence[str], options: dict[str, Any], destinations: Sequence[tuple[str, str | None]]) -> None:
     if options["unsafe_fixes"] and not (options["fix"] or options["diff"]):
         raise click.UsageError("--unsafe-fixes needs --fix or --diff")
+    if (options["executor"] == "dask") != bool(options["scheduler"]):
+        raise click.UsageError("--executor dask and --scheduler ADDRESS need each other")
     if options["no_cache"] and options["cache_dir"]:
         raise click.UsageError("--no-cache and --cache-dir exclude each other: leave one out")
     if options["stdin_filename"] and "-" not in paths:

@@ -47,7 +47,13 @@ def configuration(command: Command) -> Command:
     """Adds the options by which the command line changes the settings; `overrides` makes sense of them."""
     for option in (
         click.option("--isolated", is_flag=True, help="Read no configuration file."),
-        click.option("--config", "config_file", metavar="FILE", type=click.Path(), help="Read this file instead of the nearest pyproject.toml."),
+        click.option(
+            "--config",
+            "config_file",
+            metavar="FILE",
+            type=click.Path(),
+            help="Read this file instead of the nearest pyproject.toml.",
+        ),
         click.option(
             "--min-confidence",
             type=click.Choice([one.value for one in Confidence]),
@@ -55,7 +61,11 @@ def configuration(command: Command) -> Command:
         ),
         click.option("--preview/--no-preview", default=None, help="Also run the rules in preview."),
         click.option(
-            "--ignore", type=Selectors(), multiple=True, metavar="RULES", help="Do not run these rules, besides those ignored already."
+            "--ignore",
+            type=Selectors(),
+            multiple=True,
+            metavar="RULES",
+            help="Do not run these rules, besides those ignored already.",
         ),
         click.option("--extend-select", type=Selectors(), multiple=True, metavar="RULES", help="Run these rules too."),
         click.option(

@@ -142,7 +142,9 @@ class _Bar:
 
             columns = (rich_progress.TextColumn("checking"), rich_progress.BarColumn(), rich_progress.MofNCompleteColumn())
             remaining = rich_progress.TimeRemainingColumn()
-            self._bar = rich_progress.Progress(*columns, remaining, console=console(sys.stderr), transient=True, auto_refresh=False)
+            self._bar = rich_progress.Progress(
+                *columns, remaining, console=console(sys.stderr), transient=True, auto_refresh=False
+            )
             self._task = self._bar.add_task("", total=self._total)
             self._bar.start()
         self._bar.update(self._task, completed=done)

@@ -32,8 +32,13 @@ def rules(output_format: str) -> None:
     if output_format == "json":
         click.echo(json.dumps(rows, indent=2))
     else:
-        texts = [{key: ", ".join(value) if isinstance(value, list) else value or "-" for key, value in row.items()} for row in rows]
-        click.echo(output.table([{key: text for key, text in row.items() if key not in ("since", "summary")} for row in texts]), color=True)
+        texts = [
+            {key: ", ".join(value) if isinstance(value, list) else value or "-" for key, value in row.items()} for row in rows
+        ]
+        click.echo(
+            output.table([{key: text for key, text in row.items() if key not in ("since", "summary")} for row in texts]),
+            color=True,
+        )
 
 
 def _row(rule: type[Rule]) -> dict[str, str | list[str] | None]:

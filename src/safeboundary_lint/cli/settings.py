@@ -31,7 +31,9 @@ def config(path: str, output_format: str, **options: Any) -> int:
     """
     if not os.path.exists(path):
         raise configuration_file.ConfigError(f"{path}: no such file or folder")
-    wanted = overrides(options["select"], options["extend_select"], options["ignore"], options["preview"], options["min_confidence"])
+    wanted = overrides(
+        options["select"], options["extend_select"], options["ignore"], options["preview"], options["min_confidence"]
+    )
     projects = Projects(wanted, isolated=options["isolated"], file=options["config_file"])
     absolute = os.path.abspath(path)
     folder = absolute if os.path.isdir(absolute) else os.path.dirname(absolute)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from safeboundary_lint.checking import Outcome, check
+from safeboundary_lint.config import ConfigError
 from safeboundary_lint.files import SourceFile
 
 Executor = Callable[[Sequence[SourceFile]], Iterator[tuple[int, Outcome]]]
@@ -36,6 +37,15 @@ def local(jobs: int) -> Executor:
         return in_processes(files, jobs)
 
     return outcomes
+
+
+def cluster(scheduler: str) -> Executor:
+    """Checks on the workers of a Dask scheduler. Raises ConfigError when the engine is not installed."""
+    try:
+        from safeboundary_lint.executors.dask import on_dask
+    except ImportError as error:
+        raise ConfigError(f"--executor dask needs the engine ({error}): pip install 'safeboundary-lint[dask]'") from None
+    return lambda files: on_dask(files, scheduler)
 
 
 def here(files: Sequence[SourceFile]) -> Iterator[tuple[int, Outcome]]:

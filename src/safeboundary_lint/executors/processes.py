@@ -38,14 +38,15 @@ def in_processes(files: Sequence[SourceFile], jobs: int) -> Iterator[tuple[int, 
                         yield from zip(flying.pop(done), outcomes)
         except BrokenProcessPool:
             for index in (index for task in flying.values() for index in task):
-                yield index, _alone(files[index])
+                yield index, alone(files[index])
         except (OSError, NotImplementedError, ImportError):  # no processes or semaphores to be had in this place
             left = [index for task in (*flying.values(), *waiting) for index in task]
             yield from zip(left, (outcome for _, outcome in here([files[index] for index in left])))
             return
 
 
-def _alone(file: SourceFile) -> Outcome:
+def alone(file: SourceFile) -> Outcome:
+    """Checks a file in a process that may die of it."""
     try:
         with _pool(1, [file]) as pool:
             return pool.submit(_work, [file]).result()[0]
