@@ -66,7 +66,9 @@ def environment(**more: str) -> dict[str, str]:
 def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120) -> Ran:
     """Run `safeboundary-lint` with `arguments` in the folder `cwd`; no traceback may ever come out of it."""
     command = [sys.executable, "-m", "safeboundary_lint", *arguments]
-    done = subprocess.run(command, cwd=cwd, input=stdin, env=env or environment(), capture_output=True, timeout=timeout, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, input=stdin, env=env or environment(), capture_output=True, timeout=timeout, check=False
+    )
     ran = Ran(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
     assert "Traceback" not in ran.out + ran.err, ran.err
     return ran

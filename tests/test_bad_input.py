@@ -1,4 +1,4 @@
-"""Bad input through the real command: one clear line naming the file, the other files still checked, exit code 2, no traceback."""
+"""Bad input through the real command: one clear line naming the file, others still checked, exit code 2, no traceback."""
 
 from __future__ import annotations
 
@@ -60,7 +60,13 @@ def test_a_file_that_is_no_python(folder: Path, content: bytes, expected: str) -
 
 
 def test_an_empty_file_is_python(folder: Path) -> None:
-    for name, content in {"empty.py": b"", "blank.py": b"\n\n", "mark.py": b"\xef\xbb\xbf", "unended.py": b"x = 1", "feed.py": b"\f"}.items():
+    for name, content in {
+        "empty.py": b"",
+        "blank.py": b"\n\n",
+        "mark.py": b"\xef\xbb\xbf",
+        "unended.py": b"x = 1",
+        "feed.py": b"\f",
+    }.items():
         (folder / name).write_bytes(content)
     ran = check(".", cwd=folder)
     assert (ran.code, ran.found, ran.errors) == (1, FOUND, {})
@@ -153,7 +159,10 @@ def test_a_broken_configuration_below_costs_nobody_else(folder: Path) -> None:
         (["check", "--config", "gone.toml"], "error: gone.toml: cannot be read: No such file"),
         (["check", "--isolated", "--config", "a.toml"], "error: --isolated and --config exclude each other"),
         (["config", "gone"], "error: gone: no such file or folder"),
-        (["check", "--output-file", "/proc/nowhere/report.json"], "error: /proc/nowhere/report.json: the report cannot be written: "),
+        (
+            ["check", "--output-file", "/proc/nowhere/report.json"],
+            "error: /proc/nowhere/report.json: the report cannot be written: ",
+        ),
     ],
 )
 def test_a_bad_option_is_one_line(folder: Path, arguments: list[str], expected: str) -> None:

@@ -57,7 +57,9 @@ def test_exit_codes(folder: Path) -> None:
     assert check(".", "gone.py", cwd=folder).code == 2
 
 
-@pytest.mark.parametrize("selector", ["SBL102", "sbl102", "SBL1", "wall-clock-elapsed", "ordering", "ALL", "acks,SBL102", "acks, wall-clock-elapsed"])
+@pytest.mark.parametrize(
+    "selector", ["SBL102", "sbl102", "SBL1", "wall-clock-elapsed", "ordering", "ALL", "acks,SBL102", "acks, wall-clock-elapsed"]
+)
 def test_rules_are_selected_by_code_prefix_name_and_family(folder: Path, selector: str) -> None:
     assert check("--select", selector, cwd=folder).found == FOUND
     assert check("--select", "acks", cwd=folder).found == []
@@ -116,7 +118,9 @@ def test_any_number_of_processes_prints_the_same(tmp_path: Path) -> None:
 def test_standard_input(folder: Path) -> None:
     ran = check("-", cwd=folder, stdin=DEADLINE.encode())
     assert (ran.code, ran.found) == (1, [("<stdin>", 6, "SBL102")])
-    assert check("-", "--stdin-filename", "src/new.py", cwd=folder, stdin=DEADLINE.encode()).found == [("src/new.py", 6, "SBL102")]
+    assert check("-", "--stdin-filename", "src/new.py", cwd=folder, stdin=DEADLINE.encode()).found == [
+        ("src/new.py", 6, "SBL102")
+    ]
     assert check("-", "app.py", cwd=folder, stdin=b"x = 1\n").found == FOUND
     assert check("-", cwd=folder, stdin=b"").found == []
 
@@ -162,7 +166,10 @@ def test_a_report_needs_no_utf8(folder: Path) -> None:
 def test_statistics(folder: Path) -> None:
     write(folder, b=DEADLINE, unused=UNUSED)
     ran = call("check", "--statistics", cwd=folder)
-    assert [line.split()[:3] for line in ran.out.splitlines()[-2:]] == [["2", "SBL102", "wall-clock-elapsed"], ["1", "SBL001", "unused-comment"]]
+    assert [line.split()[:3] for line in ran.out.splitlines()[-2:]] == [
+        ["2", "SBL102", "wall-clock-elapsed"],
+        ["1", "SBL001", "unused-comment"],
+    ]
     machine = check("--statistics", cwd=folder)
     assert machine.report["summary"]["findings"] == 3
     assert machine.err.splitlines()[0].split()[:2] == ["2", "SBL102"]
@@ -200,7 +207,9 @@ def test_colour_by_environment(folder: Path) -> None:
     assert colored(call("check", cwd=folder, env=environment(FORCE_COLOR="1", TERM="xterm-256color")).out)
     assert not colored(call("check", cwd=folder, env=environment(FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")).out)
     for form in ("json", "sarif", "github", "gitlab", "junit"):
-        assert not colored(call("check", "--output-format", form, cwd=folder, env=environment(FORCE_COLOR="1", TERM="xterm-256color")).out)
+        assert not colored(
+            call("check", "--output-format", form, cwd=folder, env=environment(FORCE_COLOR="1", TERM="xterm-256color")).out
+        )
     call("check", "--output-file", "out.txt", cwd=folder, env=environment(FORCE_COLOR="1", TERM="xterm-256color"))
     assert not colored((folder / "out.txt").read_text())
 
@@ -209,7 +218,13 @@ def in_terminal(*arguments: str, cwd: Path, env: dict[str, str]) -> tuple[int, s
     """Exit code and all output of the command in a terminal of 90 columns."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "safeboundary_lint", *arguments], cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        [sys.executable, "-m", "safeboundary_lint", *arguments],
+        cwd=cwd,
+        env=env,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
     )
     os.close(slave)
     output = b""
@@ -339,9 +354,13 @@ def test_completion(tmp_path: Path) -> None:
     for shell in ("bash", "zsh", "fish"):
         script = call("completion", shell, cwd=tmp_path).out
         assert f"_SAFEBOUNDARY_LINT_COMPLETE={shell}_complete" in script
-    asked = environment(_SAFEBOUNDARY_LINT_COMPLETE="bash_complete", COMP_WORDS="safeboundary-lint explain wall-clock-e", COMP_CWORD="2")
+    asked = environment(
+        _SAFEBOUNDARY_LINT_COMPLETE="bash_complete", COMP_WORDS="safeboundary-lint explain wall-clock-e", COMP_CWORD="2"
+    )
     assert "plain,wall-clock-elapsed" in run(cwd=tmp_path, env=asked).out
-    listed = environment(_SAFEBOUNDARY_LINT_COMPLETE="bash_complete", COMP_WORDS="safeboundary-lint check --select acks,SBL10", COMP_CWORD="3")
+    listed = environment(
+        _SAFEBOUNDARY_LINT_COMPLETE="bash_complete", COMP_WORDS="safeboundary-lint check --select acks,SBL10", COMP_CWORD="3"
+    )
     assert "plain,acks,SBL102" in run(cwd=tmp_path, env=listed).out
 
 
@@ -376,7 +395,9 @@ def test_diff_writes_nothing(tmp_path: Path) -> None:
         assert "\n+    deadline = time.monotonic() + 5\n" in ran.out
         assert ran.err == "note: would apply 1 fix in 1 file\n"
         assert (tmp_path / "app.py").read_text() == FIXABLE
-    patched = subprocess.run(["git", "apply", "-p0", "-"], input=ran.out, cwd=tmp_path, capture_output=True, text=True, check=False)
+    patched = subprocess.run(
+        ["git", "apply", "-p0", "-"], input=ran.out, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert patched.returncode == 0, patched.stderr
     assert (tmp_path / "app.py").read_text() == FIXABLE.replace("time.time()", "time.monotonic()")
     none = call("check", "--diff", cwd=tmp_path)
@@ -387,7 +408,11 @@ def test_fix_of_standard_input_prints_the_source(tmp_path: Path) -> None:
     configure(tmp_path, 'extend-exclude = ["old.py"]')
     source = "# caf\xe9\n" + FIXABLE.replace("\n", "\r\n")
     ran = subprocess.run(
-        [sys.executable, "-m", "safeboundary_lint", "check", "--fix", "-"], input=source.encode(), cwd=tmp_path, capture_output=True, check=False
+        [sys.executable, "-m", "safeboundary_lint", "check", "--fix", "-"],
+        input=source.encode(),
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
     )
     assert (ran.returncode, ran.stdout) == (0, source.replace("time.time()", "time.monotonic()").encode())
     for same, arguments in {"x = 1\n": [], UNUSED: [], FIXABLE: ["--stdin-filename", "old.py"], "x = (\n": []}.items():
@@ -419,7 +444,9 @@ def busy(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_quietly(tmp_path: Path, jobs: str, how: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "safeboundary_lint", "check", "--jobs", jobs]
-    process = subprocess.Popen(command, cwd=busy(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=busy(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
     time.sleep(1.5)
     process.send_signal(how)
     out, err = process.communicate(timeout=30)
@@ -431,7 +458,9 @@ def test_a_signal_ends_the_run_quietly(tmp_path: Path, jobs: str, how: signal.Si
 def test_nobody_reads_the_output(tmp_path: Path) -> None:
     for number in range(60):
         write(tmp_path, **{f"m{number}": DEADLINE * 5})
-    process = subprocess.Popen([sys.executable, "-m", "safeboundary_lint", "check"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "safeboundary_lint", "check"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
@@ -441,5 +470,7 @@ def test_nobody_reads_the_output(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_one_line(folder: Path) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([sys.executable, "-m", "safeboundary_lint", "check"], cwd=folder, stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "safeboundary_lint", "check"], cwd=folder, stdout=full, stderr=subprocess.PIPE, check=False
+        )
     assert (done.returncode, done.stderr) == (2, b"error: output: No space left on device\n")

@@ -52,7 +52,9 @@ def codes(settings: Settings, tmp_path: Path, name: str = "app.py") -> frozenset
 
 def test_every_key_arrives(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, EVERYTHING)
-    assert settings.layers == (Selection(("SBL102", "comments"), ("unused-comment",), ("SBL002",), str(tmp_path / "pyproject.toml")),)
+    assert settings.layers == (
+        Selection(("SBL102", "comments"), ("unused-comment",), ("SBL002",), str(tmp_path / "pyproject.toml")),
+    )
     assert (settings.exclude, settings.extend_exclude, settings.tests) == (("generated/",), ("*_pb2.py",), ("checks/",))
     assert (settings.preview, settings.min_confidence) == (True, Confidence.LOW)
     assert settings.per_file_ignores == (("scripts/*.py", ("wall-clock-elapsed",)),)
@@ -75,18 +77,30 @@ def test_every_key_is_documented_by_the_test_above() -> None:
         ("ignore = [102]", "tool.safeboundary-lint.ignore: must be a list of strings, not a list ([102])"),
         ('preview = "yes"', "tool.safeboundary-lint.preview: must be true or false, not a string ('yes')"),
         ("preview = 1", "tool.safeboundary-lint.preview: must be true or false, not a number (1)"),
-        ('min-confidence = "sure"', "tool.safeboundary-lint.min-confidence: must be one of 'high', 'medium', 'low', not a string"),
+        (
+            'min-confidence = "sure"',
+            "tool.safeboundary-lint.min-confidence: must be one of 'high', 'medium', 'low', not a string",
+        ),
         ("min-confidence = []", "tool.safeboundary-lint.min-confidence: must be one of"),
         ("exclude = 3", "tool.safeboundary-lint.exclude: must be a list of strings"),
         ('exclude = ["!"]', "tool.safeboundary-lint.exclude: '!' is not a pattern"),
         ('ignore = ["SBL999"]', "tool.safeboundary-lint.ignore: no rule matches 'SBL999'"),
         ('select = ["wall-clock-elapse"]', "no rule matches 'wall-clock-elapse' (did you mean 'wall-clock-elapsed'?)"),
         ("per-file-ignores = []", "tool.safeboundary-lint.per-file-ignores: must be a table"),
-        ('per-file-ignores = { "a.py" = "SBL102" }', "tool.safeboundary-lint.per-file-ignores: 'a.py': must be a list of strings"),
+        (
+            'per-file-ignores = { "a.py" = "SBL102" }',
+            "tool.safeboundary-lint.per-file-ignores: 'a.py': must be a list of strings",
+        ),
         ('per-file-ignores = { "a.py" = ["E501"] }', "per-file-ignores: 'a.py': no rule matches 'E501'"),
-        ('per-file-ignores = { "!a.py" = ["SBL102"] }', "per-file-ignores: '!a.py': a pattern that starts with '!' matches nothing"),
+        (
+            'per-file-ignores = { "!a.py" = ["SBL102"] }',
+            "per-file-ignores: '!a.py': a pattern that starts with '!' matches nothing",
+        ),
         ("knowledge = 1", "tool.safeboundary-lint.knowledge: must be a table of kind = [rows]"),
-        ('knowledge = { wall-clok = [{ names = ["a.b"] }] }', "tool.safeboundary-lint.knowledge: knowledge: unknown kind 'wall-clok'"),
+        (
+            'knowledge = { wall-clok = [{ names = ["a.b"] }] }',
+            "tool.safeboundary-lint.knowledge: knowledge: unknown kind 'wall-clok'",
+        ),
         ("knowledge = { wall-clock = [{ names = [2020-01-01] }] }", "tool.safeboundary-lint.knowledge: "),
         ("knowledge = { library = 2020-01-01 }", "tool.safeboundary-lint.knowledge: "),
     ],
@@ -114,7 +128,11 @@ def test_one_slip_does_not_undo_the_rest(tmp_path: Path) -> None:
         (b"a = " + b"[" * 5000, "not valid TOML: ", None),
         (b"tool = 1\n", None, None),
         (b"[tool]\nsafeboundary-lint = 1\n", "must be a table", None),
-        (b"[tool.safeboundary_lint]\npreview = true\n", "[tool.safeboundary_lint] is read by nothing: call it [tool.safeboundary-lint]", None),
+        (
+            b"[tool.safeboundary_lint]\npreview = true\n",
+            "[tool.safeboundary_lint] is read by nothing: call it [tool.safeboundary-lint]",
+            None,
+        ),
         (b"[tool.ruff]\nline-length = 100\n", None, None),
     ],
 )

@@ -63,7 +63,9 @@ def test_sizes_and_options_come_along(tmp_path: Path, select: Select) -> None:
     assert "SBL102" in file.options.codes
 
 
-@pytest.mark.parametrize("folder", [".git", ".venv", "venv", "node_modules", "build", "dist", ".tox", ".nox", "__pycache__", "app.egg-info"])
+@pytest.mark.parametrize(
+    "folder", [".git", ".venv", "venv", "node_modules", "build", "dist", ".tox", ".nox", "__pycache__", "app.egg-info"]
+)
 def test_folders_of_tools_are_left_out(tmp_path: Path, select: Select, folder: str) -> None:
     write(tmp_path, a="")
     write(tmp_path / folder / "deep", b="")
@@ -114,7 +116,9 @@ def test_an_inner_project_follows_its_own_settings_and_the_outer_excludes(tmp_pa
     assert select("vendored/lib/e.py").excluded == ["vendored/lib/e.py"]
 
 
-def test_gitignore_holds_at_every_level_up_to_the_repository(tmp_path: Path, select: Select, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gitignore_holds_at_every_level_up_to_the_repository(
+    tmp_path: Path, select: Select, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".gitignore").write_text("above.py\n")
     repository = tmp_path / "repository"
     (repository / ".git" / "info").mkdir(parents=True)
@@ -135,9 +139,22 @@ def test_gitignore_holds_at_every_level_up_to_the_repository(tmp_path: Path, sel
 
 def test_git_agrees(tmp_path: Path, select: Select) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    patterns = ["# a comment", "", "logs", "temp*/", "**/cache/*.py", "!**/cache/keep.py", "doc/**/x.py", "[ab]?.py", "\\#odd.py", "trail.py  "]
+    patterns = [
+        "# a comment",
+        "",
+        "logs",
+        "temp*/",
+        "**/cache/*.py",
+        "!**/cache/keep.py",
+        "doc/**/x.py",
+        "[ab]?.py",
+        "\\#odd.py",
+        "trail.py  ",
+    ]
     (tmp_path / ".gitignore").write_bytes("\r\n".join(patterns).encode() + b"\n")
-    places = "logs/a temp1/a temp a/cache/b a/cache/keep doc/x doc/a/b/x ab a1 a12 #odd trail deep/logs/c deep/temp/d deep/b2 src/logs"
+    places = (
+        "logs/a temp1/a temp a/cache/b a/cache/keep doc/x doc/a/b/x ab a1 a12 #odd trail deep/logs/c deep/temp/d deep/b2 src/logs"
+    )
     for place in places.split():
         write(tmp_path, **{place.replace("/", "__"): ""})
     listed = subprocess.run(

@@ -81,7 +81,9 @@ def test_what_was_read_already_is_not_read_again() -> None:
 
 @forks
 @pytest.mark.parametrize("die", [lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os._exit(0)], ids=["killed", "exited"])
-def test_a_process_that_dies_costs_one_file(many: list[SourceFile], monkeypatch: pytest.MonkeyPatch, die: Callable[[], None]) -> None:
+def test_a_process_that_dies_costs_one_file(
+    many: list[SourceFile], monkeypatch: pytest.MonkeyPatch, die: Callable[[], None]
+) -> None:
     real = analysis.analyse
 
     def deadly(source: bytes, path: str, options: Options) -> FileReport:
@@ -99,7 +101,9 @@ def test_a_process_that_dies_costs_one_file(many: list[SourceFile], monkeypatch:
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=forks)])
 @pytest.mark.parametrize("error", [ValueError("no such thing"), RecursionError("too deep")])
-def test_a_defect_of_ours_costs_one_file(many: list[SourceFile], monkeypatch: pytest.MonkeyPatch, jobs: int, error: Exception) -> None:
+def test_a_defect_of_ours_costs_one_file(
+    many: list[SourceFile], monkeypatch: pytest.MonkeyPatch, jobs: int, error: Exception
+) -> None:
     real = analysis.analyse
 
     def defective(source: bytes, path: str, options: Options) -> FileReport:

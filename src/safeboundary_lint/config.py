@@ -26,8 +26,9 @@ COMMAND_LINE = "command line"
 DEFAULT = "default"
 
 DEFAULT_EXCLUDE = (
-    ".git/", ".hg/", ".svn/", ".venv/", "venv/", ".tox/", ".nox/", ".direnv/", ".eggs/", "*.egg-info/", "__pycache__/", "__pypackages__/",
-    ".mypy_cache/", ".pytest_cache/", ".ruff_cache/", ".safeboundary_cache/", "node_modules/", "site-packages/", "build/", "dist/",
+    ".git/", ".hg/", ".svn/", ".venv/", "venv/", ".tox/", ".nox/", ".direnv/", ".eggs/", "*.egg-info/",
+    "__pycache__/", "__pypackages__/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/",
+    ".safeboundary_cache/", "node_modules/", "site-packages/", "build/", "dist/",
 )  # fmt: skip
 DEFAULT_TESTS = ("tests/", "test/", "testing/", "test_*.py", "*_test.py", "tests.py", "conftest.py")
 

@@ -45,7 +45,9 @@ class Selected:
     excluded: list[str] = field(default_factory=list)  # paths the user named that the settings leave out
 
 
-def select(paths: Sequence[str], projects: Projects, *, stdin: Callable[[], bytes], stdin_filename: str | None = None) -> Selected:
+def select(
+    paths: Sequence[str], projects: Projects, *, stdin: Callable[[], bytes], stdin_filename: str | None = None
+) -> Selected:
     """The files that `paths` mean, sorted by path, each once however many ways lead to it.
 
     Folders are searched for `.py` files; symlinked folders in them are not entered. A file the user names is checked
@@ -68,7 +70,9 @@ def select(paths: Sequence[str], projects: Projects, *, stdin: Callable[[], byte
         folder = stat.S_ISDIR(status.st_mode)
         if not folder and not stat.S_ISREG(status.st_mode):
             selected.problems.append(Problem(path, "not a regular file: name Python files, folders, or - for standard input"))
-        elif projects.excluded(os.path.join(absolute, "") if folder else absolute, absolute if folder else os.path.dirname(absolute)):
+        elif projects.excluded(
+            os.path.join(absolute, "") if folder else absolute, absolute if folder else os.path.dirname(absolute)
+        ):
             selected.excluded.append(path)
         elif folder:
             for file, place, is_link in _Walk(absolute, path, projects, selected.problems):
@@ -78,7 +82,9 @@ def select(paths: Sequence[str], projects: Projects, *, stdin: Callable[[], byte
                     seen.setdefault(place, file)
         else:
             settings = projects.settings_for(os.path.dirname(absolute), os.path.dirname(absolute))
-            seen.setdefault(os.path.realpath(path), SourceFile(path, settings.options_for(absolute), status.st_size, stamp=stamp_of(status)))
+            seen.setdefault(
+                os.path.realpath(path), SourceFile(path, settings.options_for(absolute), status.st_size, stamp=stamp_of(status))
+            )
     for place, file in links:  # last, so that a file is reported under its own name when that is there too
         seen.setdefault(place, file)
     selected.files = sorted([*selected.files, *seen.values()], key=lambda file: file.path)
@@ -135,7 +141,9 @@ class _Walk:
                     path = os.path.join(entry.path, "")
                     if not (settings.excludes(path) or (ignores is not None and ignores.cover(path))):
                         waiting.append((place, ignores))
-                elif entry.name.endswith(".py") and not (settings.excludes(entry.path) or (ignores is not None and ignores.cover(entry.path))):
+                elif entry.name.endswith(".py") and not (
+                    settings.excludes(entry.path) or (ignores is not None and ignores.cover(entry.path))
+                ):
                     status = self._status(entry, place)
                     if status is not None:
                         options = settings.options_for(entry.path)

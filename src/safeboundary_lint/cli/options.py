@@ -22,7 +22,7 @@ class Selectors(click.ParamType):
     name = "rules"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The selectors; whether they mean rules is told by `overrides`, when it is known whether rules must be imported for that."""
+        """The selectors; `overrides` tells whether they mean rules, when it is known whether rules must be imported for that."""
         return value if isinstance(value, tuple) else tuple(one.strip() for one in value.split(",") if one.strip())
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
