@@ -75,7 +75,7 @@ def console(stream: TextIO) -> Console:
 
 
 def look(stream: TextIO) -> tuple[bool, int]:
-    """Whether output to a stream is coloured, and the characters in a line: the terminal's, what COLUMNS says, or a fixed number."""
+    """Whether output to a stream is coloured, and the characters in a line, by the terminal or COLUMNS or else a fixed number."""
     columns = os.environ.get("COLUMNS", "")
     if not stream.isatty() and not any(os.environ.get(name) for name in _FORCING):  # as rich would say, without its import
         return False, int(columns) if columns.isdigit() else WIDTH
