@@ -455,6 +455,28 @@ def test_a_signal_ends_the_run_quietly(tmp_path: Path, jobs: str, how: signal.Si
         os.killpg(process.pid, 0)
 
 
+def test_no_process_outlives_a_run_that_was_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "safeboundary_lint", "check", "--jobs", "2"]
+    nowhere = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=busy(tmp_path), stdout=nowhere, stderr=nowhere, start_new_session=True)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():  # not on this system: nothing to wait for, so give the processes time to start
+        time.sleep(3)
+    while children.exists() and len(children.read_text().split()) < 2:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes were left behind")
+
+
 def test_nobody_reads_the_output(tmp_path: Path) -> None:
     for number in range(60):
         write(tmp_path, **{f"m{number}": DEADLINE * 5})
