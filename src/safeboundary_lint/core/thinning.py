@@ -89,7 +89,8 @@ class Outline:
         if not all(several or around for several, around in zip(met, outside, strict=True)):
             return set(), False
         best = min(range(len(tests)), key=lambda index: sum(self.units[unit].last - self.units[unit].first for unit in met[index]))
-        return met[best], outside[best]
+        # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
+        return (set.union(*met), True) if outside[best] else (met[best], False)
 
     def closure(self, seeds: Collection[int], outside: bool) -> set[int]:
         """`seeds` and all that these units, or the code around the units, need."""
