@@ -64,6 +64,7 @@ class Names:
         self.stores: list[Binding] = []  # bindings of attributes and subscripts: `self.x = ...`, `d["k"] = ...`
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
         self._qualified: dict[int, str | None] = {}
+        self._defined: dict[int, tuple[cst.FunctionDef | cst.ClassDef | None, cst.CSTNode | None]] = {}  # by list of bindings
         self._nonlocals: list[tuple[Scope, str]] = []
         self._bind_all()
         self._move_nonlocals()
@@ -276,20 +277,28 @@ class Names:
         return f"builtins.{name}" if name in _BUILTINS else None
 
     def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
-        """The function or class of this file that a plain name stands for, also through one alias (`run = _run`)."""
+        """The function or class of this file that a plain name stands for, also through a few aliases (`run = _run`)."""
         for _ in range(4):
             if isinstance(expression, cst.Lambda):
                 return expression
             if not isinstance(expression, cst.Name) or (found := self.lookup(expression)) is None:
                 return None
-            bindings = [binding for binding in found[1] if binding.how != "deleted"]
-            definitions = [binding.source for binding in bindings if binding.how == "definition"]
-            if definitions:
-                return definitions[-1]  # type: ignore[return-value]
-            if len(bindings) != 1 or bindings[0].how != "value" or bindings[0].source is None:
-                return None
-            expression = bindings[0].source
+            if id(found[1]) not in self._defined:
+                self._defined[id(found[1])] = _defined(found[1])
+            definition, alias = self._defined[id(found[1])]
+            if alias is None:
+                return definition
+            expression = alias
         return None
+
+
+def _defined(bindings: list[Binding]) -> tuple[cst.FunctionDef | cst.ClassDef | None, cst.CSTNode | None]:
+    """The last definition among the bindings of a name, or the one value that it is another name for."""
+    left = [binding for binding in bindings if binding.how != "deleted"]
+    definitions = [binding.source for binding in left if binding.how == "definition"]
+    if definitions:
+        return definitions[-1], None  # type: ignore[return-value]
+    return None, left[0].source if len(left) == 1 and left[0].how == "value" else None
 
 
 def dotted_text(node: cst.CSTNode | None) -> str | None:

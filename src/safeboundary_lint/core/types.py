@@ -38,6 +38,8 @@ class Types(Classes):
     def __init__(self, tree: Tree, names: Names, knowledge: Knowledge) -> None:
         super().__init__(tree, names, knowledge)
         self._types: dict[int, Type | None] = {}
+        self._named: dict[int, Type | None] = {}  # of names, by their list of bindings
+        self._pending = 0  # questions being answered
         self._callbacks: dict[int, tuple[str, ...]] | None = None
         self._callers: dict[int, list[cst.Call]] | None = None
         self._candidates: dict[int, tuple[tuple[str, ...], Confidence, bool]] = {}
@@ -51,7 +53,9 @@ class Types(Classes):
         key = id(expression)
         if key not in self._types:
             self._types[key] = None  # a value that is made of itself
+            self._pending += 1
             found = self._compute(expression, depth - 1)
+            self._pending -= 1
             if found is not None and found.dotted:
                 found = Type(self.knowledge.canonical(found.dotted), found.local, found.confidence)
             self._types[key] = found
@@ -112,7 +116,13 @@ class Types(Classes):
         found = self.names.lookup(name)
         if found is None:
             return None
-        return self._of_bindings(found[1], depth)
+        key = id(found[1])
+        if key in self._named:
+            return self._named[key]
+        type_ = self._of_bindings(found[1], depth)
+        if self._pending == 1:  # in the middle of another question the answer may lack what that one is about
+            self._named[key] = type_
+        return type_
 
     def _of_bindings(self, bindings: list[Binding], depth: int) -> Type | None:
         types = [found for binding in bindings if (found := self._of_binding(binding, depth)) is not None]

@@ -28,12 +28,12 @@ _CHANGES = re.compile(
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
 _VERBS = (
     "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver import "
-    "index upload sync archive send do"
+    "index upload sync archive send publish enqueue forward do"
 )
 _TELLING = re.compile(
     rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"
     r"upsert|callback|handler|func|fn|work|job|"
-    r"on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|process[A-Z]\w*|handle[A-Z]\w*"
+    r"publish|enqueue|\w+_publish|on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|process[A-Z]\w*|handle[A-Z]\w*"
 )
 _NOT_TELLING = re.compile(
     r"\w*(?:metric|stat|counter|timing|timer|trace|span|log|debug|heartbeat|status_code|response|header|reply|buffer|"
@@ -67,6 +67,7 @@ class Work:
         self._known: dict[int, WorkCall | None] = {}
         self._inside: dict[int, Match | None] = {}
         self._of: dict[int, list[WorkCall]] = {}
+        self._points: dict[int, dict[int, WorkCall]] = {}
 
     def of(self, function: cst.CSTNode) -> list[WorkCall]:
         """The work a function (or the module) does itself or through its helpers in this file, in source order."""
@@ -77,8 +78,11 @@ class Work:
 
     def points(self, function: cst.FunctionDef | cst.Lambda | cst.Module) -> dict[int, WorkCall]:
         """The work of a function by index of its flow points."""
-        flow = self.facts.flow(function)
-        return {point.index: work for work in reversed(self.of(function)) for point in flow.points_of(work.call)}
+        if (known := self._points.get(id(function))) is None:
+            flow = self.facts.flow(function)
+            known = {point.index: work for work in reversed(self.of(function)) for point in flow.points_of(work.call)}
+            self._points[id(function)] = known
+        return known
 
     def of_call(self, call: cst.Call) -> WorkCall | None:
         """What a call does, when that is work."""

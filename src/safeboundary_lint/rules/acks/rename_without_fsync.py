@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cached_property
 
 import libcst as cst
 
@@ -174,19 +175,22 @@ class RenameWithoutFsync(Rule):
 
     def _points(self, flow: Flow, kind: str) -> list[Point]:
         """Where the function syncs, itself, through a helper, or by a call named so."""
-        calls = self.facts.summaries.calls_of(flow.root)
-        done = [
-            c
-            for c in calls
-            if self.facts.match(c, kind) is not None
-            or "sync" in (last_name(c.func) or "").lower()
-            and "async" not in (last_name(c.func) or "").lower()
-        ]
-        for call in calls:
-            callee = self.facts.types.callee(call)
-            if callee is not None and call not in done and self.facts.summaries.effects(callee, kind):
-                done.append(call)
-        return [point for call in done for point in flow.points_of(call)]
+        key = (id(flow), kind)
+        if key not in self._known_points:
+            calls = [call for call in self.facts.summaries.calls_of(flow.root) if self._does(call, kind)]
+            self._known_points[key] = [point for call in calls for point in flow.points_of(call)]
+        return self._known_points[key]
+
+    @cached_property
+    def _known_points(self) -> dict[tuple[int, str], list[Point]]:
+        return {}
+
+    def _does(self, call: cst.Call, kind: str) -> bool:
+        name = (last_name(call.func) or "").lower()
+        if self.facts.match(call, kind) is not None or "sync" in name and "async" not in name:
+            return True
+        callee = self.facts.types.callee(call)
+        return callee is not None and bool(self.facts.summaries.effects(callee, kind))
 
     def _within_block(self, rename: Rename, write: FileWrite) -> bool:
         block = self.facts.tree.parent(write.item) if write.item is not None else None
