@@ -32,16 +32,18 @@ _REMADE = re.compile(
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
     r"artifacts|summary|benchmark|render|rendered|"
     r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
-    r"telemetry|temp_dir|tmpdir|workdir|dummy|crash)(?:$|[\W_\d])"
+    r"telemetry|temp_dir|tmpdir|dummy|crash)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
-    r"(?:^|/)(?:docs?|examples?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
+    r"(?:^|/)(?:docs?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
     r"templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)"
 )
 _ATOMIC = re.compile(
     r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
     r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
+_LOADS = re.compile(r"_*(?:load|read|restore|get|open|parse)_?(\w*)")
+_SAVES = re.compile(r"_*(?:save|store|write|persist|set|dump|update)_?(\w*)")
 
 
 class InPlaceOverwrite(Rule):
@@ -147,7 +149,8 @@ class InPlaceOverwrite(Rule):
         if telling and read is not None:
             sure = Confidence.HIGH
         elif read is not None:
-            sure = Confidence.MEDIUM if self._is_document(write) or self._changes_it(write, read) else Confidence.LOW
+            kept = self._is_document(write) or self._changes_it(write, read) or self._is_pair(write, read)
+            sure = Confidence.MEDIUM if kept else Confidence.LOW
         else:
             sure = Confidence.MEDIUM if self._is_document(write) or self._names_it(write) else Confidence.LOW
         return Confidence.weakest(sure, Confidence.MEDIUM if write.confidence is Confidence.LOW else sure)
@@ -170,6 +173,15 @@ class InPlaceOverwrite(Rule):
             and self.facts.match(read, "open-file", "read-file") is not None
             and (last_name(read.func) not in ("exists", "isfile", "getsize"))
         )
+
+    def _is_pair(self, write: FileWrite, read: cst.Call) -> bool:
+        """True for `load_x` and `save_x` of one class: what the one writes is what the other starts from."""
+        tree = self.facts.tree
+        one, other = tree.function_of(read), tree.function_of(write.node)
+        if not (isinstance(one, cst.FunctionDef) and isinstance(other, cst.FunctionDef)) or tree.class_of(one) is None:
+            return False
+        loads, saves = _LOADS.fullmatch(one.name.value), _SAVES.fullmatch(other.name.value)
+        return loads is not None and saves is not None and loads[1] == saves[1]
 
     def _is_document(self, write: FileWrite) -> bool:
         """True when what is written is a whole serialised document."""

@@ -55,8 +55,8 @@ class RetryPolicyUnsafeMethods(Rule):
 
     Stays silent when
     -----------------
-    The counters exclude it (`total=0`; `read=0` with `status=0` or no list of statuses), an idempotency key is set in the same
-    file, or the list comes from elsewhere.
+    The counters exclude it (`total=0`; `read=0` with `status=0` or no list of statuses), every unsafe request of
+    the file carries an idempotency key, or the list comes from elsewhere.
 
     Fix safety
     ----------
@@ -77,9 +77,15 @@ class RetryPolicyUnsafeMethods(Rule):
 
     def visit_Module(self, node: cst.Module) -> None:
         policies = self.facts.calls("retry-policy")
-        if policies and not self.facts.requests.carries_key([node]):
+        if policies and not self._keyed(node):
             for policy in policies:
                 self._check(policy)
+
+    def _keyed(self, module: cst.Module) -> bool:
+        """Every unsafe request of the file carries a key; where none is in sight, something here makes keys."""
+        requests, sent = self.facts.requests, self.facts.calls("http-unsafe")
+        functions = [self.facts.tree.function_of(match.node) or match.node for match in sent]
+        return all(requests.carries_key([function]) for function in functions) if sent else requests.carries_key([module])
 
     def _check(self, policy: Match) -> None:
         call = policy.call
