@@ -15,8 +15,8 @@ from safeboundary_lint.core.paths import Dominators, always_before, reachable_fr
 from safeboundary_lint.core.tree import descendants
 
 _PLANS = 12
-_MANY = settings(max_examples=250, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-_SOME = settings(_MANY, max_examples=60)
+_MANY = settings(max_examples=120, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+_SOME = settings(_MANY, max_examples=30)
 
 
 @pytest.fixture(autouse=True)

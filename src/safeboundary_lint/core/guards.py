@@ -48,6 +48,7 @@ class Guards:
         self._bounds: dict[int, list[tuple[Point, Bound]]] = {}
         self._validated: dict[int, bool] = {}
         self._places: dict[int, frozenset[str]] = {}
+        self._checkers: dict[int, cst.FunctionDef | cst.Lambda | bool] = {}  # what a call runs; else whether its name says that it checks
         self._checks: dict[int, tuple[dict[str, list[Point]], dict[str, list[cst.Call]]]] = {}
 
     def holds(
@@ -193,21 +194,24 @@ class Guards:
 
     def validates(self, call: cst.Call, places: Collection[str]) -> bool:
         """`self._check_length(n)`: a helper of this file that raises on a bound of its parameter, or an imported one named so."""
-        given = [arg.value for arg in call.args if self.mentions(arg.value, places)]
-        if not given:
+        if id(call) not in self._checkers:
+            self._checkers[id(call)] = self.facts.types.callee(call) or self._is_named_checker(call)
+        callee = self._checkers[id(call)]
+        if callee is False:
             return False
-        callee = self.facts.types.callee(call)
-        if callee is None:
-            if self.facts.names.qualified(call.func) in ("builtins.min",):
-                return True
-            name = last_name(call.func)
-            return named_like(name, *_VALIDATORS) and not named_like(name, *_UNSAID)
+        given = [arg.value for arg in call.args if self.mentions(arg.value, places)]
+        if not given or callee is True:
+            return bool(given)
         method = self.facts.types.is_bound_method(callee) and isinstance(call.func, cst.Attribute)
         return any(
             self.refuses(callee, parameter)
             for parameter, value in bound_arguments(call, callee, method=method)
             if any(value is one for one in given)
         )
+
+    def _is_named_checker(self, call: cst.Call) -> bool:
+        name = last_name(call.func)
+        return self.facts.names.qualified(call.func) == "builtins.min" or named_like(name, *_VALIDATORS) and not named_like(name, *_UNSAID)
 
     def parameter_place(self, function: cst.FunctionDef | cst.Lambda, parameter: cst.Param) -> str | None:
         """The key of the place that a parameter is inside its function."""

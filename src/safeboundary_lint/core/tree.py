@@ -61,6 +61,7 @@ def _concrete(node_type: type[cst.CSTNode]) -> Iterator[type[cst.CSTNode]]:
 # LibCST's classes are abstract base classes: `isinstance` against them costs ten times a look into a set of types.
 _NODE_TYPES = frozenset(_concrete(cst.CSTNode))
 _SEQUENCES = frozenset((tuple, list))
+_FUNCTION_TYPES = frozenset((cst.FunctionDef, cst.Lambda))
 
 
 @functools.cache
@@ -111,6 +112,7 @@ class Tree:
         self.parents: dict[int, cst.CSTNode] = {}
         self.by_type: dict[type[cst.CSTNode], list[cst.CSTNode]] = defaultdict(list)
         self.order: dict[int, int] = {}
+        self._functions: dict[int, cst.FunctionDef | cst.Lambda | None] = {}
         self._walk()
 
     def _walk(self) -> None:
@@ -154,12 +156,18 @@ class Tree:
 
     def function_of(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
         """The function whose body runs this node. Decorators and defaults belong to the function around."""
-        below: cst.CSTNode = node
-        for ancestor in self.ancestors(node):
-            if isinstance(ancestor, (cst.FunctionDef, cst.Lambda)) and below is ancestor.body:
-                return ancestor
-            below = ancestor
-        return None
+        key = id(node)
+        if key not in self._functions:
+            found, below = None, node
+            for ancestor in self.ancestors(node):
+                if type(ancestor) in _FUNCTION_TYPES and below is ancestor.body:  # type: ignore[attr-defined]
+                    found = ancestor
+                    break
+                below = ancestor
+            if key not in self.order:
+                return found  # type: ignore[return-value]
+            self._functions[key] = found  # type: ignore[assignment]
+        return self._functions[key]
 
     def class_of(self, node: cst.CSTNode) -> cst.ClassDef | None:
         """The class a method's node belongs to, also from functions nested in the method."""

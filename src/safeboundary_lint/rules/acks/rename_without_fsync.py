@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import cached_property
 
 import libcst as cst
@@ -116,11 +117,16 @@ class RenameWithoutFsync(Rule):
 
     def _handles(self, function: cst.FunctionDef) -> list[FileWrite]:
         """Files that a function opens for writing, those made by `tempfile` included."""
-        tree = self.facts.tree
-        found = [write for write in self.facts.files.writes if tree.function_of(write.node) is function]
+        return self._handles_by_function.get(id(function), [])
+
+    @cached_property
+    def _handles_by_function(self) -> dict[int, list[FileWrite]]:
+        found: dict[int, list[FileWrite]] = defaultdict(list)
+        for write in self.facts.files.writes:
+            found[id(self.facts.tree.function_of(write.node))].append(write)
         for match in self.facts.calls("temporary-file"):
-            if tree.function_of(match.node) is function and "NamedTemporaryFile" in match.dotted:
-                found.append(self._temporary(match))
+            if "NamedTemporaryFile" in match.dotted:
+                found[id(self.facts.tree.function_of(match.node))].append(self._temporary(match))
         return found
 
     def _temporary(self, match: Match) -> FileWrite:
