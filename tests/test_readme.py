@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
+# Rule pages also speak of other programs' options, and kinds of other libraries' names.
+OUR_OWN = [path for path in DOCUMENTS if path.parent.name != "rules" and path.name not in ("kinds.md", "performance.md")]
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 
 
@@ -60,7 +62,7 @@ def test_every_format_is_documented() -> None:
     assert set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) == set(reports.FORMATS)
 
 
-@each_document
+@pytest.mark.parametrize("path", OUR_OWN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_options_spoken_of_exist(path: Path) -> None:
     commands = [cli, *(cli.get_command(click.Context(cli), name) for name in COMMANDS)]
     ours = {option for command in commands for one in command.params for option in (*one.opts, *one.secondary_opts)}
