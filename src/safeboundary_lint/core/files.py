@@ -26,6 +26,8 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _GENERIC = frozenset(
     "path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split()
 )
+_NUMBER = re.compile(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
+_PATH_STEPS = frozenset("join str Path fspath joinpath abspath realpath normpath expanduser resolve absolute".split())
 _STEPS = 8
 
 
@@ -59,6 +61,7 @@ class Files:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._constants: dict[int, str | None] = {}
+        self._recipes: dict[int, str | None] = {}
 
     @cached_property
     def writes(self) -> list[FileWrite]:
@@ -118,7 +121,7 @@ class Files:
     def _constant(self, path: cst.CSTNode) -> str | None:
         """The text that a path is, by itself or through names and defaults."""
         if id(path) not in self._constants:
-            found = (string(origin.node) for origin in self.facts.origins.trail(path)[:4])
+            found = (string(origin.node) for origin in self.facts.origins.trail(path)[:4] if origin.how == "value")
             self._constants[id(path)] = next((text for text in found if text), None)
         return self._constants[id(path)]
 
@@ -161,13 +164,15 @@ class Files:
         return any(self.same(path, rename.source) for rename in self.renames)
 
     def read_back(self, write: FileWrite) -> cst.Call | None:
-        """Where the same file is read: the same variable, attribute or constant, or a telling parameter of the same name."""
+        """Where the same file is read: the same variable, attribute, constant or recipe, or a telling parameter of the same name."""
         plain = self.plain(write.path)
-        text = dotted_text(plain)
+        text, recipe = dotted_text(plain), self._recipe(plain)
         for call, path in self.reads:
             if call is write.node:
                 continue
             if self.same(plain, path):
+                return call
+            if recipe is not None and self._same_class(call, write.node) and recipe == self._recipe(self.plain(path)):
                 return call
             if (
                 text is not None
@@ -177,6 +182,43 @@ class Files:
             ):
                 return call
         return None
+
+    def is_numbered(self, path: cst.CSTNode) -> bool:
+        """True for a name made with a version or a moment: no two writes have the same file."""
+        made = next((one.node for one in self.facts.origins.trail(path)[:3] if not isinstance(one.node, cst.Name)), path)
+        if not isinstance(made, (cst.FormattedString, cst.BinaryOperation, cst.Call)):
+            return False
+        return any(isinstance(node, cst.Name) and _NUMBER.fullmatch(node.value.lower()) for node in descendants(made))
+
+    def is_given(self, path: cst.CSTNode) -> bool:
+        """True when the whole path comes from outside the function, with no part of it fixed here: whatever file the caller means."""
+        for origin in self.facts.origins.trail(self.plain(path))[:_STEPS]:
+            for node in descendants(origin.node, into_definitions=False):
+                if self._is_fixed(node) or isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS:
+                    return False
+                if isinstance(node, cst.Attribute) and last_name(node.value) in ("self", "cls"):
+                    return False
+                if any(one.isalpha() for one in string_parts(node) or ""):
+                    return False
+        return True
+
+    def _recipe(self, path: cst.CSTNode) -> str | None:
+        """The text by which a local path is made, where it names what is the same for every function: `home / _STATE`, `self._file()`."""
+        if id(path) not in self._recipes:
+            made = [origin.node for origin in self.facts.origins.step(path)] if isinstance(path, cst.Name) else [path]
+            node = self.plain(made[0]) if len(made) == 1 else None
+            composed = isinstance(node, (cst.Call, cst.BinaryOperation, cst.FormattedString))
+            fixed = composed and node is not None and any(self._is_fixed(one) for one in descendants(node))
+            self._recipes[id(path)] = self.facts.code(node, 200) if fixed and node is not None else None
+        return self._recipes[id(path)]
+
+    @staticmethod
+    def _is_fixed(node: cst.CSTNode) -> bool:
+        """True for a constant, and for a method of the object that makes a path."""
+        if isinstance(node, cst.Name):
+            return node.value.isupper() and len(node.value) > 1
+        own = isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and isinstance(node.func.value, cst.Name)
+        return own and node.func.value.value in ("self", "cls")
 
     def _same_class(self, one: cst.CSTNode, other: cst.CSTNode) -> bool:
         return self.facts.tree.class_of(one) is self.facts.tree.class_of(other)

@@ -76,8 +76,8 @@ class AckBeforeWrite(Rule):
                 continue
             if isinstance(ack.node, cst.WithItem):
                 self._check_block(ack)
-            elif (points := self.facts.acks.points(ack)) and not self._done_before(ack, points):
-                self._check_after(ack, points)
+            elif (points := self.facts.acks.points(ack)) and not self._done_before(ack, points, durably=True):
+                self._check_after(ack, points, known=self._done_before(ack, points))
 
     def _is_rpc(self, ack: Ack) -> bool:
         """A call from afar: its caller waits and would ask again; to repeat it unasked could do it twice."""
@@ -103,28 +103,30 @@ class AckBeforeWrite(Rule):
         ):
             self._report(ack, later, "only handed over", Confidence.MEDIUM)
 
-    def _done_before(self, ack: Ack, points: list[Point]) -> bool:
+    def _done_before(self, ack: Ack, points: list[Point], *, durably: bool = False) -> bool:
+        """True when work is always done before the ack; `durably` counts only what is known to last."""
         flow = self.facts.flow(ack.function)
-        done = [flow.points[index] for index in self._work(ack)]
+        done = [flow.points[index] for index, work in self._work(ack).items() if work.durable or not durably]
         return bool(done) and all(paths.always_before(flow, done, point) for point in points)
 
     def _work(self, ack: Ack) -> dict[int, WorkCall]:
         return {index: work for index, work in self.facts.work.points(ack.function).items() if work.call is not ack.node}
 
-    def _check_after(self, ack: Ack, points: list[Point]) -> None:
+    def _check_after(self, ack: Ack, points: list[Point], *, known: bool) -> None:
+        """What comes after the ack; with `known` only what is known to last, since other work was done before it."""
         flow = self.facts.flow(ack.function)
-        work = self._work(ack)
+        work = {index: one for index, one in self._work(ack).items() if one.durable or not known}
         rounds = new_round(self.facts, ack.node)
         lost = paths.find(
             points,
-            lambda point: point.index in work or _hands_out(point),
+            lambda point: point.index in work or not known and _hands_out(point),
             avoiding=lambda point: starts_round(point, rounds) or self._takes_next(point),
             raising=False,
             leaving="normally",
         )
         if lost is not None and (lost[-1].index in work or self._hands_out_acked(lost)):
             self._report_lost(ack, lost[-1], work)
-        elif (handed := self._handed_over_before(ack, flow, points)) is not None:
+        elif not known and (handed := self._handed_over_before(ack, flow, points)) is not None:
             self._report(ack, handed, "only handed over", Confidence.weakest(ack.confidence, Confidence.MEDIUM))
 
     def _hands_out_acked(self, path: list[Point]) -> bool:
@@ -261,13 +263,18 @@ class AckBeforeWrite(Rule):
 
     def _last_work(self, statements: list[cst.CSTNode], first: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
         """The last simple statement of the block that does work: the ack belongs behind all of them."""
-        found = first
+        found, workers = first, set()
         for statement in statements[statements.index(first) :]:
-            calls = (n for n in descendants(statement, into_definitions=False) if isinstance(n, cst.Call))
+            calls = [n for n in descendants(statement, into_definitions=False) if isinstance(n, cst.Call)]
             if not isinstance(statement, cst.SimpleStatementLine) or isinstance(statement.body[-1], (cst.Return, cst.Raise)):
                 break
-            if any(self.facts.work.of_call(call) is not None for call in calls):
-                found = statement
+            on = {self.facts.code(call.func.value) for call in calls if isinstance(call.func, cst.Attribute)}
+            # `store.save(x)` and then `store.commit()`: what the worker is asked next belongs to the work
+            if statement is first or any(self.facts.work.of_call(call) is not None for call in calls):
+                workers |= on
+            elif not on & workers:
+                continue
+            found = statement
         return found
 
 

@@ -133,10 +133,11 @@ class BufferClearedBeforeFlush(Rule):
 
     def _check(self, function: cst.FunctionDef, name: str, taken: cst.CSTNode, emptied: cst.CSTNode) -> None:
         flow = self.facts.flow(function)
+        names = {name, *self._items(function, name)}
         writes = {
             p.index: call
             for call in self.facts.summaries.calls_of(function)
-            if self._writes(call, name)
+            if self._writes(call, names)
             for p in flow.points_of(call)
         }
         way = paths.find(flow.points_of(emptied), lambda point: point.index in writes, raising=False, leaving="normally")
@@ -159,8 +160,15 @@ class BufferClearedBeforeFlush(Rule):
         match = self.facts.match(call, *_WRITES)
         return Confidence.weakest(match.confidence, Confidence.MEDIUM) if match is not None else Confidence.MEDIUM
 
-    def _writes(self, call: cst.Call, name: str) -> bool:
-        if not any(isinstance(n, cst.Name) and n.value == name for arg in call.args for n in descendants(arg.value)):
+    @staticmethod
+    def _items(function: cst.FunctionDef, name: str) -> list[str]:
+        """The names that loops over the batch give to what is in it."""
+        loops = (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.For))
+        over = (n for n in loops if any(isinstance(one, cst.Name) and one.value == name for one in descendants(n.iter)))
+        return [one.value for loop in over for one in descendants(loop.target) if isinstance(one, cst.Name)]
+
+    def _writes(self, call: cst.Call, names: set[str]) -> bool:
+        if not any(isinstance(n, cst.Name) and n.value in names for arg in call.args for n in descendants(arg.value)):
             return False
         if self.facts.match(call, *_WRITES) is not None:
             return True

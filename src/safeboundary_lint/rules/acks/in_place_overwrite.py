@@ -32,7 +32,7 @@ _REMADE = re.compile(
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
     r"artifacts|summary|benchmark|render|rendered|"
     r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
-    r"telemetry|temp_dir|tmpdir|dummy|crash)(?:$|[\W_\d])"
+    r"telemetry|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
     r"(?:^|/)(?:docs?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
@@ -137,6 +137,7 @@ class InPlaceOverwrite(Rule):
         if (
             _REMADE.search(words)
             or files.is_temporary(write.path)
+            or files.is_numbered(write.path)
             or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_"))
         ):
             return None
@@ -149,8 +150,9 @@ class InPlaceOverwrite(Rule):
         if telling and read is not None:
             sure = Confidence.HIGH
         elif read is not None:
-            kept = self._is_document(write) or self._changes_it(write, read) or self._is_pair(write, read)
-            sure = Confidence.MEDIUM if kept else Confidence.LOW
+            kept = self._is_document(write) or self._is_pair(write, read)
+            changed = self._changes_it(write, read) and not files.is_given(write.path)
+            sure = Confidence.MEDIUM if kept or changed else Confidence.LOW
         else:
             sure = Confidence.MEDIUM if self._is_document(write) or self._names_it(write) else Confidence.LOW
         return Confidence.weakest(sure, Confidence.MEDIUM if write.confidence is Confidence.LOW else sure)
@@ -162,7 +164,8 @@ class InPlaceOverwrite(Rule):
             (last_name(own) or "") if not isinstance(own, (cst.SimpleString, cst.FormattedString)) else self.facts.code(own, 200)
         )
         function = self.facts.tree.function_of(write.node)
-        around = function.name.value if isinstance(function, cst.FunctionDef) else ""
+        copied = isinstance(write.node, cst.Call) and self.facts.match(write.node, "copy-file") is not None
+        around = function.name.value if isinstance(function, cst.FunctionDef) and not copied else ""
         return any(_TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
 
     def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
