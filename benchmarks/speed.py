@@ -85,7 +85,8 @@ class Bench:
         return str(folder / "bin" / (program or name))
 
     def version(self, name: str) -> str:
-        listed = subprocess.run([self.peer(name, "pip"), "list", "--format", "json"], capture_output=True, text=True, check=True).stdout
+        command = [self.peer(name, "pip"), "list", "--format", "json"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         versions = {one["name"]: one["version"] for one in json.loads(listed)}
         return f"{name} {versions[name]}"
 
@@ -93,12 +94,10 @@ class Bench:
         """The median time of a command, after one run that warms its caches."""
         first = self._once(command, prepare)
         runs = 1 if first > SLOW else self._runs
-        if not self._hyperfine:
+        if not self._hyperfine or runs == 1:
             return statistics.median(self._once(command, prepare) for _ in range(runs))
         with tempfile.NamedTemporaryFile(suffix=".json") as out:
-            options = ["--runs", str(max(2, runs)), "--export-json", out.name, "--ignore-failure", "--shell", "none", "--style", "none"]
-            if runs == 1:
-                return self._once(command, prepare)
+            options = ["--runs", str(runs), "--export-json", out.name, "--ignore-failure", "--shell", "none", "--style", "none"]
             if prepare:
                 options += ["--prepare", shlex.join(prepare)]
             timing = [self._hyperfine, *options, shlex.join(command)]
@@ -175,7 +174,8 @@ def growth(bench: Bench) -> Iterator[Row]:
 
 
 def functions(lines: int) -> str:
-    body = "def wait_{0}(ready):\n    deadline = time.time() + {0}\n    while time.time() < deadline:\n        if ready({0}):\n            return True\n    return False\n\n\n"
+    loop = "    while time.time() < deadline:\n        if ready({0}):\n            return True\n    return False\n\n\n"
+    body = "def wait_{0}(ready):\n    deadline = time.time() + {0}\n" + loop
     return "import time\n\n\n" + "".join(body.format(number) for number in range(lines // 8))
 
 
@@ -228,10 +228,12 @@ def wild(bench: Bench, corpus: pathlib.Path) -> Iterator[Row]:
     """The whole corpus: bytes in a second beside those of the tree, and memory of the largest process."""
     tree = size_of(bench.tree) / bench.seconds([*OURS, "check", *QUIET, "--no-cache", "."])
     began = time.perf_counter()
-    subprocess.run([*OURS, "check", *QUIET, "--no-cache", "--output-file", os.devnull, str(corpus)], check=False, capture_output=True)
+    command = [*OURS, "check", *QUIET, "--no-cache", "--output-file", os.devnull, str(corpus)]
+    subprocess.run(command, check=False, capture_output=True)
     all_of_it = size_of(corpus) / (time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    yield Row("the wild corpus", f"{all_of_it / 1e6:.1f} MB/s", f"the tree {tree / 1e6:.1f} MB/s", all_of_it / tree, 1, at_least=True)
+    told, beside = f"{all_of_it / 1e6:.1f} MB/s", f"the tree {tree / 1e6:.1f} MB/s"
+    yield Row("the wild corpus", told, beside, all_of_it / tree, 1, at_least=True)
     yield Row("its largest process", f"{peak:.0f} MB", "400 MB", peak / 400, 1)
 
 
@@ -259,12 +261,13 @@ def table(rows: Sequence[Row], head: str) -> str:
 
 def conditions(bench: Bench) -> str:
     """Machine and versions."""
-    model = next((line.partition(":")[2].strip() for line in lines_of("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    models = [line.partition(":")[2].strip() for line in lines_of("/proc/cpuinfo") if line.startswith("model name")]
+    machine = models[0] if models else platform.processor() or platform.machine()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     peers = ", ".join(bench.version(name) for name in ("ruff", "bandit", "flake8", "flake8-async"))
     files = sum(1 for _ in bench.tree.rglob("*.py"))
     return (
-        f"Measured on {datetime.date.today()}: {cores} cores of {model or platform.machine()}, Python {platform.python_version()}, {peers}; "
+        f"Measured on {datetime.date.today()}: {cores} cores of {machine}, Python {platform.python_version()}, {peers}; "
         f"{files:,} files, {size_of(bench.tree) / 1e6:.1f} MB. Whole processes, medians of several runs side by side."
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from unittest import mock
 
 import pytest
 
+import safeboundary_lint
 from safeboundary_lint.cli import main
 
 DEADLINE = """\
@@ -61,6 +63,13 @@ class Ran:
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without what changes colour and width."""
     return {key: value for key, value in os.environ.items() if key not in COLORS} | more
+
+
+def installed(folder: Path) -> dict[str, str]:
+    """The environment for a copy of the package below `folder`, which nobody edits while several processes use it."""
+    package = Path(safeboundary_lint.__file__).parent
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    return environment(PYTHONPATH=str(folder))
 
 
 def run(*arguments: str, cwd: Path, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120) -> Ran:

@@ -52,12 +52,14 @@ def check_outputs(sandbox: Path, before: dict[str, tuple[int, int]]) -> None:
     assert "Found 1 problem" in (sandbox / "out" / "safeboundary.txt").read_text()
     log = json.loads((sandbox / "out" / "safeboundary.sarif").read_text())
     assert [result["ruleId"] for result in log["runs"][0]["results"]] == ["SBL102"]
-    assert {place for place, was in state(sandbox).items() if before.get(place) != was} == {"out", "out/safeboundary.txt", "out/safeboundary.sarif"}
+    changed = {place for place, was in state(sandbox).items() if before.get(place) != was}
+    assert changed == {"out", "out/safeboundary.txt", "out/safeboundary.sarif"}
 
 
 def test_bazel(sandbox: Path) -> None:
     before = state(sandbox)
-    text = bazel().replace("$$(dirname $(location pyproject.toml))", "tree").replace("$(location pyproject.toml)", "tree/pyproject.toml")
+    text = bazel().replace("$$(dirname $(location pyproject.toml))", "tree")
+    text = text.replace("$(location pyproject.toml)", "tree/pyproject.toml")
     text = re.sub(r"\$\(location (safeboundary\.\w+)\)", r"out/\1", text)
     program, *arguments = shlex.split(text.replace("$(location //tools:safeboundary_lint)", "safeboundary-lint"))
     assert program == "safeboundary-lint" and "$" not in "".join(arguments)

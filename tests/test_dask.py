@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import safeboundary_lint
-from command import DEADLINE, environment, run, write
+from command import DEADLINE, environment, installed, run, write
 
 FILES = 40
 Cluster = tuple[str, list[subprocess.Popen[bytes]]]
@@ -23,11 +21,8 @@ Cluster = tuple[str, list[subprocess.Popen[bytes]]]
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment for a copy of the package, which nobody edits while the workers have it loaded: they refuse to work for another one."""
-    folder = tmp_path_factory.mktemp("installed")
-    package = Path(safeboundary_lint.__file__).parent
-    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-    return environment(PYTHONPATH=str(folder))
+    """The environment for all parties: workers refuse to work for another version."""
+    return installed(tmp_path_factory.mktemp("installed"))
 
 
 def started(folder: Path, env: dict[str, str], *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -54,7 +49,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, snapshot: dict[str, str]) 
     folder = tmp_path_factory.mktemp("cluster")
     processes = []
     try:
-        scheduler, log = started(folder, snapshot, "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        local = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        scheduler, log = started(folder, snapshot, "distributed.cli.dask_scheduler", *local)
         processes.append(scheduler)
         address = said(log, r"Scheduler at:\s+(tcp://\S+)")
         for _ in range(2):
@@ -96,7 +92,8 @@ def test_a_cluster_says_the_same(folder: Path, cluster: Cluster, snapshot: dict[
 def test_what_the_screen_holds_back_is_not_sent(tmp_path: Path, cluster: Cluster, snapshot: dict[str, str]) -> None:
     write(tmp_path, plain="x = 1\n", other="def f():\n    return 2\n")
     program = (
-        "import sys; from distributed import Client; Client.submit = None; from safeboundary_lint.cli import main; sys.exit(main())"
+        "import sys; from distributed import Client; Client.submit = None\n"
+        "from safeboundary_lint.cli import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", program, "check", "--no-cache", "--executor", "dask", "--scheduler", cluster[0]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=snapshot, timeout=120, check=False)
@@ -106,8 +103,9 @@ def test_what_the_screen_holds_back_is_not_sent(tmp_path: Path, cluster: Cluster
 def test_a_killed_worker_is_replaced(folder: Path, cluster: Cluster, snapshot: dict[str, str]) -> None:
     expected = checked(folder, snapshot)
     address, workers = cluster
-    command = [sys.executable, "-m", "safeboundary_lint", "check", "--no-cache", "--output-format", "json", "--executor", "dask"]
-    running = subprocess.Popen([*command, "--scheduler", address], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=snapshot)
+    options = ["--no-cache", "--output-format", "json", "--executor", "dask", "--scheduler", address]
+    command = [sys.executable, "-m", "safeboundary_lint", "check", *options]
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=snapshot)
     wait_until_busy(address, workers)
     os.killpg(workers[0].pid, signal.SIGKILL)
     out, err = running.communicate(timeout=240)

@@ -1,4 +1,4 @@
-"""What earlier runs found, in one file for the project: read in one go, replaced as a whole, never trusted beyond what it can prove.
+"""What earlier runs found, in one file for the project: read in one go, replaced as a whole, trusted as far as it can prove.
 
 A report is remembered by rules, settings, path and content; that a content is still the same is told by the file's stamp, as
 git's index does, and by its digest where the stamp is new. Whatever is wrong with the cache costs time and nothing else.
@@ -136,7 +136,7 @@ class Cache:
                     return
             else:
                 self._signature = held["signature"]
-            known = Catalogue(Entry(code, name, family, Status(status), in_tests is True) for code, name, family, status, in_tests in held["rules"])
+            known = Catalogue(Entry(code, name, family, Status(status), quiet) for code, name, family, status, quiet in held["rules"])
             self._known = _checked(held["groups"])
             self._tool = held["tool"]
             rules.remember(known)
@@ -253,6 +253,7 @@ def _checked(groups: object) -> _Groups:
     if not isinstance(groups, dict):
         raise ValueError("no groups")
     for entries in groups.values():
-        if not isinstance(entries, dict) or not all(isinstance(entry, list) and len(entry) in (6, 7) for entry in entries.values()):
+        entries = entries.values() if isinstance(entries, dict) else [None]
+        if not all(isinstance(entry, list) and len(entry) in (6, 7) for entry in entries):
             raise ValueError("no entries")
     return groups

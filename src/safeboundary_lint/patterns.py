@@ -10,7 +10,7 @@ Matcher = Callable[[str], "bool | None"]
 """Told a path with forward slashes, a folder's with one at its end: True when it is meant, False when a `!` pattern takes it out,
 None when no pattern speaks of it."""
 
-# What a pattern may hold to be translated here: no `!`, no `\\`, no `**`, no white space at its ends, brackets around letters and digits only.
+# What may be translated here: no `!`, no `\\`, no `**`, no white space at the ends, brackets around letters and digits only.
 _PLAIN = re.compile(r"(?![!#\s])(?:[^\\\[\]*\r\n\t]|\*(?!\*)|\[[A-Za-z0-9_]+\])+(?<!\s)")
 _PIECE = re.compile(r"\[\w+\]|\*|\?|[^*?\[]+")
 _WILD = {"*": "[^/]*", "?": "[^/]"}
@@ -18,7 +18,7 @@ _WILD = {"*": "[^/]*", "?": "[^/]"}
 
 @functools.lru_cache(maxsize=256)
 def matcher(patterns: tuple[str, ...]) -> Matcher:
-    """What the patterns mean together; the last one that speaks of a path decides. Raises ValueError for one that means nothing."""
+    """What patterns mean together; the last one that speaks of a path decides. Raises ValueError for one that means nothing."""
     speaking = [pattern for pattern in patterns if pattern.strip() and not pattern.startswith("#")]
     if not speaking:
         return lambda path: None
@@ -36,7 +36,8 @@ def _plain(pattern: str) -> bool:
 def _translated(pattern: str) -> str:
     """The regular expression for a path, from its start, that a plain pattern means."""
     anchored = "/" in pattern[:-1]
-    body = "".join(_WILD.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in _PIECE.findall(pattern.strip("/")))
+    pieces = _PIECE.findall(pattern.strip("/"))
+    body = "".join(_WILD.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in pieces)
     start = "" if anchored else "(?:.*/)?"
     end = "/" if pattern.endswith("/") else r"(?:/|\Z)"
     return start + body + end

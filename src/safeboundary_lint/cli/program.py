@@ -15,7 +15,14 @@ from safeboundary_lint import __version__
 from safeboundary_lint.cli import HELP, PROGRAM
 from safeboundary_lint.config import ConfigError
 
-COMMANDS = {"check": "check", "clean": "cleaning", "completion": "completion", "config": "settings", "explain": "rules", "rules": "rules"}
+COMMANDS = {
+    "check": "check",
+    "clean": "cleaning",
+    "completion": "completion",
+    "config": "settings",
+    "explain": "rules",
+    "rules": "rules",
+}
 """The module of each command."""
 FAILED, INTERRUPTED, UNREAD, TERMINATED = 2, 130, 141, 143
 

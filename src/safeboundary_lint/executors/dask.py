@@ -1,4 +1,7 @@
-"""Files checked by the workers of a Dask cluster. Only what passes the screen travels; the engine repeats what a lost worker had in hand."""
+"""Files checked by the workers of a Dask cluster.
+
+Only what passes the screen travels. What a lost worker had in hand the engine gives to another one.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,7 @@ def _outcomes(future: Future, batch: Batch) -> list[Outcome]:
     except ImportError as error:
         raise ConfigError(f"--executor dask: install safeboundary-lint on the workers too: {error}") from None
     if worker != identity.content():
-        raise ConfigError("--executor dask: the workers run another version of safeboundary-lint, LibCST or Python: install the same ones")
+        raise ConfigError("--executor dask: a worker has another safeboundary-lint, LibCST or Python than this machine: install the same")
     return [outcome_of(content, report) for (_, _, content), report in zip(batch, reports)]
 
 
