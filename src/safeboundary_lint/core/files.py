@@ -164,7 +164,7 @@ class Files:
         return any(self.same(path, rename.source) for rename in self.renames)
 
     def read_back(self, write: FileWrite) -> cst.Call | None:
-        """Where the same file is read: the same variable, attribute, constant or recipe, or a telling parameter of the same name."""
+        """Where the same file is read: the same variable, attribute, constant or recipe, or a telling name."""
         plain = self.plain(write.path)
         text, recipe = dotted_text(plain), self._recipe(plain)
         for call, path in self.reads:
@@ -191,7 +191,7 @@ class Files:
         return any(isinstance(node, cst.Name) and _NUMBER.fullmatch(node.value.lower()) for node in descendants(made))
 
     def is_given(self, path: cst.CSTNode) -> bool:
-        """True when the whole path comes from outside the function, with no part of it fixed here: whatever file the caller means."""
+        """True when the whole path comes from outside, with no part of it fixed here: whatever file the caller means."""
         for origin in self.facts.origins.trail(self.plain(path))[:_STEPS]:
             for node in descendants(origin.node, into_definitions=False):
                 if self._is_fixed(node) or isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS:
@@ -203,7 +203,7 @@ class Files:
         return True
 
     def _recipe(self, path: cst.CSTNode) -> str | None:
-        """The text by which a local path is made, where it names what is the same for every function: `home / _STATE`, `self._file()`."""
+        """The text that makes a local path, where it names what all functions share: `home / _STATE`, `self._file()`."""
         if id(path) not in self._recipes:
             made = [origin.node for origin in self.facts.origins.step(path)] if isinstance(path, cst.Name) else [path]
             node = self.plain(made[0]) if len(made) == 1 else None

@@ -15,6 +15,8 @@ from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.names import Names, last_name
 from safeboundary_lint.core.types import Types
 
+_INTERFACES = ("typing.Protocol.", "typing_extensions.Protocol.", "abc.ABC.", "typing.Generic.")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
@@ -55,10 +57,16 @@ class Matcher:
                 yield row, row.confidence, f"*.{last}"
 
     def _may_be_wild(self, names: tuple[str, ...], known: bool) -> bool:
-        """A "*.name" row speaks only of receivers nothing else is known about: not of libraries with rows of their own."""
+        """A "*.name" row speaks only of receivers nothing else is known about: not of libraries with rows of their own.
+
+        An interface of this file (a protocol, an abstract class) says nothing of what will stand behind it.
+        """
         if not known:
             return True
-        return bool(names) and all(name.startswith(".") or name.partition(".")[0] not in self.knowledge.libraries | {"builtins"} for name in names)
+        own = self.knowledge.libraries | {"builtins"}
+        return bool(names) and all(
+            name.startswith((".", *_INTERFACES)) or name.partition(".")[0] not in own for name in names
+        )
 
     def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
         """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""

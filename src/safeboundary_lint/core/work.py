@@ -27,13 +27,14 @@ _CHANGES = re.compile(
 )
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
 _VERBS = (
-    "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver import "
-    "index upload sync archive send publish enqueue forward do"
+    "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver "
+    "import index upload sync archive send publish enqueue forward do"
 )
 _TELLING = re.compile(
     rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"
     r"upsert|callback|handler|func|fn|work|job|"
-    r"publish|enqueue|\w+_publish|on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|process[A-Z]\w*|handle[A-Z]\w*"
+    r"publish|enqueue|\w+_publish|on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|"
+    r"process[A-Z]\w*|handle[A-Z]\w*"
 )
 _NOT_TELLING = re.compile(
     r"\w*(?:metric|stat|counter|timing|timer|trace|span|log|debug|heartbeat|status_code|response|header|reply|buffer|"

@@ -9,6 +9,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, string, unpacks
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.names import dotted_text
 from safeboundary_lint.core.rule import Rule
 
 _CONSUMER_KEYS = (
@@ -212,7 +213,7 @@ class AutoAck(Rule):
         if config is None or spoken_of:
             return
         dicts = [origin.node for origin in self.facts.origins.trail(config) if isinstance(origin.node, cst.Dict)]
-        for found in dicts:
+        for found in [*dicts, *self._added(config)]:
             plain = [e for e in found.elements if isinstance(e, cst.DictElement)]
             if len(plain) == len(found.elements) and any(named_like(string(e.key), "group[._]id") for e in plain):
                 self._report(
@@ -221,6 +222,19 @@ class AutoAck(Rule):
                     Confidence.weakest(match.confidence, Confidence.MEDIUM),
                 )
                 return
+
+    def _added(self, config: cst.BaseExpression) -> list[cst.Dict]:
+        """Dicts that settings are extended by in the same function: `config.update({...})`."""
+        function = self.facts.tree.function_of(config) or self.facts.tree.module
+        return [
+            call.args[0].value
+            for call in self.facts.summaries.calls_of(function)
+            if isinstance(call.func, cst.Attribute)
+            and call.func.attr.value == "update"
+            and dotted_text(call.func.value) == dotted_text(config) is not None
+            and len(call.args) == 1
+            and isinstance(call.args[0].value, cst.Dict)
+        ]
 
     # -- lists as queues ------------------------------------------------------------------------------------------------
 

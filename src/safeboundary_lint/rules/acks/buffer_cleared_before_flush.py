@@ -18,6 +18,8 @@ _OBSERVED = re.compile(
     r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|"
     r"display|screen|cache|token|char|text|signal|callback|listener)s?\w*"
 )
+_FLUSHES = re.compile(r"flush|drain|persist|save|commit|sync|upload")
+_BUFFER = re.compile(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 
@@ -27,7 +29,7 @@ class BufferClearedBeforeFlush(Rule):
     What it does
     ------------
     Finds a buffer kept in an attribute whose content is taken over into a local name, emptied (`= []`, `.clear()`, a swap), and
-    only then written, where no handler gives the content back.
+    only then written, where no handler gives the content back; and flushes that take each record out before they write it.
 
     Why it matters
     --------------
@@ -81,6 +83,7 @@ class BufferClearedBeforeFlush(Rule):
         (
             r"~self\.\w+\b.*=.*(\[\]|\{\}|\(\))",
             "~self\\.\\w+\\.clear\\(",
+            "~\\w+\\.pop(?:left)?\\(",
         ),
     )
 
@@ -92,6 +95,22 @@ class BufferClearedBeforeFlush(Rule):
             emptied = self._emptied(node, place)
             if emptied is not None:
                 self._check(node, name, statement, emptied)
+        if _FLUSHES.search(node.name.value.lower()) is not None:
+            self._check_one_by_one(node)
+
+    def _check_one_by_one(self, function: cst.FunctionDef) -> None:
+        """`while self.buffer: record = self.buffer.popleft()`, and only then the write of the record."""
+        for node in descendants(function.body, into_definitions=False):
+            if not isinstance(node, cst.Assign) or self.facts.tree.enclosing(node, cst.While) is None:
+                continue
+            name, call = node.targets[0].target, node.value
+            if not (isinstance(name, cst.Name) and isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute)):
+                continue
+            if call.func.attr.value not in ("popleft", "pop"):
+                continue
+            buffer = (last_name(call.func.value) or "").lstrip("_").lower()
+            if _BUFFER.search(buffer) is not None and _OBSERVED.fullmatch(buffer) is None:
+                self._check(function, name.value, node, node)
 
     def _taken(self, function: cst.FunctionDef) -> dict[str, tuple[str, cst.CSTNode]]:
         """Attributes whose content a local name takes over: `batch = self.buffer`, `list(self.buffer)`, `[:]`, a swap."""

@@ -31,6 +31,10 @@ _KEPT = re.compile(
     r"certificate|cert|metadata|manifest|password|"
     r"history|queue|spool|dump)(?:$|[\W_\d])"
 )
+_WRITER = re.compile(  # what such a function writes may be anything
+    r"(?:\w+_)?(?:write|save|store|persist|put|replace|rewrite)_"
+    r"(?:all|data|contents?|bytes|to_disk|(?:json|yaml|toml|text)?_?file|json|yaml|toml|text)"
+)
 
 
 class RenameWithoutFsync(Rule):
@@ -210,10 +214,14 @@ class RenameWithoutFsync(Rule):
 
     @staticmethod
     def _syncs(point: Point, write: FileWrite) -> bool:
-        """True when this sync is of the file object itself: it asks `handle.fileno()`."""
+        """True when this sync is of the file object itself: by `handle.fileno()`, or by its descriptor."""
         wanted = f"{write.handle}.fileno"
-        return point.node is not None and any(
-            isinstance(n, cst.Call) and dotted_text(n.func) == wanted for n in descendants(point.node, into_definitions=False)
+        calls = [n for n in descendants(point.node, into_definitions=False) if isinstance(n, cst.Call)] if point.node else []
+        descriptor = dotted_text(write.path)
+        by_number = descriptor is not None and isinstance(write.node, cst.Call) and last_name(write.node.func) == "fdopen"
+        return any(
+            dotted_text(call.func) == wanted or by_number and any(dotted_text(arg.value) == descriptor for arg in call.args)
+            for call in calls
         )
 
     def _flushes(self, flow: Flow, write: FileWrite, before: list[Point]) -> bool:
@@ -240,7 +248,8 @@ class RenameWithoutFsync(Rule):
                 f"`{target}` gets its new name before its content is on the disk: "
                 "a power cut leaves it empty, and the old one is gone"
             )
-            sure = Confidence.MEDIUM if _KEPT.search(words) else Confidence.LOW
+            general = _WRITER.fullmatch(symbol)
+            sure = Confidence.MEDIUM if _KEPT.search(words) or general else Confidence.LOW
         elif what == "inside":
             message = (
                 f"`{target}` is put in place while part of the content is still in the buffer of the open file: "
@@ -253,10 +262,11 @@ class RenameWithoutFsync(Rule):
                 f"when it is put in place on line {self.facts.line(rename.call)}"
             )
             sure = Confidence.HIGH
+        certain = Confidence.MEDIUM if rename.confidence is Confidence.LOW else rename.confidence  # what was written is a file
         self.report(
             where,
             message,
-            confidence=Confidence.weakest(sure, rename.confidence),
+            confidence=Confidence.weakest(sure, certain),
             trace=[(write.node, "written here"), (rename.call, "put in place here")],
             fix=self._fix(write, what),
         )

@@ -6,6 +6,7 @@ import re
 
 import libcst as cst
 
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -110,7 +111,7 @@ class ResetOnLoadFailure(Rule):
         handler = next((h for h in node.handlers if not self._is_missing(h)), None)
         if saved is None or handler is None:
             return
-        reset = self._resets(handler) or self._stays_empty(node, handler)
+        reset = self._resets(handler) or self._stays_empty(node, handler) or self._falls_through(node, handler)
         if reset is not None:
             self._report(node, handler, reset, path, saved)
 
@@ -173,6 +174,22 @@ class ResetOnLoadFailure(Rule):
                     return handler
         return None
 
+    def _falls_through(self, node: cst.Try, handler: cst.ExceptHandler) -> cst.CSTNode | None:
+        """`return json.load(file)` that fails, is passed over, and `return {}` behind it."""
+        leaves = (cst.Raise, cst.Return, cst.Continue, cst.Break)
+        given = [n for n in descendants(node.body, into_definitions=False) if isinstance(n, cst.Return) and self._is_load(n)]
+        inside = list(descendants(handler.body, into_definitions=False))
+        kept = any(isinstance(n, cst.Call) and _KEEPS.fullmatch((last_name(n.func) or "").lower()) for n in inside)
+        if not given or kept or any(isinstance(n, leaves) for n in inside):
+            return None
+        flow = self.facts.flow_around(node)
+        starts = [point for point in flow.by_node.get(id(handler), ()) if point.index in flow.reachable]
+        way = paths.find(starts, lambda point: isinstance(point.node, cst.Return), raising=False)
+        last = way[-1].node if way else None
+        if isinstance(last, cst.Return) and last.value is not None and _is_default(last.value) and not self._asked_only(last):
+            return last
+        return None
+
     def _is_load(self, target: cst.CSTNode) -> bool:
         assign = self.facts.tree.statement_of(target)
         return any(isinstance(n, cst.Call) and self.facts.match(n, "load") is not None for n in descendants(assign))
@@ -204,6 +221,18 @@ class ResetOnLoadFailure(Rule):
             re.search(r"Decode|ValueError|YAML|Pickl|EOF|OSError|TOML", name)
             for name in self.facts.exceptions.named(handler.type)
         )
+
+
+def _is_default(value: cst.BaseExpression) -> bool:
+    """An empty value, or a dict of constants only: what state is before there is any."""
+    if isinstance(value, cst.Dict) and value.elements:
+        constants = (cst.Integer, cst.Float, cst.SimpleString)
+        return all(
+            isinstance(one, cst.DictElement)
+            and (isinstance(one.value, constants) or _is_empty(one.value) or last_name(one.value) in ("None", "True", "False"))
+            for one in value.elements
+        )
+    return _is_empty(value)
 
 
 def _is_empty(value: cst.BaseExpression) -> bool:
