@@ -15,6 +15,8 @@ from libcst.metadata.position_provider import PositionProvidingCodegenState
 
 from safeboundary_lint.core.tree import Tree
 
+_HEADED = (cst.If, cst.While, cst.For, cst.With, cst.FunctionDef, cst.ClassDef)
+
 
 class Positions:
     """Ranges of nodes, in the text that was parsed: 1-based lines, 0-based columns in characters."""
@@ -22,7 +24,7 @@ class Positions:
     def __init__(self, tree: Tree, text: str) -> None:
         self.tree = tree
         self._statements: dict[int, ast.AST] = {}
-        self._rendered: dict[int, tuple[PositionProvider, int]] = {}  # statement -> its ranges, and lines to add
+        self._rendered: dict[tuple[int, bool], tuple[PositionProvider, int]] = {}  # statement, or its head only -> its ranges, and lines to add
         self._offsets: dict[int, int] = {}
         self._module: PositionProvider | None = None
         try:
@@ -38,30 +40,41 @@ class Positions:
         if statement is None:
             self._module = self._module or self._render(self.tree.module)
             return _flat(self._module._computed[node], 0)
-        if id(statement) not in self._rendered:
-            provider = self._render(statement)
-            self._rendered[id(statement)] = provider, self._line_of(statement) - provider._computed[_anchor(statement)].start.line
-        provider, lines = self._rendered[id(statement)]
+        key = (id(statement), statement is not node and self._is_in_head(node, statement))
+        if key not in self._rendered:
+            drawn = _headed(statement) if key[1] else statement
+            provider = self._render(statement, drawn)
+            self._rendered[key] = provider, self._line_of(statement) - provider._computed[_anchor(drawn)].start.line
+        provider, lines = self._rendered[key]
         return _flat(provider._computed[node], lines)
 
+    def _is_in_head(self, node: cst.CSTNode, statement: cst.CSTNode) -> bool:
+        """True for what stands before the body of a compound statement, which need not be rendered then."""
+        below, current = node, self.tree.parent(node)
+        while current is not None and current is not statement:
+            below, current = current, self.tree.parent(current)
+        return isinstance(statement, _HEADED) and below is not statement.body and below is not getattr(statement, "orelse", None)
+
     def _statement(self, node: cst.CSTNode) -> cst.CSTNode | None:
-        """The innermost statement around a node that stands on lines of its own; None for the module itself."""
+        """The innermost statement around a node that stands on lines of its own, `elif` included; None for the module itself."""
         current: cst.CSTNode | None = node
         while current is not None:
             parent = self.tree.parent(current)
+            if isinstance(parent, cst.If) and current is parent.test:
+                return parent
             if isinstance(parent, (cst.IndentedBlock, cst.Module)):
                 return current
             current = parent
         return None
 
-    def _render(self, node: cst.CSTNode) -> PositionProvider:
+    def _render(self, node: cst.CSTNode, drawn: cst.CSTNode | None = None) -> PositionProvider:
         provider = PositionProvider()
         module = self.tree.module
         state = PositionProvidingCodegenState(module.default_indent, module.default_newline, provider)
         for block in reversed([a for a in self.tree.ancestors(node) if isinstance(a, (cst.IndentedBlock, cst.Match))]):
             state.increase_indent(block.indent if block.indent is not None else module.default_indent)
         try:
-            node._codegen(state)
+            (drawn or node)._codegen(state, **({"is_elif": True} if isinstance(self.tree.parent(node), cst.If) else {}))
         except KeyError as error:  # unwinding, LibCST's recorder hides an interrupt (Ctrl-C) behind an error of its own
             cause: BaseException = error
             while isinstance(cause, KeyError) and cause.__context__ is not None:
@@ -115,6 +128,14 @@ class Positions:
 
 def _place(several: tuple[cst.CSTNode, ...], one: cst.CSTNode) -> int:
     return next(index for index, other in enumerate(several) if other is one)
+
+
+def _headed(statement: cst.CSTNode) -> cst.CSTNode:
+    """A compound statement with its head alone: the nodes of the head are the same, the body is nothing."""
+    fields: dict[str, object] = {"body": cst.SimpleStatementSuite((cst.Pass(),))}
+    if isinstance(statement, (cst.If, cst.For, cst.While)):
+        fields["orelse"] = None
+    return statement.with_changes(**fields)
 
 
 def _anchor(statement: cst.CSTNode) -> cst.CSTNode:
