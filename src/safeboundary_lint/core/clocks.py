@@ -15,7 +15,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import Binding, last_name
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -33,6 +33,7 @@ WALL, MONOTONIC, DURATION, OFFSET, FILE_TIME, CONSTANT, UNKNOWN, NOTHING = (
 _READERS = {"wall-clock": WALL, "monotonic-clock": MONOTONIC, "file-time": FILE_TIME, "duration": DURATION}
 _KEEPING_CALLS = frozenset(f"builtins.{name}" for name in ("int", "float", "round", "abs"))
 _KEEPING_METHODS = frozenset(("timestamp", "replace", "astimezone", "total_seconds", "timetuple", "to_datetime"))
+_CALENDAR = frozenset(("second", "minute", "hour", "day", "month"))
 _CHOOSING_CALLS = frozenset(("builtins.max", "builtins.min"))
 _SAME_CLOCK = (WALL, MONOTONIC)
 _STAMP_NAME = re.compile(
@@ -40,7 +41,7 @@ _STAMP_NAME = re.compile(
 )
 _SPAN_NAME = re.compile(
     r"timeout|ttl|interval|period|delay|duration|seconds|secs|minutes|hours|days|delta|window|threshold|age|max|min|limit|"
-    r"retention|offset|lifetime|wait"
+    r"retention|offset|lifetime|wait|jitter|grace|margin|slack|skew|leeway|backoff|elapsed|drift|tolerance|remain|sleep|budget"
 )
 _DEPTH = 14
 _ALTERNATIVES = 6
@@ -148,6 +149,8 @@ class Clocks:
             domain = MONOTONIC if asked else _READERS[reading.row.kind]
             return [ClockValue(domain, () if domain == DURATION else (reading,))]
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _KEEPING_METHODS:
+            if call.func.attr.value == "replace" and any(arg.keyword and arg.keyword.value in _CALENDAR for arg in call.args):
+                return [ClockValue(WALL)]  # a time of day, not a span from now
             kept = list(self.values(call.func.value, depth))
             if call.func.attr.value == "timestamp" and not call.args and all(value.domain == UNKNOWN for value in kept):
                 return [ClockValue(WALL, (), Confidence.MEDIUM)]
@@ -209,12 +212,16 @@ class Clocks:
         )
 
     def _stored_by_name(self, node: cst.CSTNode, depth: int) -> list[ClockValue]:
-        """`peer.last_seen` of an unknown object, when this very file puts readings of numbers there."""
-        if not isinstance(node, cst.Attribute) or self.facts.types.of(node.value) is not None:
+        """`peer.last_seen` of an unknown object, when this very file puts readings of numbers there.
+
+        Stores from outside the object count, else those of the only class of the file that has such an attribute.
+        """
+        if not isinstance(node, cst.Attribute) or self._is_known(node.value):
             return []
+        stores = self.facts.contents.stores_of(node.attr.value)
         found = [
             value
-            for store in self.facts.contents.stores_of(node.attr.value)
+            for store in stores or self._kept_by_one_class(node.attr.value)
             if store.how == "value"
             and store.source is not None
             and store.target is not node
@@ -224,7 +231,18 @@ class Clocks:
         numbers = all(
             reading.row.get("steady") or reading.row.kind == "monotonic-clock" for value in found for reading in value.readings
         )
-        return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers else []
+        clean = bool(stores) or all(value.domain in (WALL, MONOTONIC, NOTHING) for value in found)
+        return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers and clean else []
+
+    def _is_known(self, expression: cst.CSTNode) -> bool:
+        """True when the type of an object is known, so that its attributes are found there or nowhere."""
+        known = self.facts.types.of(expression)
+        return known is not None and not known.dotted.startswith("builtins.object.")
+
+    def _kept_by_one_class(self, attribute: str) -> list[Binding]:
+        types = self.facts.types
+        kept = [bound for cls in self.facts.tree.all(cst.ClassDef) if (bound := types.attributes_of(cls).get(attribute))]
+        return kept[0] if len(kept) == 1 else []
 
     def _keeps_records(self, stored: cst.CSTNode) -> bool:
         """True when the function that puts the stamp there writes records to a store."""

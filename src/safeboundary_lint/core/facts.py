@@ -39,6 +39,7 @@ from safeboundary_lint.core.circles import Circles
 from safeboundary_lint.core.readings import Readings
 from safeboundary_lint.core.retries import Retries
 from safeboundary_lint.core.security import Security
+from safeboundary_lint.core.stakes import Stakes
 from safeboundary_lint.core.summaries import Summaries
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.core.types import Types
@@ -96,6 +97,11 @@ class Facts:
     def readings(self) -> Readings:
         """Where clock readings go."""
         return Readings(self)
+
+    @cached_property
+    def stakes(self) -> Stakes:
+        """What hangs on a span or a moment."""
+        return Stakes(self)
 
     @cached_property
     def identities(self) -> Identities:

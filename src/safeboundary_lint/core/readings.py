@@ -1,4 +1,4 @@
-"""Where a clock reading goes: what it decides, which readings must change clocks together, and what stands in the way."""
+"""Where a clock reading goes: which readings must change clocks together, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Confidence, Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.stakes import assigned
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _IDENTITIES = (cst.Is, cst.IsNot)
 _KEEPING = ("builtins.int", "builtins.float", "builtins.round")
-_CLIMBED = ("builtins.max", "builtins.min", "builtins.abs", *_KEEPING)
-_WAITING = re.compile(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
-_DECIDING_FUNCTION = re.compile(
-    r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle"
-)
 _STAMP = re.compile(r"(^|_)(start|started|begin|since|last|stamp|timestamp|ts|at|date|created|updated|modified|mtime)(_|$)")
 _BUDGET = 200
 
@@ -47,55 +43,9 @@ class Readings:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._names: dict[str, list[cst.Name]] | None = None
-        self._deciding: dict[tuple[int, int], bool] = {}
         self._attributes: dict[str, list[cst.Attribute]] | None = None
 
-    # -- what a span decides -------------------------------------------------------------------------------------------
-
-    def decides(self, expression: cst.CSTNode, depth: int = 2) -> bool:
-        """True when a span or moment is compared, waited for or tested; False where it is only told, stored or returned."""
-        node, parent, grown = expression, self.facts.tree.parent(expression), False
-        while parent is not None:
-            if isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
-                return True
-            if isinstance(parent, (cst.If, cst.While, cst.IfExp)):
-                return getattr(parent, "test", None) is node
-            if isinstance(parent, cst.Arg):
-                call = self.facts.tree.parent(parent)
-                if not isinstance(call, cst.Call):
-                    return False
-                word = parent.keyword.value if parent.keyword is not None else last_name(call.func) or ""
-                if _WAITING.search(word.lower()):
-                    return True
-                if self.facts.names.qualified(call.func) not in _CLIMBED:
-                    return False
-                node, parent = call, self.facts.tree.parent(call)
-                continue
-            if isinstance(parent, cst.Return):
-                function = self.facts.tree.function_of(parent)
-                return isinstance(function, cst.FunctionDef) and bool(_DECIDING_FUNCTION.search(function.name.value.lower()))
-            if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)) and depth:
-                return grown or any(self._variable_decides(target, depth - 1) for target in _targets(parent))
-            if isinstance(parent, cst.AugAssign) and grown:
-                return True
-            if isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.Multiply):
-                grown = grown or not self._is_number(parent.right) and not self._is_number(parent.left)
-            if not isinstance(parent, (cst.BinaryOperation, cst.UnaryOperation, cst.BooleanOperation, cst.Attribute, cst.Call)):
-                return False
-            node, parent = parent, self.facts.tree.parent(parent)
-        return False
-
-    def _is_number(self, node: cst.CSTNode) -> bool:
-        return all(value.domain == CONSTANT for value in self.facts.clocks.values(node))
-
-    def _variable_decides(self, target: cst.CSTNode, depth: int) -> bool:
-        """The same for all uses of a variable, answered once for all that is assigned to it."""
-        if not isinstance(target, cst.Name) or (found := self.facts.names.lookup(target)) is None:
-            return False
-        key = (id(found[1]), depth)
-        if key not in self._deciding:
-            self._deciding[key] = any(self.decides(use, depth) for use in self.uses(target))
-        return self._deciding[key]
+    # -- where variables and attributes are read --------------------------------------------------------------------------
 
     def uses(self, target: cst.CSTNode) -> Iterator[cst.Name]:
         """Where a variable of a function is read."""
@@ -162,7 +112,7 @@ class Readings:
         elif isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
             self._follow_comparison(node, parent, found, add)
         elif isinstance(parent, (cst.Assign, cst.AnnAssign)) and parent.value is node:
-            for target in _targets(parent):
+            for target in assigned(parent):
                 self._follow_target(target, found, queue, add)
         elif isinstance(parent, cst.IfExp) and node is not parent.test:
             other = parent.orelse if parent.body is node else parent.body
@@ -253,12 +203,6 @@ class Readings:
         if bound is not None and any(binding.dotted != f"{module}.{steady}" for binding in bound[1]):
             return None
         return replaced(self.facts, call.func, steady), (f"from {module} import {steady}",)
-
-
-def _targets(statement: cst.CSTNode) -> list[cst.CSTNode]:
-    if isinstance(statement, cst.Assign):
-        return [target.target for target in statement.targets]
-    return [statement.target]  # type: ignore[attr-defined]
 
 
 def _is_private(name: str) -> bool:

@@ -144,7 +144,7 @@ class ClockDomainMix(Rule):
             return False  # a conversion, or a change of the offset
         assigned = parent.targets[0].target if isinstance(parent, cst.Assign) else None
         named = assigned is not None and bool(_SPAN.search((last_name(assigned) or "").lower()))
-        return named or self.facts.readings.decides(node, 0)
+        return named or self.facts.stakes.decides(node, 0)
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         by_clock: dict[str, list[tuple[cst.BaseExpression, ClockValue]]] = defaultdict(list)

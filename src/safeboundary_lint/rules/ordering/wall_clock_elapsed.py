@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -10,13 +13,32 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.stakes import Stake
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
+_CREDENTIAL = re.compile(r"token(?!s|_?bucket)|credential|jwt|cookie|certificate|oauth|secret")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
+
+
+@dataclass(frozen=True, eq=False)
+class _Use:
+    """Two readings that meet; `kept` are those that were stored before."""
+
+    node: cst.BaseExpression
+    readings: list[Match]
+    stake: Stake
+    confidence: Confidence
+    kept: frozenset[int]
+    place: cst.CSTNode
+
+    def shares(self, other: _Use) -> bool:
+        """True for a use of the same kept reading in the same class or function: one cause."""
+        return self.place is other.place and not self.kept.isdisjoint(other.kept)
 
 
 class WallClockElapsed(Rule):
@@ -27,7 +49,8 @@ class WallClockElapsed(Rule):
     Finds differences and comparisons of two wall-clock readings of the same process: `time.time() - start`,
     `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
     file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
-    one that is only logged or stored is for information, at low confidence.
+    one that is only logged or stored, or decides when something is logged, is for information, at low confidence. Several uses
+    of one kept reading in a function or class are one finding.
 
     Why it matters
     --------------
@@ -63,7 +86,7 @@ class WallClockElapsed(Rule):
     Stays silent when
     -----------------
     The other operand comes from outside this process: a token's `exp`, a database column, a header, a certificate, a file
-    time, a retention cut-off.
+    time, a retention cut-off; or it is a time of day (`now.replace(hour=3, minute=0)`).
 
     Fix safety
     ----------
@@ -83,7 +106,7 @@ class WallClockElapsed(Rule):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._told: set[tuple[int, bool, frozenset[int]]] = set()
+        self._uses: list[_Use] = []
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("clock-parameter"):
@@ -94,28 +117,60 @@ class WallClockElapsed(Rule):
 
     def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
         if isinstance(node.operator, cst.Subtract):
-            self._check(node, node.left, node.right, decides=False)
+            self._check(node, node.left, node.right, self.facts.stakes.of)
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
         if len(node.comparisons) == 1 and isinstance(node.comparisons[0].operator, _ORDERINGS):
-            self._check(node, node.left, node.comparisons[0].comparator, decides=True)
+            self._check(node, node.left, node.comparisons[0].comparator, self.facts.stakes.of_test)
 
-    def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression, *, decides: bool) -> None:
+    def finish(self) -> None:
+        """Tell each cause once: of the uses of a kept reading in one function or class the one that most hangs on."""
+        told: list[tuple[_Use, list[_Use]]] = []
+        for use in sorted(self._uses, key=lambda use: -use.stake):
+            same = next((others for first, others in told if first.shares(use)), None)
+            if same is None:
+                told.append((use, []))
+            else:
+                same.append(use)
+        for use, others in told:
+            self._tell(use, [other for other in others if not self.facts.tree.within(other.node, use.node)])
+
+    def _check(
+        self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression, judge: Callable[[cst.CSTNode], Stake]
+    ) -> None:
         one, other = self.facts.clocks.own_reading(left), self.facts.clocks.own_reading(right)
         if one is None or other is None:
             return
         readings = list({id(reading.node): reading for reading in (*one.readings, *other.readings)}.values())
-        if len(readings) == 1 and not any(
-            isinstance(part, (cst.Attribute, cst.Subscript, cst.Call)) for part in descendants(node)
-        ):
-            return  # arithmetic on one and the same moment
-        if len(readings) == 1 and decides and not self._spans(left) and not self._spans(right):
-            return  # the latest of several moments, no time in between
-        decides = decides or self.facts.readings.decides(node)
-        if self._is_told(node, readings, decides):
+        if len(readings) == 1 and self._is_one_moment(node, readings[0]):
             return
-        lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in readings}))
-        code, place = self.facts.code(node), f"line{'s' if ' ' in lines else ''} {lines}"
+        if len(readings) == 1 and isinstance(node, cst.Comparison) and not self._spans(left) and not self._spans(right):
+            return  # the latest of several moments, no time in between
+        kept = frozenset(id(reading.node) for reading in readings if not self.facts.tree.within(reading.node, node))
+        confidence = Confidence.weakest(one.confidence, other.confidence)
+        self._uses.append(_Use(node, readings, judge(node), confidence, kept or frozenset((id(node),)), self._place(node)))
+
+    def _place(self, node: cst.CSTNode) -> cst.CSTNode:
+        """The class around a use, else the function."""
+        functions = [one for one in self.facts.tree.ancestors(node) if isinstance(one, cst.FunctionDef)]
+        return self.facts.tree.class_of(node) or (functions[-1] if functions else self.facts.tree.module)
+
+    def _is_one_moment(self, node: cst.CSTNode, reading: Match) -> bool:
+        """True for arithmetic on one and the same moment: no operand was kept from an earlier time."""
+        parts = [
+            part
+            for part in descendants(node)
+            if isinstance(part, (cst.Name, cst.Attribute, cst.Subscript, cst.Call)) and self.facts.clocks.own_reading(part)
+        ]
+        if any(not isinstance(part, cst.Name) for part in parts):
+            return False
+        repeated = self.facts.tree.enclosing(reading.node, cst.For, cst.While) is not None
+        return not repeated or len({part.value for part in parts if isinstance(part, cst.Name)}) < 2
+
+    def _tell(self, use: _Use, others: list[_Use]) -> None:
+        lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in use.readings}))
+        code, place = self.facts.code(use.node), f"line{'s' if ' ' in lines else ''} {lines}"
+        decides = use.stake >= Stake.DECISION
         said = (
             f"`{code}` decides by the wall clock read in {place}: set back by an hour in between it waits an hour longer, set "
             f"forward it is over at once"
@@ -123,13 +178,15 @@ class WallClockElapsed(Rule):
             else f"`{code}` measures with the wall clock read in {place}: when the clock is set in between, the figure is "
             f"wrong or negative"
         )
+        trace = [(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in use.readings]
+        trace += [(other.node, f"the same reading counts here: `{self.facts.code(other.node)}`") for other in others]
         self.report(
-            node,
+            use.node,
             said,
             severity=self.severity if decides else Severity.INFO,
-            confidence=Confidence.weakest(one.confidence, other.confidence, Confidence.HIGH if decides else Confidence.LOW),
-            trace=[(reading.node, f"wall clock read here: `{self.facts.code(reading.node)}`") for reading in readings],
-            fix=self._fix(readings),
+            confidence=self._confidence(use),
+            trace=trace,
+            fix=self._fix(use.readings),
         )
 
     def _spans(self, operand: cst.CSTNode) -> bool:
@@ -140,14 +197,26 @@ class WallClockElapsed(Rule):
             if origin.how in ("value", "augmented")
         )
 
-    def _is_told(self, node: cst.CSTNode, readings: list[Match], decides: bool) -> bool:
-        """One story a function: what is measured since the same moment is told once."""
-        since = frozenset(id(reading.node) for reading in readings if not self.facts.tree.within(reading.node, node))
-        function = self.facts.tree.function_of(node) or self.facts.tree.module
-        if (story := (id(function), decides, since or frozenset((id(node),)))) in self._told:
-            return True
-        self._told.add(story)
-        return False
+    def _confidence(self, use: _Use) -> Confidence:
+        """Low where nothing hangs on it, where somebody else's lifetime is judged, or a date that is kept may be wanted as one."""
+        if use.stake < Stake.DECISION or self._is_of_credentials(use):
+            return Confidence.LOW
+        dates = any(reading.row.get("unit") == "date" and not self._counts_seconds(reading) for reading in use.readings)
+        if dates and use.stake is Stake.DECISION:
+            closure = self.facts.readings.closure(use.readings)
+            return use.confidence if closure.local and closure.obstacle is None else Confidence.LOW
+        return use.confidence
+
+    def _is_of_credentials(self, use: _Use) -> bool:
+        """True for the expiry of tokens and the like: its issuer counts by the calendar, and it may outlive the process."""
+        names = {(last_name(part) or "").lower() for part in descendants(use.node) if isinstance(part, (cst.Name, cst.Attribute))}
+        names.add(self.facts.tree.symbol_of(use.node).rpartition(".")[2].lower())
+        return use.stake is Stake.DECISION and any(_CREDENTIAL.search(name) for name in names)
+
+    def _counts_seconds(self, reading: Match) -> bool:
+        """`datetime.now().timestamp()`: a number from the start."""
+        parent = self.facts.tree.parent(reading.node)
+        return isinstance(parent, cst.Attribute) and parent.attr.value == "timestamp"
 
     def _fix(self, readings: list[Match]) -> Fix:
         closure = self.facts.readings.closure(readings)

@@ -82,7 +82,7 @@ class WallClockLease(Rule):
             self._check(node, node.left, node.comparisons[0].comparator)
 
     def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
-        if isinstance(node.operator, cst.Subtract) and self.facts.readings.decides(node):
+        if isinstance(node.operator, cst.Subtract) and self.facts.stakes.decides(node):
             self._check(node, node.left, node.right)
 
     def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:

@@ -1,0 +1,226 @@
+"""What hangs on a span or a moment: a wait, a decision, words only, or nothing but a figure."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import bound_arguments
+from safeboundary_lint.core.clocks import CONSTANT
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+_CLIMBED = tuple(f"builtins.{name}" for name in ("max", "min", "abs", "int", "float", "round"))
+_WAITING = re.compile(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
+_DECIDING_FUNCTION = re.compile(
+    r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle"
+)
+_PASSED_THROUGH = (
+    cst.BinaryOperation,
+    cst.UnaryOperation,
+    cst.BooleanOperation,
+    cst.Attribute,
+    cst.Call,
+    cst.Element,
+    cst.List,
+    cst.Tuple,
+)
+_TELLING = re.compile(
+    r"(^|_)(log|logs|logged|logging|logger|print|pprint|report|reported|stats?|statistics|recon|progress|metrics?|gauge|histogram|"
+    r"observe|telemetry|echo|trace|warn|warned|warning|warnings|debug|info)(_|$)"
+)
+_ALARM = re.compile(r"^(warn|warning|error|exception|critical|fatal)$")
+_COUNTING = ("sum", "len")
+_LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)$")
+_BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
+_CALLERS = 6
+
+
+class Stake(enum.IntEnum):
+    """How much hangs on a value, the least first."""
+
+    FIGURE = 0  # told, stored or returned
+    WORDS = 1  # decides only whether something is told
+    DECISION = 2
+    WAIT = 3  # how long something lasts: a loop, a sleep, a timeout
+
+
+class Stakes:
+    """What hangs on the values of one file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._known: dict[tuple[int, int], Stake] = {}
+
+    def decides(self, expression: cst.CSTNode, depth: int = 2) -> bool:
+        """True when a span or moment is compared, waited for or tested, whatever comes of it."""
+        return self.of(expression, depth) > Stake.FIGURE
+
+    def of(self, expression: cst.CSTNode, depth: int = 2) -> Stake:
+        """What hangs on an expression, through at most `depth` variables, helpers and results of functions of this file."""
+        node, parent, grown = expression, self.facts.tree.parent(expression), False
+        while parent is not None:
+            if isinstance(parent, (cst.Comparison, cst.ComparisonTarget)):
+                return self.of_test(parent)
+            if isinstance(parent, (cst.If, cst.While)):
+                return self.of_test(node) if parent.test is node else Stake.FIGURE
+            if isinstance(parent, cst.IfExp) and parent.test is node:
+                return Stake.DECISION
+            if isinstance(parent, cst.Arg):
+                call = self.facts.tree.parent(parent)
+                if not isinstance(call, cst.Call):
+                    return Stake.FIGURE
+                if _WAITING.search((parent.keyword.value if parent.keyword else last_name(call.func) or "").lower()):
+                    return Stake.WAIT
+                if self.facts.names.qualified(call.func) not in _CLIMBED:
+                    within = self._in_callee(call, parent.value, depth) if depth else None
+                    if within is not None:
+                        return within
+                    if not self._returns_argument(call, parent.value):
+                        return Stake.FIGURE
+                node, parent = call, self.facts.tree.parent(call)
+                continue
+            if isinstance(parent, cst.Return):
+                return self._of_result(parent, depth)
+            if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)):
+                return Stake.DECISION if grown else self._of_targets(assigned(parent), depth)
+            if isinstance(parent, cst.AugAssign):
+                return Stake.DECISION if grown else self._of_targets([parent.target], depth)
+            if isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.Multiply):
+                grown = grown or not self._is_number(parent.right) and not self._is_number(parent.left)
+            if not isinstance(parent, (*_PASSED_THROUGH, cst.IfExp)):
+                return Stake.FIGURE
+            node, parent = parent, self.facts.tree.parent(parent)
+        return Stake.FIGURE
+
+    def of_test(self, test: cst.CSTNode) -> Stake:
+        """What hangs on a comparison or a condition, by the statement that it stands in."""
+        for ancestor in self.facts.tree.ancestors(test):
+            if isinstance(ancestor, cst.While) and self.facts.tree.within(test, ancestor.test):
+                return Stake.WAIT
+            if isinstance(ancestor, cst.If) and self.facts.tree.within(test, ancestor.test):
+                return Stake.WORDS if self._only_tells(ancestor) or self._speaks_of_telling(test) else Stake.DECISION
+            if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _COUNTING:
+                return Stake.FIGURE
+            if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
+                break
+        return Stake.WORDS if self._speaks_of_telling(test) else Stake.DECISION
+
+    # -- where values go -----------------------------------------------------------------------------------------------
+
+    def _of_targets(self, targets: Iterable[cst.CSTNode], depth: int) -> Stake:
+        """The most that hangs on the uses of variables; the same for all uses of one, answered once."""
+        most = Stake.FIGURE
+        for target in targets if depth else ():
+            found = self.facts.names.lookup(target) if isinstance(target, cst.Name) else None
+            if found is not None:
+                key = (id(found[1]), depth)
+                if key not in self._known:
+                    self._known[key] = Stake.FIGURE  # a variable that is made of itself
+                    self._known[key] = self._most(self.facts.readings.uses(target), depth - 1)
+                most = max(most, self._known[key])
+        return most
+
+    def _most(self, uses: Iterable[cst.CSTNode], depth: int) -> Stake:
+        return max((self.of(use, depth) for use in uses), default=Stake.FIGURE)
+
+    def _of_result(self, statement: cst.Return, depth: int) -> Stake:
+        function = self.facts.tree.function_of(statement)
+        if not isinstance(function, cst.FunctionDef):
+            return Stake.FIGURE
+        if _DECIDING_FUNCTION.search(function.name.value.lower()):
+            return Stake.DECISION
+        return self._most(self.facts.types.callers(function)[:_CALLERS], depth - 1) if depth else Stake.FIGURE
+
+    def _in_callee(self, call: cst.Call, value: cst.CSTNode, depth: int) -> Stake | None:
+        """What a function of this file does with an argument, where it decides by it."""
+        parameter = self._parameter(call, value)
+        decided = self._of_targets([parameter.name], depth) if parameter is not None else Stake.FIGURE
+        return decided if decided > Stake.FIGURE else None
+
+    def _returns_argument(self, call: cst.Call, value: cst.CSTNode) -> bool:
+        """True for a function of this file that gives back what it makes of an argument: a change of unit, a total."""
+        parameter = self._parameter(call, value)
+        function = self.facts.types.callee(call)
+        return parameter is not None and function is not None and any(
+            isinstance(part, cst.Name) and part.value == parameter.name.value
+            for answer in self.facts.origins.returned(function)
+            for part in descendants(answer)
+        )
+
+    def _parameter(self, call: cst.Call, value: cst.CSTNode) -> cst.Param | None:
+        function = self.facts.types.callee(call)
+        if function is None:
+            return None
+        pairs = bound_arguments(call, function, method=self.facts.types.is_bound_method(function))
+        return next((parameter for parameter, given in pairs if given is value), None)
+
+    def _is_number(self, node: cst.CSTNode) -> bool:
+        return all(value.domain == CONSTANT for value in self.facts.clocks.values(node))
+
+    # -- words ---------------------------------------------------------------------------------------------------------
+
+    def _only_tells(self, branch: cst.If) -> bool:
+        """True when nothing but logs, figures and what counts them depends on a branch, and no alarm that it raises alone."""
+        statements = list(_statements(branch.body))
+        if isinstance(branch.orelse, cst.Else):
+            statements += _statements(branch.orelse.body)
+        elif isinstance(branch.orelse, cst.If) and not self._only_tells(branch.orelse):
+            return False
+        if any(map(_alarms, statements)) and not any(isinstance(one, (cst.Assign, cst.AugAssign)) for one in statements):
+            return False
+        return all(self._is_of_telling(one) for one in statements) and any(_tells(one) for one in statements)
+
+    def _speaks_of_telling(self, test: cst.CSTNode) -> bool:
+        """True where the names say that the interval is one of logs or reports: `self.logging_interval`, `def report_stats`."""
+        function = self.facts.tree.function_of(test)
+        names = [last_name(part) or "" for part in descendants(test) if isinstance(part, (cst.Name, cst.Attribute))]
+        if isinstance(function, cst.FunctionDef):
+            names.append(function.name.value)
+        return any(_TELLING.search(name.lower()) for name in names)
+
+    def _is_of_telling(self, statement: cst.CSTNode) -> bool:
+        if isinstance(statement, cst.If):
+            return self._only_tells(statement)
+        if isinstance(statement, (cst.Assign, cst.AnnAssign, cst.AugAssign)):
+            return all(_BOOKKEEPING.search((last_name(target) or "").lower()) for target in assigned(statement))
+        return isinstance(statement, cst.Pass) or _tells(statement)
+
+
+def assigned(statement: cst.CSTNode) -> list[cst.CSTNode]:
+    """The targets of an assignment."""
+    if isinstance(statement, cst.Assign):
+        return [target.target for target in statement.targets]
+    return [statement.target]  # type: ignore[attr-defined]
+
+
+def _statements(body: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    for one in body.body:  # type: ignore[attr-defined]
+        if isinstance(one, cst.SimpleStatementLine):
+            yield from one.body
+        else:
+            yield one
+
+
+def _alarms(statement: cst.CSTNode) -> bool:
+    call = statement.value if isinstance(statement, cst.Expr) else None
+    return isinstance(call, cst.Call) and bool(_ALARM.search(last_name(call.func) or ""))
+
+
+def _tells(statement: cst.CSTNode) -> bool:
+    """`logger.info(...)`, `print(...)`, `self._report_stats()`, `await bar.progress(...)`."""
+    if isinstance(statement, cst.If):
+        return True  # judged as a branch of its own
+    call = statement.value if isinstance(statement, cst.Expr) else None
+    call = call.expression if isinstance(call, cst.Await) else call
+    if not isinstance(call, cst.Call):
+        return False
+    receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
+    return bool(_TELLING.search((last_name(call.func) or "").lower()) or _LOGGER.search((receiver or "").lower()))

@@ -1,0 +1,109 @@
+"""What is shown by default of elapsed time by the wall clock: what decides, each cause once; figures and words are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from safeboundary_lint.analyse import Options, analyse
+from safeboundary_lint.core.finding import Confidence, Finding
+
+WAIT = """
+import time
+def wait(ready, timeout):
+    end = time.time() + timeout
+    while time.time() < end:
+        if ready():
+            return True
+    return False
+"""
+FIGURE = """
+import time
+def run(job, metrics):
+    began = time.time()
+    job()
+    metrics.put("spent", time.time() - began)
+"""
+THROTTLE = """
+import time
+def run(jobs, log):
+    said = time.time()
+    for job in jobs:
+        job()
+        if time.time() - said > 60:
+            log.info("still at work")
+            said_time = time.time()
+"""
+ALARM = """
+import time
+def run(job, log):
+    began = time.time()
+    job()
+    if time.time() - began > 5:
+        log.warning("slow")
+"""
+REPORT = """
+import time
+class Sweeper:
+    def __init__(self):
+        self.swept = time.time()
+    def report_due(self, stats_interval):
+        return time.time() - self.swept > stats_interval
+"""
+TOKEN = """
+import time
+class Client:
+    def renew(self, answer):
+        self.token_until = time.time() + answer.seconds
+    def valid(self):
+        return time.time() < self.token_until
+"""
+BUCKET = """
+import time
+class Bucket:
+    def __init__(self, rate):
+        self.rate, self.left, self.filled = rate, 0.0, time.time()
+    def get_tokens(self):
+        now = time.time()
+        self.left += (now - self.filled) * self.rate
+        self.filled = now
+        return self.left
+"""
+KEPT_DATE = """
+import datetime
+class Device:
+    def seen(self):
+        self.last_seen = datetime.datetime.utcnow()
+    def is_home(self, limit):
+        return datetime.datetime.utcnow() - self.last_seen < limit
+"""
+
+
+def found(code: str) -> list[Finding]:
+    return list(analyse(code.encode(), "service/clock.py", Options(frozenset(("SBL102",)), Confidence.LOW)).findings)
+
+
+@pytest.mark.parametrize("code", [WAIT, ALARM, BUCKET], ids=["wait", "alarm", "bucket"])
+def test_what_decides_is_shown(code: str) -> None:
+    assert [finding.confidence for finding in found(code)] == [Confidence.HIGH]
+
+
+@pytest.mark.parametrize(
+    "code", [FIGURE, THROTTLE, REPORT, TOKEN, KEPT_DATE], ids=["figure", "throttle", "report", "token", "kept-date"]
+)
+def test_what_decides_little_is_low(code: str) -> None:
+    assert [finding.confidence for finding in found(code)] == [Confidence.LOW]
+
+
+def test_one_cause_is_told_where_most_hangs_on_it() -> None:
+    [finding] = found(
+        "import time\n"
+        "class Lamp:\n"
+        "    def on(self):\n"
+        "        self.lit = time.time()\n"
+        "    def age(self):\n"
+        "        return time.time() - self.lit\n"
+        "    def is_hot(self):\n"
+        "        return time.time() - self.lit > 30\n"
+    )
+    assert finding.span.line == 8
+    assert [step.span.line for step in finding.trace if "counts here" in step.message] == [6]
