@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _CREDENTIAL = re.compile(r"token(?!s|_?bucket)|credential|jwt|cookie|certificate|oauth|secret")
+_STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
 
@@ -139,7 +140,7 @@ class WallClockElapsed(Rule):
         self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression, judge: Callable[[cst.CSTNode], Stake]
     ) -> None:
         one, other = self.facts.clocks.own_reading(left), self.facts.clocks.own_reading(right)
-        if one is None or other is None:
+        if one is None or other is None or any(_STEADY.search(name) for name in _names(node)):
             return
         readings = list({id(reading.node): reading for reading in (*one.readings, *other.readings)}.values())
         if len(readings) == 1 and self._is_one_moment(node, readings[0]):
@@ -209,8 +210,7 @@ class WallClockElapsed(Rule):
 
     def _is_of_credentials(self, use: _Use) -> bool:
         """True for the expiry of tokens and the like: its issuer counts by the calendar, and it may outlive the process."""
-        names = {(last_name(part) or "").lower() for part in descendants(use.node) if isinstance(part, (cst.Name, cst.Attribute))}
-        names.add(self.facts.tree.symbol_of(use.node).rpartition(".")[2].lower())
+        names = {*_names(use.node), self.facts.tree.symbol_of(use.node).rpartition(".")[2].lower()}
         return use.stake is Stake.DECISION and any(_CREDENTIAL.search(name) for name in names)
 
     def _counts_seconds(self, reading: Match) -> bool:
@@ -252,3 +252,7 @@ class WallClockElapsed(Rule):
             confidence=Confidence.weakest(match.confidence, wall.confidence),
             fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"give `{code}` `{safe}` as its clock", edits),
         )
+
+
+def _names(node: cst.CSTNode) -> set[str]:
+    return {(last_name(part) or "").lower() for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute))}

@@ -115,10 +115,10 @@ class WallClockIdentity(Rule):
         if not recipe.stamps or recipe.unique or recipe.guarded or recipe.period:
             return
         stamp, clock = recipe.stamps[0]
-        if id(clock.readings[0].node) in self._told or is_version(name) and recipe.named:
-            return
-        self._told.add(id(clock.readings[0].node))
         reading = clock.readings[0].node
+        if id(reading) in self._told or is_version(name) and recipe.named or self._is_made_elsewhere(reading, value):
+            return
+        self._told.add(id(reading))
         what = f"`{snake(name)}`" if not stored else "the object key"
         self.report(
             value,
@@ -128,6 +128,16 @@ class WallClockIdentity(Rule):
             confidence=Confidence.weakest(clock.confidence, _sureness(recipe)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
             fix=Fix(Applicability.SUGGESTION, self._advice(name, stored)),
+        )
+
+    def _is_made_elsewhere(self, reading: cst.CSTNode, value: cst.CSTNode) -> bool:
+        """True where a function that is named after the identifier makes it: told there."""
+        maker = self.facts.tree.function_of(reading)
+        return (
+            isinstance(maker, cst.FunctionDef)
+            and is_identity(maker.name.value)
+            and maker is not self.facts.tree.function_of(value)
+            and bool(self.facts.origins.returned(maker))
         )
 
     @staticmethod
