@@ -17,7 +17,16 @@ from safeboundary_lint import analyse
 from safeboundary_lint.flake8_plugin import Plugin
 
 ROOT = Path(__file__).parent.parent
-CLOCK = "import time\n\n\ndef elapsed(work):\n    start = time.time()\n    work()\n    return time.time() - start\n"
+CLOCK = """import time
+
+
+def polled(ready, limit):
+    start = time.time()
+    while not ready():
+        if time.time() - start > limit:
+            return False
+    return True
+"""
 FORMAT = "--format=%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s"
 Found = tuple[str, int, int, str, str]
 
@@ -65,9 +74,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     accented = CLOCK.replace("start = ", "s\u00e9 = '\u00e9'; start = ")
     (folder / "latin.py").write_bytes(f"# coding: latin-1\n{accented}".encode("latin-1"))
     (folder / "feeds.py").write_text("\f\n" + CLOCK.replace("\n\n\ndef", "\n\f\n\fdef"))
-    silenced = [CLOCK.replace("- start", f"- start  {noqa}") for noqa in ("# noqa: SBL102", "# noqa")]
+    silenced = [CLOCK.replace("> limit:", f"> limit:  {noqa}") for noqa in ("# noqa: SBL102", "# noqa")]
     (folder / "noqa.py").write_text("".join(silenced))
-    (folder / "own.py").write_text(CLOCK.replace("- start", "- start  # safeboundary: ignore[SBL102] -- shown to operators"))
+    (folder / "own.py").write_text(CLOCK.replace("> limit:", "> limit:  # safeboundary: ignore[SBL102] -- shown to operators"))
     return folder
 
 
@@ -123,7 +132,7 @@ def test_standard_input(tmp_path: Path) -> None:
 
 
 def test_noqa_is_for_flake8_to_apply(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text(CLOCK.replace("- start", "- start  # noqa: SBL102"))
+    (tmp_path / "a.py").write_text(CLOCK.replace("> limit:", "> limit:  # noqa: SBL102"))
     assert findings(tmp_path, "--isolated", "a.py") == []
     assert [code for *_, code, _ in findings(tmp_path, "--isolated", "--disable-noqa", "a.py")] == ["SBL102"]
 

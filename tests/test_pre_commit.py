@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CLOCK = "import time\n\n\ndef elapsed(work):\n    start = time.time()\n    work()\n    return time.time() - start\n"
+CLOCK = """import time
+
+
+def polled(ready, limit):
+    start = time.time()
+    while not ready():
+        if time.time() - start > limit:
+            return False
+    return True
+"""
 FIXED = CLOCK.replace("time.time()", "time.monotonic()")
 
 

@@ -68,6 +68,16 @@ class Bucket:
         self.filled = now
         return self.left
 """
+TURN = """
+import time
+class Sweeper:
+    def __init__(self):
+        self.swept = time.time()
+    def tick(self, pause):
+        if time.time() - self.swept > pause:
+            self.sweep()
+            self.swept = time.time()
+"""
 KEPT_DATE = """
 import datetime
 class Device:
@@ -88,7 +98,7 @@ def test_what_decides_is_shown(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [FIGURE, THROTTLE, REPORT, TOKEN, KEPT_DATE], ids=["figure", "throttle", "report", "token", "kept-date"]
+    "code", [FIGURE, THROTTLE, REPORT, TOKEN, TURN, KEPT_DATE], ids=["figure", "throttle", "report", "token", "turn", "kept-date"]
 )
 def test_what_decides_little_is_low(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.LOW]

@@ -33,14 +33,15 @@ _PASSED_THROUGH = (
     cst.Tuple,
 )
 _TELLING = re.compile(
-    r"(^|_)(log|logs|logged|logging|logger|print|pprint|report|reported|stats?|statistics|recon|progress|metrics?|gauge|histogram|"
-    r"observe|telemetry|echo|trace|warn|warned|warning|warnings|debug|info)(_|$)"
+    r"(^|_)(log|logs|logged|logging|logger|print|pprint|report|reported|stats?|statistics|recon|progress|metrics?|gauge|"
+    r"histogram|observe|telemetry|echo|trace|warn|warned|warning|warnings|debug|info)(_|$)"
 )
 _ALARM = re.compile(r"^(warn|warning|error|exception|critical|fatal)$")
 _COUNTING = ("sum", "len")
 _LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)$")
 _BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
 _CALLERS = 6
+_NAME_LENGTH = 200
 
 
 class Stake(enum.IntEnum):
@@ -48,8 +49,9 @@ class Stake(enum.IntEnum):
 
     FIGURE = 0  # told, stored or returned
     WORDS = 1  # decides only whether something is told
-    DECISION = 2
-    WAIT = 3  # how long something lasts: a loop, a sleep, a timeout
+    TURN = 2  # when repeated work has its next turn: it comes early or late, and goes on
+    DECISION = 3
+    WAIT = 4  # how long something lasts: a loop, a sleep, a timeout
 
 
 class Stakes:
@@ -106,7 +108,9 @@ class Stakes:
             if isinstance(ancestor, cst.While) and self.facts.tree.within(test, ancestor.test):
                 return Stake.WAIT
             if isinstance(ancestor, cst.If) and self.facts.tree.within(test, ancestor.test):
-                return Stake.WORDS if self._only_tells(ancestor) or self._speaks_of_telling(test) else Stake.DECISION
+                if self._only_tells(ancestor) or self._speaks_of_telling(test):
+                    return Stake.WORDS
+                return Stake.TURN if self._renews(ancestor) else Stake.DECISION
             if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _COUNTING:
                 return Stake.FIGURE
             if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
@@ -164,6 +168,21 @@ class Stakes:
 
     def _is_number(self, node: cst.CSTNode) -> bool:
         return all(value.domain == CONSTANT for value in self.facts.clocks.values(node))
+
+    def _renews(self, branch: cst.If) -> bool:
+        """`if now - self._swept > pause: sweep(); self._swept = now`: the moment that is tested is set again."""
+        tested = {
+            self.facts.code(part, _NAME_LENGTH)
+            for part in descendants(branch.test)
+            if isinstance(part, (cst.Name, cst.Attribute, cst.Subscript))
+        }
+        return any(
+            isinstance(part, (cst.Assign, cst.AnnAssign))
+            and part.value is not None
+            and self.facts.clocks.own_reading(part.value) is not None
+            and any(self.facts.code(target, _NAME_LENGTH) in tested for target in assigned(part))
+            for part in descendants(branch.body, into_definitions=False)
+        )
 
     # -- words ---------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_CREDENTIAL = re.compile(r"token(?!s|_?bucket)|credential|jwt|cookie|certificate|oauth|secret")
+_CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
@@ -50,8 +50,9 @@ class WallClockElapsed(Rule):
     Finds differences and comparisons of two wall-clock readings of the same process: `time.time() - start`,
     `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
     file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
-    one that is only logged or stored, or decides when something is logged, is for information, at low confidence. Several uses
-    of one kept reading in a function or class are one finding.
+    one that is only logged or stored, or decides when something is logged or repeated work has its next turn, is for
+    information, at low confidence, as is the lifetime of tokens and of dates that are kept. Several uses of one kept reading in a
+    function or class are one finding.
 
     Why it matters
     --------------
@@ -171,7 +172,7 @@ class WallClockElapsed(Rule):
     def _tell(self, use: _Use, others: list[_Use]) -> None:
         lines = " and ".join(str(line) for line in sorted({self.facts.line(reading.node) for reading in use.readings}))
         code, place = self.facts.code(use.node), f"line{'s' if ' ' in lines else ''} {lines}"
-        decides = use.stake >= Stake.DECISION
+        decides = use.stake >= Stake.TURN
         said = (
             f"`{code}` decides by the wall clock read in {place}: set back by an hour in between it waits an hour longer, set "
             f"forward it is over at once"
@@ -184,7 +185,7 @@ class WallClockElapsed(Rule):
         self.report(
             use.node,
             said,
-            severity=self.severity if decides else Severity.INFO,
+            severity=self.severity if use.stake >= Stake.DECISION else Severity.INFO,
             confidence=self._confidence(use),
             trace=trace,
             fix=self._fix(use.readings),
@@ -199,7 +200,7 @@ class WallClockElapsed(Rule):
         )
 
     def _confidence(self, use: _Use) -> Confidence:
-        """Low where nothing hangs on it, where somebody else's lifetime is judged, or a date that is kept may be wanted as one."""
+        """Low where little hangs on it, where somebody else's lifetime is judged, or a kept date may be wanted as one."""
         if use.stake < Stake.DECISION or self._is_of_credentials(use):
             return Confidence.LOW
         dates = any(reading.row.get("unit") == "date" and not self._counts_seconds(reading) for reading in use.readings)
@@ -210,7 +211,7 @@ class WallClockElapsed(Rule):
 
     def _is_of_credentials(self, use: _Use) -> bool:
         """True for the expiry of tokens and the like: its issuer counts by the calendar, and it may outlive the process."""
-        names = {*_names(use.node), self.facts.tree.symbol_of(use.node).rpartition(".")[2].lower()}
+        names = {*_names(use.node), *self.facts.tree.symbol_of(use.node).lower().split(".")[-2:]}
         return use.stake is Stake.DECISION and any(_CREDENTIAL.search(name) for name in names)
 
     def _counts_seconds(self, reading: Match) -> bool:
