@@ -11,6 +11,9 @@ from safeboundary_lint.core.finding import Edit, Span
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
+_SOMETIMES = (cst.Lambda, cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp, cst.IfExp, cst.BooleanOperation)
+_HEADS = ((cst.If, "test"), (cst.For, "iter"), (cst.With, "items"))
+
 
 def replaced(facts: Facts, node: cst.CSTNode, text: str) -> Edit:
     """`node` replaced by `text`."""
@@ -64,3 +67,89 @@ def removed_statement(facts: Facts, line: cst.SimpleStatementLine) -> Edit:
     span = facts.span(line.body[0])
     end = facts.span(line.body[-1]).end_line
     return Edit(Span(span.line, 1, end + 1, 1), "")
+
+
+def lines_before(facts: Facts, node: cst.CSTNode, *lines: str) -> Edit | None:
+    """Statements in front of the one of `node`; None where that has no line of its own. Four spaces in a line mean one block deeper."""
+    statement = facts.tree.statement_of(node)
+    if not _begins_line(facts, statement):
+        return None
+    indent = indent_of(facts, statement)
+    return inserted_before(facts, statement, "".join(f"{_stepped(facts, line)}\n{indent}" for line in lines))
+
+
+def lines_behind(facts: Facts, node: cst.CSTNode, *lines: str) -> Edit | None:
+    """Statements behind the one of `node`, below its comment; None where that has no line of its own."""
+    statement = facts.tree.statement_of(node)
+    line = facts.tree.parent(statement)
+    if not _begins_line(facts, statement) or (isinstance(line, cst.SimpleStatementLine) and len(line.body) > 1):
+        return None
+    indent, end = indent_of(facts, statement), facts.span(statement).end_line + 1
+    if not facts.tree.module.has_trailing_newline:
+        return inserted_after(facts, statement, "".join(f"\n{indent}{_stepped(facts, line)}" for line in lines))
+    return Edit(Span(end, 1, end, 1), "".join(f"{indent}{_stepped(facts, line)}\n" for line in lines))
+
+
+def named_first(facts: Facts, value: cst.BaseExpression, name: str, text: str, *checks: str) -> tuple[Edit, ...]:
+    """`value` given way to by `text` and bound to a name, which `checks`, as `{}`, look at before anything else does.
+
+    The name is the one that the statement gives the value anyway, or `name`. Empty where the value is not always reached, or
+    is wanted again and again, so that it can't be taken out of its statement.
+    """
+    statement = facts.tree.statement_of(value)
+    if isinstance(statement, cst.Assign) and statement.value is value and isinstance(statement.targets[0].target, cst.Name):
+        behind = lines_behind(facts, statement, *(check.format(statement.targets[0].target.value) for check in checks))
+        return (replaced(facts, value, text), behind) if behind is not None else ()
+    if not _is_reached_first(facts, value, statement):
+        return ()
+    name = free_name(facts, value, name)
+    before = lines_before(facts, statement, f"{name} = {text}", *(check.format(name) for check in checks))
+    return (before, replaced(facts, value, name)) if before is not None else ()
+
+
+def free_name(facts: Facts, node: cst.CSTNode, name: str) -> str:
+    """`name`, with a number behind it when it means something already where `node` stands."""
+    scope = facts.names.scope_of(node)
+    several = (name, *(f"{name}_{number}" for number in range(2, 100)))
+    return next(one for one in several if facts.names.lookup_in(scope, one) is None)
+
+
+def awaited(facts: Facts, call: cst.BaseExpression) -> cst.BaseExpression:
+    """The `await` around a call, or the call itself."""
+    parent = facts.tree.parent(call)
+    return parent if isinstance(parent, cst.Await) else call
+
+
+def source_of(facts: Facts, node: cst.CSTNode) -> str:
+    """The text of a node as it stands in the file."""
+    return facts.tree.module.code_for_node(node)
+
+
+def _begins_line(facts: Facts, statement: cst.CSTNode) -> bool:
+    holder = facts.tree.parent(statement)
+    if isinstance(holder, cst.SimpleStatementLine):
+        return holder.body[0] is statement
+    return isinstance(holder, (cst.IndentedBlock, cst.Module))
+
+
+def _stepped(facts: Facts, line: str) -> str:
+    text = line.lstrip(" ")
+    return facts.tree.module.default_indent * ((len(line) - len(text)) // 4) + text
+
+
+def _is_reached_first(facts: Facts, value: cst.CSTNode, statement: cst.CSTNode) -> bool:
+    """True for what a statement evaluates once, whenever it runs."""
+    below = value
+    for above in facts.tree.ancestors(value):
+        if isinstance(above, _SOMETIMES):
+            return False
+        if above is statement:
+            break
+        below = above
+    if not isinstance(statement, cst.BaseCompoundStatement):
+        return True
+    return any(isinstance(statement, kind) and _is_of(below, getattr(statement, head)) for kind, head in _HEADS)
+
+
+def _is_of(node: cst.CSTNode, head: object) -> bool:
+    return node is head or (isinstance(head, tuple) and bool(head) and node is head[0])
