@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.finding import Edit, Span
+from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -98,12 +100,12 @@ def named_first(facts: Facts, value: cst.BaseExpression, name: str, text: str, *
     """
     statement = facts.tree.statement_of(value)
     if isinstance(statement, cst.Assign) and statement.value is value and isinstance(statement.targets[0].target, cst.Name):
-        behind = lines_behind(facts, statement, *(check.format(statement.targets[0].target.value) for check in checks))
+        behind = lines_behind(facts, statement, *(check.replace("{}", statement.targets[0].target.value) for check in checks))
         return (replaced(facts, value, text), behind) if behind is not None else ()
     if not _is_reached_first(facts, value, statement):
         return ()
     name = free_name(facts, value, name)
-    before = lines_before(facts, statement, f"{name} = {text}", *(check.format(name) for check in checks))
+    before = lines_before(facts, statement, f"{name} = {text}", *(check.replace("{}", name) for check in checks))
     return (before, replaced(facts, value, name)) if before is not None else ()
 
 
@@ -112,6 +114,41 @@ def free_name(facts: Facts, node: cst.CSTNode, name: str) -> str:
     scope = facts.names.scope_of(node)
     several = (name, *(f"{name}_{number}" for number in range(2, 100)))
     return next(one for one in several if facts.names.lookup_in(scope, one) is None)
+
+
+def rewritten(facts: Facts, node: cst.CSTNode, parts: Mapping[cst.CSTNode, str]) -> str:
+    """The text of a node in which some expressions below it, or the node itself, are others."""
+    for part, text in parts.items():
+        if part is node:
+            return text
+        node = node.deep_replace(part, cst.parse_expression(text))  # type: ignore[assignment]
+    return source_of(facts, node).strip()
+
+
+def parameter_added(facts: Facts, function: cst.FunctionDef, text: str) -> Edit | None:
+    """One more parameter, by keyword only where those before it have defaults; None where there is nothing to put it behind."""
+    params = function.params
+    if params.kwonly_params:
+        return inserted_after(facts, params.kwonly_params[-1], f", {text}")
+    if isinstance(params.star_arg, cst.Param):
+        return inserted_after(facts, params.star_arg, f", {text}")
+    if not (named := [*params.posonly_params, *params.params]):
+        return None
+    return inserted_after(facts, named[-1], f", {'*, ' if named[-1].default is not None and '=' not in text else ''}{text}")
+
+
+def put_under(facts: Facts, header: str, first: cst.CSTNode, last: cst.CSTNode) -> tuple[Edit, ...]:
+    """Statements of one block, one step deeper below a `header` of their own. Lines inside of strings stay as they are."""
+    tree, start, end = facts.tree, facts.span(first), facts.span(last)
+    texts = (node for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)) if start.line <= facts.line(node) <= end.end_line)
+    inside = {line for text in map(facts.span, texts) for line in range(text.line + 1, text.end_line + 1)}
+    blank = {line for line, text in enumerate(tree.module.code.split("\n"), start=1) if not text.strip()}
+    step, indent = tree.module.default_indent, indent_of(facts, first)
+    deeper = [line for line in range(start.line + 1, end.end_line + 1) if line not in inside | blank]
+    return (
+        Edit(Span(start.line, 1, start.line, 1), f"{indent}{header}\n{step}"),
+        *(Edit(Span(line, 1, line, 1), step) for line in deeper),
+    )
 
 
 def awaited(facts: Facts, call: cst.BaseExpression) -> cst.BaseExpression:
@@ -138,7 +175,7 @@ def _stepped(facts: Facts, line: str) -> str:
 
 
 def _is_reached_first(facts: Facts, value: cst.CSTNode, statement: cst.CSTNode) -> bool:
-    """True for what a statement evaluates once, whenever it runs."""
+    """True for what a statement evaluates once, whenever it runs, without what the statement itself binds before."""
     below = value
     for above in facts.tree.ancestors(value):
         if isinstance(above, _SOMETIMES):
@@ -146,6 +183,8 @@ def _is_reached_first(facts: Facts, value: cst.CSTNode, statement: cst.CSTNode) 
         if above is statement:
             break
         below = above
+    if any(isinstance(part, cst.NamedExpr) for part in descendants(below)):
+        return False
     if not isinstance(statement, cst.BaseCompoundStatement):
         return True
     return any(isinstance(statement, kind) and _is_of(below, getattr(statement, head)) for kind, head in _HEADS)

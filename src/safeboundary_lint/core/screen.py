@@ -6,10 +6,12 @@ with the top-level module by which its library, or whatever hands its type out, 
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
@@ -28,7 +30,10 @@ RECURSION = "@recursion"  # a function that mentions its own name
 _STATEMENT = re.compile(rb"^[ \t]*([a-z]+)\b", re.MULTILINE)
 _DEFINED = re.compile(rb"\b(?:def|class)[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
 _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
+_IMPORT = re.compile(rb"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*[\w\x80-\xff]*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 _ANY = "*"  # in a set of modules: no import is needed
+_LAST_WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\Z")
+_NAME_LENGTH = 120  # bytes in front of a dot in which the receiver's name is looked for
 
 
 class Words:
@@ -37,6 +42,7 @@ class Words:
     def __init__(self, source: bytes) -> None:
         self.source = source
         self.all = _decoded(_WORD.findall(source))
+        self._receivers: dict[str, frozenset[str]] = {}
 
     @functools.cached_property
     def mentions(self) -> frozenset[str]:
@@ -54,6 +60,23 @@ class Words:
         """Take in words that are meant by other ones: what an alias stands for."""
         if several := frozenset(meant):
             self.mentions, self.all = self.mentions | several, self.all | several
+
+    @functools.cached_property
+    def imported(self) -> frozenset[str]:
+        """Top-level modules that are imported anywhere."""
+        tops: set[bytes] = set()
+        for origin, several in _IMPORT.findall(self.source):
+            tops.update(_WORD.findall(several) or [origin])
+        return _decoded(tops)
+
+    def receivers(self, name: str) -> frozenset[str]:
+        """What stands in front of `.name`, lowered and without leading underscores; `_ANY` for more than a name."""
+        if name not in self._receivers:
+            ends = (match.start() for match in _compiled(rf"\.\s*{name}\b").finditer(self.source))
+            heads = (self.source[max(0, end - _NAME_LENGTH) : end].rstrip(b" \t\r\n\\") for end in ends)
+            found = (match[0] if (match := _LAST_WORD.search(head)) else _ANY.encode() for head in heads)
+            self._receivers[name] = frozenset(word.lower().lstrip("_") for word in _decoded(found))
+        return self._receivers[name]
 
     @functools.cached_property
     def statements(self) -> frozenset[str]:
@@ -102,6 +125,18 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to meet a row: a file with one of these imports, and one of these receivers in front of the name."""
+
+    modules: frozenset[str]
+    receivers: tuple[str, ...] = ()
+
+    def open_to(self, words: Words) -> bool:
+        """True when the file imports what the row asks for."""
+        return _ANY in self.modules or not words.imported.isdisjoint(self.modules)
+
+
 class Screen:
     """Answers for one set of knowledge."""
 
@@ -109,7 +144,7 @@ class Screen:
         self._knowledge = knowledge
         self._producers = _producers(knowledge)
         self._modules: dict[str, frozenset[str]] = {}
-        self._table: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
                 self._enter(row, name)
@@ -117,12 +152,12 @@ class Screen:
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
         if head == "*":
-            modules = frozenset(row.imports) or frozenset((_ANY,))
+            way = _Way(frozenset(row.imports) or frozenset((_ANY,)), row.receivers)
         else:
-            modules = self._modules_of(head)
-        self._table[row.kind][last] |= modules
+            way = _Way(self._modules_of(head))
+        self._table[row.kind][last].add(way)
         for alias in self._producers.get(("alias", name), ()):
-            self._table[row.kind][alias.rpartition(".")[2]] |= frozenset((_top(alias),))
+            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_top(alias),))))
 
     def _modules_of(self, dotted: str) -> frozenset[str]:
         """Top-level modules one of which must be imported for a value of this type, or this module, to be at hand."""
@@ -165,16 +200,22 @@ class Screen:
         patterns = [need[1:] for need in group if need.startswith("~")]
         recursion = RECURSION in group
         mentions: set[str] = set()
+        received: dict[str, tuple[str, ...]] = {}
         for need in group:
-            table: Mapping[str, set[str]] = self._table.get(need, {})
-            met = {last for last in table.keys() & file.all if _ANY in table[last] or not file.all.isdisjoint(table[last])}
-            if need in self._knowledge.settings:
-                plain |= met
-            else:
-                mentions |= met
+            table: Mapping[str, set[_Way]] = self._table.get(need, {})
+            for last in table.keys() & file.all:
+                ways = [way for way in table[last] if way.open_to(file)]
+                if need in self._knowledge.settings:
+                    plain |= {last} if ways else set()
+                elif not all(way.receivers for way in ways):
+                    mentions.add(last)
+                elif ways:
+                    received[last] = (*received.get(last, ()), *(glob for way in ways for glob in way.receivers))
 
         def meets(words: Words) -> bool:
             if not words.all.isdisjoint(plain) or (not words.all.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
+                return True
+            if any(_is_received(words, last, globs) for last, globs in received.items() if last in words.all):
                 return True
             if not words.all.isdisjoint(statements) and not words.statements.isdisjoint(statements):
                 return True
@@ -185,6 +226,16 @@ class Screen:
             return any(words.holds(pattern) for pattern in patterns)
 
         return meets
+
+
+def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:
+    receivers = words.receivers(last)
+    return _ANY in receivers or any(_globs(globs).match(receiver) for receiver in receivers)
+
+
+@functools.cache
+def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, dict.fromkeys(globs))))
 
 
 def _top(dotted: str) -> str:

@@ -7,13 +7,16 @@ import libcst as cst
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.caps import byte_cap, chosen, counted, gathered, measured, read_up_to, refused_before
+from safeboundary_lint.core.edits import awaited, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.urls import CALLER, CHOSEN
 from safeboundary_lint.core.wire import names_content_length
+from safeboundary_lint.rules.parsing.capped_responses import streamed
 
 _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
@@ -64,7 +67,8 @@ class UnboundedRead(Rule):
 
     Fix safety
     ----------
-    A suggestion: the largest honest body is the author's to say.
+    A suggestion, which shows the code with a limit: a constant of the file that is one by its name, or a number. The largest
+    honest body is the author's to say.
 
     Known limits
     ------------
@@ -251,20 +255,46 @@ class UnboundedRead(Rule):
         )
 
     def _tell(self, call: cst.CSTNode, what: str, confidence: Confidence, origin: cst.CSTNode | None = None) -> None:
+        words, edits = self._capped(call, origin)
         self.report(
             call,
             f"{what[0].upper()}{what[1:]} by `{self.facts.code(call)}`: the other side decides how much memory this takes",
             confidence=confidence,
             trace=[(origin, f"from here: `{self.facts.code(origin)}`")] if origin is not None else [],
-            fix=Fix(Applicability.SUGGESTION, self._words(call)),
+            fix=Fix(Applicability.SUGGESTION, f"{words}; {chosen(byte_cap(self.facts))}" if edits else words, edits),
         )
 
-    def _words(self, call: cst.CSTNode) -> str:
+    def _capped(self, call: cst.CSTNode, origin: cst.CSTNode | None) -> tuple[str, tuple[Edit, ...]]:
+        """What to do instead, in words and in the code at hand."""
+        facts, cap = self.facts, byte_cap(self.facts)
         if not isinstance(call, cst.Call) or last_name(call.func) in ("append", "extend", "write"):
-            return "add up the sizes of the pieces and leave the loop above a limit"
-        code = self.facts.code(call.func)
-        if self.facts.match(call, "fetch") is not None:
-            return f"stream the response of `{code}`, add up the pieces and stop at a limit"
-        if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
-            return f"read at most `{code}(LIMIT + 1)` and refuse what is longer"
-        return f"gather the pieces instead of `{code}`, count them and stop at a limit"
+            return "add up the sizes of the pieces and leave the loop above a limit", self._counted(call)
+        code = facts.code(call.func)
+        if (match := facts.match(call, "fetch")) is not None and match.row.get("whole"):
+            return f"stream the response of `{code}`, add up the pieces and stop at a limit", streamed(facts, match)
+        reading = facts.match(call, "read-all")
+        pieces = reading.row.get("pieces") if reading is not None else None
+        if not isinstance(call.func, cst.Attribute) or not (pieces or call.func.attr.value in _READS):
+            return f"gather the pieces instead of `{code}`, count them and stop at a limit", ()
+        stream, waits = source_of(facts, call.func.value), isinstance(awaited(facts, call), cst.Await)
+        if pieces is not None:
+            head = f"{'async ' if waits else ''}for piece in {stream}.{pieces}:"
+            return f"gather the pieces instead of `{code}`, count them and stop at a limit", gathered(facts, call, head, cap)
+        if call.args and origin is not None:
+            words = f"refuse a declared length above a limit before `{code}` reads as much"
+            return words, refused_before(facts, call, call.args[0].value, cap, "length")
+        words = f"read at most `{code}(LIMIT + 1)` and refuse what is longer"
+        if waits and reading is not None and reading.row.get("side") == "stream":  # a read of such gives what has come by now
+            head = f"while piece := await {stream}.read(65536):"
+            return f"read `{stream}` piece by piece, count them and stop at a limit", gathered(facts, call, head, cap)
+        text = f"{'await ' if waits else ''}{stream}.read({cap} + 1)"
+        return words, read_up_to(facts, call, text, cap) if call.func.attr.value == "read" else ()
+
+    def _counted(self, adding: cst.CSTNode) -> tuple[Edit, ...]:
+        """The pieces counted where they are added."""
+        loops = self.facts.counting.loops_around(adding)
+        if isinstance(adding, cst.AugAssign):
+            return measured(self.facts, adding, source_of(self.facts, adding.target), byte_cap(self.facts))
+        if not isinstance(adding, cst.Call) or len(adding.args) != 1 or not loops:
+            return ()
+        return counted(self.facts, adding, source_of(self.facts, adding.args[0].value), loops[-1], byte_cap(self.facts))

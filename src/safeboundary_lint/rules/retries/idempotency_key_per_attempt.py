@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 
 import libcst as cst
@@ -9,11 +10,13 @@ import libcst as cst
 from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity, Span
+from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.retries import sent_keys
 
 _KEYS = (
 
@@ -69,7 +72,8 @@ class IdempotencyKeyPerAttempt(Rule):
 
     Fix safety
     ----------
-    Unsafe: where the key is a variable of its own in a loop, its line moves in front of the loop. Else a suggestion.
+    Unsafe in a loop: the key is made in front of it. A peer that refused the first attempt for good refuses the others by the
+    same key then. In a decorated function a suggestion: the key becomes a parameter, which callers in other files lack.
 
     Known limits
     ------------
@@ -148,15 +152,40 @@ class IdempotencyKeyPerAttempt(Rule):
             f"{self.facts.line(where)}): the peer takes the second attempt for a new request",
             confidence=source.confidence,
             trace=trace,
-            fix=self._fix(region, source, slot),
+            fix=self._fix(region, source, slot, via),
         )
 
-    def _fix(self, region: Region, source: Match, slot: str) -> Fix:
+    def _fix(self, region: Region, source: Match, slot: str, via: cst.Call | None) -> Fix:
         loop = region.loop.node if region.how == "loop" and region.loop is not None else None
         line = self.facts.tree.enclosing(source.call, cst.SimpleStatementLine)
         if loop is not None and line is not None and self._can_move(line, loop):
             return Fix(Applicability.UNSAFE, f"make `{slot}` once, before the loop", self._moved(line, loop))
-        return Fix(Applicability.SUGGESTION, f"make `{slot}` once, outside what is repeated, and hand it in")
+        value = self._value(source.call)
+        made, names = edits.source_of(self.facts, value), {n.value for n in descendants(value) if isinstance(n, cst.Name)}
+        outside = all(self.facts.names.lookup_in(self.facts.names.module_scope, name) is not None for name in names - set(dir(builtins)))
+        words = f"make `{slot}` once, outside what is repeated, and hand it in"
+        brought = sent_keys.from_outside(self.facts, region, snake(slot.replace("-", "_")), made) if outside else None
+        if brought is None or not brought[1]:
+            return Fix(Applicability.SUGGESTION, words)
+        key, before = brought
+        given = edits.replaced(self.facts, value, key)
+        if via is None:
+            level = Applicability.UNSAFE if loop is not None else Applicability.SUGGESTION
+            return Fix(level, f"make `{slot}` once, before the loop" if loop is not None else words, (*before, given))
+        helper = self.facts.tree.function_of(source.call)
+        handed = sent_keys.through(self.facts, helper, via, key, key) if helper is not None else ()
+        return Fix(Applicability.SUGGESTION, words, (*before, *handed, given) if handed else ())
+
+    def _value(self, call: cst.Call) -> cst.BaseExpression:
+        """The whole of what is put into the slot: `str(uuid.uuid4())`."""
+        below: cst.BaseExpression = call
+        for above in self.facts.tree.ancestors(call):
+            slot = isinstance(above, cst.Arg) and above.keyword is not None
+            if slot or isinstance(above, (cst.DictElement, cst.Assign)):
+                break
+            if isinstance(above, cst.BaseExpression):
+                below = above
+        return below
 
     def _can_move(self, line: cst.SimpleStatementLine, loop: cst.For | cst.While) -> bool:
         statement = line.body[0]

@@ -12,6 +12,7 @@ from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.summaries import Effect
+from safeboundary_lint.rules.retries import sent_keys
 
 _SENDING = ("http-unsafe", "http-request", "side-effect")
 
@@ -70,7 +71,8 @@ class RetryWithoutIdempotencyKey(Rule):
 
     Fix safety
     ----------
-    A suggestion: where the key goes depends on the peer.
+    A suggestion: it makes a key in front of what is repeated, or takes one as a parameter, and sends it in the parameter or
+    header that is usual. What the peer calls its key, and whether it heeds one, only its documentation says.
 
     Known limits
     ------------
@@ -149,12 +151,21 @@ class RetryWithoutIdempotencyKey(Rule):
             f"and the {what} is sent a second time: no key lets the peer see that",
             confidence=confidence,
             trace=trace,
-            fix=Fix(
-                Applicability.SUGGESTION,
-                "make a key once, outside what is repeated, and send it "
-                f"with each attempt, or leave `{sent}` out of the repetition",
-            ),
+            fix=self._fix(region, effect, sent),
         )
+
+    def _fix(self, region: Region, effect: Effect, sent: str) -> Fix:
+        words = f"make a key once, outside what is repeated, and send it with each attempt, or leave `{sent}` out of the repetition"
+        name = "idempotency_key"
+        source = sent_keys.from_outside(self.facts, region, name, sent_keys.MADE)
+        if source is None or len(effect.via) > 1:
+            return Fix(Applicability.SUGGESTION, words)
+        key, made = source
+        handed = sent_keys.through(self.facts, effect.via[0], effect.call, key, name) if effect.via else ()
+        given = sent_keys.sent(self.facts, effect.match, name if effect.via else key)
+        if given is None or effect.via and not handed:
+            return Fix(Applicability.SUGGESTION, words)
+        return Fix(Applicability.SUGGESTION, words, (*made, *handed, given), sent_keys.IMPORTS if made else ())
 
     def _later_read(self, region: Region, effect: Effect) -> cst.Call | None:
         order = self.facts.tree.order
