@@ -72,7 +72,7 @@ def removed_statement(facts: Facts, line: cst.SimpleStatementLine) -> Edit:
 
 
 def lines_before(facts: Facts, node: cst.CSTNode, *lines: str) -> Edit | None:
-    """Statements in front of the one of `node`; None where that has no line of its own. Four spaces in a line mean one block deeper."""
+    """Statements in front of the one of `node`; None where that has no line of its own. Four spaces mean one block deeper."""
     statement = facts.tree.statement_of(node)
     if not _begins_line(facts, statement):
         return None

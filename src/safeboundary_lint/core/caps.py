@@ -1,0 +1,89 @@
+"""Input that is taken in up to a limit: how the code at hand would say so.
+
+The limit is a constant of the file whose name says that it is one, where there is such, or a number to be chosen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core.calls import NotConstant
+from safeboundary_lint.core.edits import awaited, free_name, lines_before, lines_behind, named_first, source_of
+from safeboundary_lint.core.finding import Edit
+from safeboundary_lint.core.matching import named_like
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+BYTES = "10 * 2**20"
+ITEMS = "1000"
+_LIMITS = ("max_*", "*_max", "*limit", "*limit_*", "*_max_*")
+_OF_BYTES = (
+    "*body*", "*size*", "*byte*", "*content*", "*document*", "*upload*", "*page*", "*payload*", "*message*", "*frame*", "*file*",
+    "*data*",
+)  # fmt: skip
+_SMALLEST = 1024  # a limit on bytes is no smaller
+REFUSAL = 'raise ValueError("the input is too large")'
+
+
+def byte_cap(facts: Facts) -> str:
+    """The file's own limit on bytes, or a number to be chosen."""
+    for name, bindings in facts.names.module_scope.bindings.items():
+        if not (named_like(name, *_LIMITS) and named_like(name, *_OF_BYTES)) or len(bindings) != 1 or bindings[0].how != "value":
+            continue
+        try:
+            value = facts.constant(bindings[0].source)
+        except NotConstant:
+            continue
+        if isinstance(value, int) and value >= _SMALLEST:
+            return name
+    return BYTES
+
+
+def chosen(cap: str) -> str:
+    """What a suggestion says about its limit."""
+    return f"{cap} stands for the largest input that is honest" if not cap.isidentifier() else f"the limit is `{cap}`"
+
+
+def refused_above(cap: str, measured: str = "len({})") -> tuple[str, str]:
+    """The lines that leave when `measured` is more than the limit."""
+    return f"if {measured} > {cap}:", f"    {REFUSAL}"
+
+
+def read_up_to(facts: Facts, value: cst.BaseExpression, text: str, cap: str, name: str = "data") -> tuple[Edit, ...]:
+    """`value`, which takes in everything, given way to by `text`, which takes in one byte more than the limit, and the check."""
+    return named_first(facts, awaited(facts, value), name, text, *refused_above(cap))
+
+
+def gathered(facts: Facts, value: cst.BaseExpression, pieces: str, cap: str, name: str = "data") -> tuple[Edit, ...]:
+    """`value`, which takes in everything, given way to by a loop over its pieces that leaves above the limit.
+
+    `pieces` is the head of the loop: `async for piece in request.stream():`.
+    """
+    loop = [pieces, "    {} += piece", *(f"    {line}" for line in refused_above(cap))]
+    return named_first(facts, awaited(facts, value), name, "bytearray()", *loop)
+
+
+def counted(facts: Facts, adding: cst.CSTNode, value: str, outermost: cst.CSTNode, cap: str) -> tuple[Edit, ...]:
+    """What is added in a loop, its size counted before it is added; the count begins before the outermost loop."""
+    name = free_name(facts, adding, "size")
+    begin = lines_before(facts, outermost, f"{name} = 0")
+    check = lines_before(facts, adding, f"{name} += len({value})", *refused_above(cap, name))
+    return (begin, check) if begin is not None and check is not None else ()
+
+
+def measured(facts: Facts, adding: cst.CSTNode, target: str, cap: str) -> tuple[Edit, ...]:
+    """What grows, looked at behind the statement by which it grows."""
+    check = lines_behind(facts, adding, *(line.format(target) for line in refused_above(cap)))
+    return (check,) if check is not None else ()
+
+
+def refused_before(facts: Facts, at: cst.CSTNode, number: cst.BaseExpression, cap: str, name: str) -> tuple[Edit, ...]:
+    """A number that decides how much is taken in, refused before the statement of `at` when it is negative or above the limit."""
+    if isinstance(number, (cst.Name, cst.Attribute)):
+        test = f"if not 0 <= {source_of(facts, number)} <= {cap}:"
+        check = lines_before(facts, at, test, f"    {REFUSAL}")
+        return (check,) if check is not None else ()
+    return named_first(facts, number, name, source_of(facts, number), f"if not 0 <= {{}} <= {cap}:", f"    {REFUSAL}")
