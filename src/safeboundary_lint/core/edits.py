@@ -128,13 +128,15 @@ def rewritten(facts: Facts, node: cst.CSTNode, parts: Mapping[cst.CSTNode, str])
 def parameter_added(facts: Facts, function: cst.FunctionDef, text: str) -> Edit | None:
     """One more parameter, by keyword only where those before it have defaults; None where there is nothing to put it behind."""
     params = function.params
-    if params.kwonly_params:
-        return inserted_after(facts, params.kwonly_params[-1], f", {text}")
-    if isinstance(params.star_arg, cst.Param):
-        return inserted_after(facts, params.star_arg, f", {text}")
-    if not (named := [*params.posonly_params, *params.params]):
+    named = [*params.posonly_params, *params.params, *((params.star_arg,) if isinstance(params.star_arg, cst.Param) else ()), *params.kwonly_params]
+    if not named:
         return None
-    return inserted_after(facts, named[-1], f", {'*, ' if named[-1].default is not None and '=' not in text else ''}{text}")
+    last = named[-1]
+    end = last.default or (last.annotation.annotation if last.annotation is not None else last.name)
+    if end.lpar:  # type: ignore[attr-defined]  # parentheses are not part of an expression's place
+        return None
+    alone = last.default is not None and "=" not in text and isinstance(params.star_arg, cst.MaybeSentinel)
+    return inserted_after(facts, end, f", {'*, ' if alone else ''}{text}")
 
 
 def put_under(facts: Facts, header: str, first: cst.CSTNode, last: cst.CSTNode) -> tuple[Edit, ...]:

@@ -165,7 +165,7 @@ class RetryWithoutIdempotencyKey(Rule):
         given = sent_keys.sent(self.facts, effect.match, name if effect.via else key)
         if given is None or effect.via and not handed:
             return Fix(Applicability.SUGGESTION, words)
-        return Fix(Applicability.SUGGESTION, words, (*made, *handed, given), sent_keys.IMPORTS if made else ())
+        return Fix(Applicability.SUGGESTION, words, (*made, *handed, given), sent_keys.imports(made))
 
     def _later_read(self, region: Region, effect: Effect) -> cst.Call | None:
         order = self.facts.tree.order
