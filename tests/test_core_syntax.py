@@ -58,3 +58,8 @@ def test_the_parser_leaves_no_trace_in_libcst() -> None:
     assert cst.CSTNode.__post_init__ is before
     with pytest.raises(cst.CSTValidationError):
         cst.Name("")
+
+
+def test_brackets_in_data_are_not_nested() -> None:
+    report = analyse(("TABLE = '" + "(" * 2_000 + "'\n").encode(), "table.py", Options(frozenset({"SBL102"})))
+    assert report == FileReport("table.py")

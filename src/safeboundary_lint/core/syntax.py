@@ -28,7 +28,7 @@ class Unparsable(ValueError):
 
 def parse(text: str) -> cst.Module:
     """The tree of a text as `Source.for_parser` gives it. Raises Unparsable."""
-    if _nesting(text) > _DEEPEST:
+    if _nesting(text) > _DEEPEST and not _is_python(text):  # data in strings may hold as many brackets as it likes
         raise Unparsable(f"brackets are nested more than {_DEEPEST} deep; no Python runs this. Exclude it", None)
     validate = cst.CSTNode.__post_init__
     try:
@@ -76,17 +76,23 @@ def _compiled(text: str) -> None:
         symtable.symtable(text, "<file>", "exec")
 
 
+def _is_python(text: str) -> bool:
+    """True when the running Python reads it."""
+    try:
+        _compiled(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def syntax_problem(text: str, path: str) -> Problem | None:
     """What is wrong with a file that needs no tree.
 
     The running Python's own parser is ten times faster than LibCST and asked first. Only what it refuses, which may be newer
     syntax, goes to LibCST.
     """
-    try:
-        _compiled(text)
+    if _is_python(text):
         return None
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass
     try:
         parse(text)
     except Unparsable as error:
