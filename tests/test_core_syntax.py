@@ -61,5 +61,5 @@ def test_the_parser_leaves_no_trace_in_libcst() -> None:
 
 
 def test_brackets_in_data_are_not_nested() -> None:
-    report = analyse(("TABLE = '" + "(" * 2_000 + "'\n").encode(), "table.py", Options(frozenset({"SBL102"})))
+    report = analyse(("import time\nTABLE = '" + "(" * 2_000 + "'\nTABLE += str(time.time())\n").encode(), "table.py", Options(frozenset({"SBL102"})))
     assert report == FileReport("table.py")
