@@ -11,7 +11,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.edits import awaited, free_name, lines_before, lines_behind, named_first, source_of
-from safeboundary_lint.core.finding import Edit
+from safeboundary_lint.core.finding import Applicability, Edit, Fix
 from safeboundary_lint.core.matching import named_like
 
 if TYPE_CHECKING:
@@ -42,9 +42,12 @@ def byte_cap(facts: Facts) -> str:
     return BYTES
 
 
-def chosen(cap: str) -> str:
-    """What a suggestion says about its limit."""
-    return f"{cap} stands for the largest input that is honest" if not cap.isidentifier() else f"the limit is `{cap}`"
+def capped(words: str, cap: str, edits: tuple[Edit, ...], applicability: Applicability = Applicability.SUGGESTION) -> Fix:
+    """A fix by edits that name a limit; the words say where that comes from. Only the words where there are no edits."""
+    if not edits:
+        return Fix(Applicability.SUGGESTION, words)
+    told = f"the limit is `{cap}`" if cap.isidentifier() else f"{cap} is a guess: put the largest honest input in its place"
+    return Fix(applicability, f"{words}; {told}", edits)
 
 
 def refused_above(cap: str, measured: str = "len({})") -> tuple[str, str]:

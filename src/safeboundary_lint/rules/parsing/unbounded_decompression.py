@@ -6,11 +6,13 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOWN, Source
 from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.caps import byte_cap, capped
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.parsing.capped_expansion import called_capped, members_counted, read_capped
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
 _PATHS = ("*path*", "*filename*", "fname", "*_file", "file_name", "*dir*", "fn", "fpath")
@@ -75,7 +77,9 @@ class UnboundedDecompression(Rule):
 
     Fix safety
     ----------
-    A suggestion: the largest output that is honest is the author's to say.
+    Unsafe for functions of the standard library that expand all at once (zlib, gzip, bz2, lzma): they expand up to a limit and
+    raise the error that they raise for bad data when there is more. The limit, a constant of the file that is one by its name or
+    a number, is the author's to say. A suggestion elsewhere.
 
     Known limits
     ------------
@@ -85,6 +89,7 @@ class UnboundedDecompression(Rule):
     code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("decompress", "decompressed-stream", "extract"),)
+    fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("decompress"):
@@ -108,7 +113,8 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
             sure = _SURENESS[source.writer] if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
-            self._tell(match.call, source, Confidence.weakest(match.confidence, sure))
+            fix = called_capped(self.facts, match, self._words(match.call))
+            self._tell(match.call, source, Confidence.weakest(match.confidence, sure), fix)
 
     def _has_limited_sibling(self, match: Match) -> bool:
         """`decompress(data)` where the caller wants no limit, `decompress(data, max_length)` beside it where one is given."""
@@ -153,19 +159,22 @@ class UnboundedDecompression(Rule):
             return
         source = self.facts.boundary.source(value)
         if source.writer == PEER or (source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS)):
-            self._tell(call, source, _SURENESS[source.writer])
+            fix = capped(self._words(call), byte_cap(self.facts), read_capped(self.facts, call))
+            self._tell(call, source, _SURENESS[source.writer], fix)
 
     def _check_archive(self, match: Match) -> None:
         opened = self._archive_of(match.call)
         data = opened.row.parameter("data") if opened is not None else None
         value = argument(opened.call, data) if opened is not None and data is not None else None
-        if value is None or self._sizes_are_checked(match.call):
+        if opened is None or value is None or self._sizes_are_checked(match.call):
             return
         source = self.facts.boundary.source(value)
-        if source.writer == PEER:
-            self._tell(match.call, source, Confidence.MEDIUM)
-        elif source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS):
-            self._tell(match.call, source, Confidence.MEDIUM if self.facts.boundary.is_in_memory(value) else Confidence.LOW)
+        named = source.writer == PARAMETER and self.facts.boundary.names_file(source, *_PATHS)
+        if source.writer in (PEER, PARAMETER) and not named:
+            sure = source.writer == PEER or self.facts.boundary.is_in_memory(value)
+            edits = members_counted(self.facts, match.call, opened)
+            fix = capped(self._words(match.call), byte_cap(self.facts), edits)
+            self._tell(match.call, source, Confidence.MEDIUM if sure else Confidence.LOW, fix)
 
     def _archive_of(self, call: cst.Call) -> Match | None:
         """The archive that a member is taken out of, also by `archive.open(name).read()`."""
@@ -215,7 +224,7 @@ class UnboundedDecompression(Rule):
             if isinstance(node, (cst.Attribute, cst.Name))
         )
 
-    def _tell(self, call: cst.Call, source: Source, confidence: Confidence) -> None:
+    def _tell(self, call: cst.Call, source: Source, confidence: Confidence, fix: Fix) -> None:
         written = {
             PEER: "the peer's data",
             PARAMETER: "data of whoever calls",
@@ -228,7 +237,7 @@ class UnboundedDecompression(Rule):
             f"all the memory of the process",
             confidence=confidence,
             trace=[(source.node, f"the compressed data comes from `{self.facts.code(source.node)}`")],
-            fix=Fix(Applicability.SUGGESTION, self._words(call)),
+            fix=fix,
         )
 
     def _words(self, call: cst.Call) -> str:
@@ -236,7 +245,5 @@ class UnboundedDecompression(Rule):
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
             return f"read at most LIMIT + 1 bytes by `{called}(LIMIT + 1)` and refuse what is longer"
         if last_name(call.func) in ("extractall", "extract"):
-            return f"add up `file_size` of the members, refuse what is too large, and only then call `{called}`"
-        return (
-            f"use a decompressor object with `max_length=LIMIT` instead of `{called}` and refuse data that leaves something over"
-        )
+            return f"add up the sizes of the members, refuse what is too large, and only then call `{called}`"
+        return f"expand no more than a limit instead of all by `{called}`, and refuse data that leaves something over"

@@ -7,9 +7,9 @@ import libcst as cst
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.caps import byte_cap, chosen, counted, gathered, measured, read_up_to, refused_before
+from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
-from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -261,7 +261,7 @@ class UnboundedRead(Rule):
             f"{what[0].upper()}{what[1:]} by `{self.facts.code(call)}`: the other side decides how much memory this takes",
             confidence=confidence,
             trace=[(origin, f"from here: `{self.facts.code(origin)}`")] if origin is not None else [],
-            fix=Fix(Applicability.SUGGESTION, f"{words}; {chosen(byte_cap(self.facts))}" if edits else words, edits),
+            fix=capped(words, byte_cap(self.facts), edits),
         )
 
     def _capped(self, call: cst.CSTNode, origin: cst.CSTNode | None) -> tuple[str, tuple[Edit, ...]]:
