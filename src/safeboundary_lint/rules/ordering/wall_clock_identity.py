@@ -10,9 +10,12 @@ from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.rules.ordering import unique_parts
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
+
+_NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 
 class WallClockIdentity(Rule):
@@ -56,7 +59,8 @@ class WallClockIdentity(Rule):
 
     Fix safety
     ----------
-    A suggestion: whoever reads the identifier may rely on its form.
+    A suggestion: a random part is added, or a number is taken from a counter that starts at the time. Whoever reads the
+    identifier may rely on its form, and a counter starts anew with the process.
 
     Known limits
     ------------
@@ -127,7 +131,7 @@ class WallClockIdentity(Rule):
             f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
             confidence=Confidence.weakest(clock.confidence, _sureness(recipe)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
-            fix=Fix(Applicability.SUGGESTION, self._advice(name, stored)),
+            fix=self._fix(value, name, stored),
         )
 
     def _is_made_elsewhere(self, reading: cst.CSTNode, value: cst.CSTNode) -> bool:
@@ -140,13 +144,18 @@ class WallClockIdentity(Rule):
             and bool(self.facts.origins.returned(maker))
         )
 
-    @staticmethod
-    def _advice(name: str, stored: bool) -> str:
+    def _fix(self, value: cst.BaseExpression, name: str, stored: bool) -> Fix:
+        plain = snake(name)
+        edits, imports = unique_parts.with_random_part(self.facts, value)
         if stored:
-            return "put a random part into the key (`uuid.uuid4().hex`); the time may stay in front of it"
-        if any(word in snake(name) for word in ("nonce", "seq", "version", "revision", "generation", "serial")):
-            return f"keep `{snake(name)}` above the one before, under a lock and stored: `max(now, last + 1)`, or count"
-        return f"make `{snake(name)}` from `uuid.uuid4()`, or add a random part to the time"
+            words = "put a random part into the key (`uuid.uuid4().hex`); the time may stay in front of it"
+        elif any(word in plain for word in _NUMBERED):
+            words = f"keep `{plain}` above the one before, under a lock and stored: `max(now, last + 1)`, or count"
+            if not edits or unique_parts.is_number(value):
+                edits, imports = unique_parts.counted(self.facts, value, plain.removeprefix("get_").removeprefix("next_"))
+        else:
+            words = f"make `{plain}` from `uuid.uuid4()`, or add a random part to the time"
+        return Fix(Applicability.SUGGESTION, words, edits, imports if edits else ())
 
 
 def _sureness(recipe: Recipe) -> Confidence:

@@ -13,6 +13,8 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_REPEATABLE = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+
 
 class RetryPolicyUnsafeMethods(Rule):
     """A retry policy of an HTTP client repeats requests that do their work again each time.
@@ -61,7 +63,7 @@ class RetryPolicyUnsafeMethods(Rule):
     Fix safety
     ----------
     Unsafe: POST and PATCH are taken out of a literal list, or the argument that allows every method is removed. Requests
-    that relied on the repetition now fail at once.
+    that relied on the repetition now fail at once. A suggestion where the list stands elsewhere or is missing: it is spelled out.
 
     Known limits
     ------------
@@ -143,7 +145,7 @@ class RetryPolicyUnsafeMethods(Rule):
                     "leave the default list, which has no POST and PATCH",
                     (edits.argument_removed(self.facts, policy.call, node),),
                 )
-            if (edit := self._without_unsafe(node.value)) is not None:
+            if (edit := self._without_unsafe(policy, node)) is not None:
                 return Fix(
                     Applicability.UNSAFE,
                     f"take {what} out of the list; repeat it only where an idempotency key makes that harmless",
@@ -153,10 +155,26 @@ class RetryPolicyUnsafeMethods(Rule):
             "list only GET, HEAD, PUT, DELETE and OPTIONS, and repeat "
             f"{what if what != 'every method' else 'POST'} only with an idempotency key"
         )
-        return Fix(Applicability.SUGGESTION, advice)
+        return self._spelled_out(policy, node, advice)
 
-    def _without_unsafe(self, value: cst.BaseExpression) -> Edit | None:
-        """The literal list without POST and PATCH; None where it isn't one, or nothing would be left."""
+    def _spelled_out(self, policy: Match, node: cst.CSTNode, advice: str) -> Fix:
+        """The methods that may be repeated, as a list of its own at this policy."""
+        given = node.value if isinstance(node, cst.Arg) else None
+        kept = sorted(listed_methods(self.facts, given) - UNSAFE_METHODS) if given is not None else list(_REPEATABLE)
+        text = f"[{', '.join(repr(one).replace(chr(39), chr(34)) for one in kept or _REPEATABLE)}]"
+        if given is not None:
+            return Fix(Applicability.SUGGESTION, advice, (edits.replaced(self.facts, given, text),))
+        names = policy.row.get("methods", ())
+        added = edits.argument_added(self.facts, policy.call, f"{names[0]}={text}") if names else None
+        return Fix(Applicability.SUGGESTION, advice, (added,) if added is not None else ())
+
+    def _without_unsafe(self, policy: Match, given: cst.Arg) -> Edit | None:
+        """The literal list, or what extends another one, without POST and PATCH; None where that can't be told."""
+        value = given.value
+        if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.BitOr):
+            added = listed_methods(self.facts, value.right)
+            wholly = isinstance(value.right, cst.Set) and added <= UNSAFE_METHODS and not listed_methods(self.facts, value.left) & added
+            return edits.replaced(self.facts, value, edits.source_of(self.facts, value.left)) if wholly else None
         if (
             isinstance(value, cst.Call)
             and last_name(value.func) in ("frozenset", "set", "list", "tuple")
@@ -171,6 +189,8 @@ class RetryPolicyUnsafeMethods(Rule):
         kept = [
             element for element, text in zip(value.elements, texts, strict=True) if text and text.upper() not in UNSAFE_METHODS
         ]
+        if not kept and not policy.row.get("default_any") and not policy.dotted.startswith("*"):
+            return edits.argument_removed(self.facts, policy.call, given)
         if not kept or any(isinstance(below, cst.Comment) for below in descendants(value)):
             return None
         inner = ", ".join(self.facts.code(element.value) for element in kept)
