@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, argument, string
-from safeboundary_lint.core.edits import argument_removed
+from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.matching import named_like
@@ -54,8 +54,8 @@ class LimitDisabled(Rule):
 
     Fix safety
     ----------
-    Unsafe: the argument is removed, so that the library's own limit holds again; honest input above it is refused then. For
-    assignments and options a suggestion.
+    Unsafe: the argument is removed, or the value set to the library's default, so that its own limit holds again; honest input
+    above it is refused then. A suggestion where the limit has no default.
 
     Known limits
     ------------
@@ -77,7 +77,7 @@ class LimitDisabled(Rule):
                         f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})",
                         row,
                         confidence,
-                        self._without(node, given, parameter),
+                        self._without(node, given, parameter, row),
                     )
         for arg in node.args:
             if arg.keyword is not None:
@@ -108,7 +108,8 @@ class LimitDisabled(Rule):
         found = list(self._rows_of_target(target))
         for row, confidence in found[:1]:
             if self._is_off(value, row):
-                self._tell(target, f"{self.facts.code(target)} = {self.facts.code(value)}", row, confidence, None)
+                setting = f"{self.facts.code(target)} = {self.facts.code(value)}"
+                self._tell(target, setting, row, confidence, self._restored(self.facts.code(target), value, row))
 
     def _rows_of_target(self, target: cst.BaseAssignTargetExpression) -> Iterator[tuple[Row, Confidence]]:
         if isinstance(target, cst.Attribute):
@@ -129,7 +130,8 @@ class LimitDisabled(Rule):
         for row in rows[:3]:
             if row.kind == "limit-constant" and self._is_off(value, row):
                 confidence = Confidence.LOW if self._is_of_client(value) else row.confidence
-                self._tell(at or value, f"{key}: {self.facts.code(value)}", row, confidence, None)
+                setting = f"{key}: {self.facts.code(value)}"
+                self._tell(at or value, setting, row, confidence, self._restored(key, value, row))
                 return
 
     def _is_of_client(self, value: cst.CSTNode) -> bool:
@@ -154,22 +156,28 @@ class LimitDisabled(Rule):
             return True
         return isinstance(given, (int, float)) and not isinstance(given, bool) and given >= row.get("huge", _HUGE)
 
-    def _without(self, call: cst.Call, given: cst.BaseExpression, parameter: Parameter) -> Fix:
-        words = f"leave `{parameter.name}` out, or set it to the largest input that is honest"
+    def _without(self, call: cst.Call, given: cst.BaseExpression, parameter: Parameter, row: Row) -> Fix:
         arg = next(arg for arg in call.args if arg.value is given)
-        if arg.keyword is None:
-            return Fix(Applicability.SUGGESTION, words)
+        if arg.keyword is None or row.get("default") is not None:
+            return self._restored(parameter.name, given, row)
+        words = f"leave `{parameter.name}` out, or set it to the largest input that is honest"
         return Fix(Applicability.UNSAFE, words, (argument_removed(self.facts, call, arg),))
 
-    def _tell(self, node: cst.CSTNode, setting: str, row: Row, confidence: Confidence, fix: Fix | None) -> None:
+    def _restored(self, setting: str, value: cst.BaseExpression, row: Row) -> Fix:
+        """The limit that the library has by itself."""
+        if (default := row.get("default")) is None:
+            return Fix(Applicability.SUGGESTION, f"set `{setting}` to the largest input that is honest")
+        words = f"set `{setting}` to {default}, its default, or to the largest input that is honest"
+        statement = self.facts.tree.parent(value)
+        shared = isinstance(statement, cst.Assign) and len(statement.targets) > 1  # `limit = MAX_IMAGE_PIXELS = None`
+        level = Applicability.SUGGESTION if shared else Applicability.UNSAFE
+        return Fix(level, words, (replaced(self.facts, value, default),))
+
+    def _tell(self, node: cst.CSTNode, setting: str, row: Row, confidence: Confidence, fix: Fix) -> None:
         what = row.get("what", "the input")
         self.report(
             node,
             f"`{setting}` switches off the limit on {what}: one input can take all memory or time of the process",
             confidence=confidence,
-            fix=fix
-            or Fix(
-                Applicability.SUGGESTION,
-                f"set `{setting.partition(' = ')[0].partition(': ')[0]}` to the largest input that is honest",
-            ),
+            fix=fix,
         )
