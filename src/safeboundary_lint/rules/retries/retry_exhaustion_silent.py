@@ -14,6 +14,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.retries import given_up
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
 
@@ -69,7 +70,7 @@ class RetryExhaustionSilent(Rule):
     Fix safety
     ----------
     Unsafe where the function falls off its end right behind the loop: a `raise` is added there, and callers that relied on None
-    now see the error. Else a suggestion.
+    now see the error. Else a suggestion: the `raise` stands in an `else` of the loop, or in place of the `return`.
 
     Known limits
     ------------
@@ -173,42 +174,21 @@ class RetryExhaustionSilent(Rule):
 
     def _fix(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends) -> Fix:
         message = "raise when the attempts have run out, with the last error as its cause"
+        told = f'raise {"ConnectionError" if loop.handlers else "TimeoutError"}("{function.name.value}: every attempt failed")'
         body = function.body.body
-        last = body[-1] if isinstance(function.body, cst.IndentedBlock) and body else None
-        if (
-            last is not loop.node
-            or loop.node.orelse is not None
-            or ends.returns
-            or any(isinstance(e, cst.Break) for e in loop.exits)
-        ):
-            return Fix(Applicability.SUGGESTION, message)
-        indent = " " * (self.facts.span(loop.node).column - 1)
-        kind = "TimeoutError" if not loop.handlers else "ConnectionError"
-        raised = f'raise {kind}("{function.name.value}: every attempt failed")'
-        return Fix(
-            Applicability.UNSAFE, message, (edits.inserted_after(self.facts, _last_statement(loop.node), f"\n{indent}{raised}"),)
-        )
+        left = [e for e in loop.exits if isinstance(e, cst.Break)]
+        if body and body[-1] is loop.node and loop.node.orelse is None and not ends.returns and not left:
+            behind = edits.lines_behind(self.facts, loop.node, told)
+            return Fix(Applicability.UNSAFE if behind else Applicability.SUGGESTION, message, (behind,) if behind else ())
+        if left and ends.breaks is None:
+            changes = given_up.raised_in_else(self.facts, loop.node, told)
+        else:
+            changes = next((given_up.raised_in_place(self.facts, end, told) for end in (ends.breaks, *ends.returns) if end), ())
+        return Fix(Applicability.SUGGESTION, message, changes)
 
 
 def _is_empty_literal(value: cst.CSTNode) -> bool:
     return isinstance(value, (cst.List, cst.Dict, cst.Tuple)) and not value.elements
-
-
-def _last_statement(node: cst.CSTNode) -> cst.CSTNode:
-    """The last small statement in a block, behind which another line can stand."""
-    while True:
-        body = getattr(node, "body", None)
-        if isinstance(node, cst.Try):
-            parts = [node.finalbody, node.orelse, *reversed(node.handlers), node.body]
-            node = next(part for part in parts if part is not None)
-        elif isinstance(node, cst.If) and node.orelse is not None:
-            node = node.orelse
-        elif isinstance(body, (list, tuple)) and body:
-            node = body[-1]
-        elif isinstance(body, cst.CSTNode):
-            node = body
-        else:
-            return node
 
 
 def _says_optional(function: cst.FunctionDef) -> bool:

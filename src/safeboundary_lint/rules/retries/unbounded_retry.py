@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import libcst as cst
 
 from safeboundary_lint.core import edits
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -14,6 +16,7 @@ from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import RECURSION
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.retries import given_up
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
 _RETRYING = "%retry"  # a call by whose name something is tried again
@@ -30,6 +33,11 @@ _DAEMON = (
     "main", "*serve*", "*poll*", "*heartbeat*", "*keep*alive*", "*reconnect*", "*thread*", "*background*", "*stream*",
     "*wait*", "*until*",
 )  # fmt: skip
+
+_LIMITS = {
+    "stop": "stop_after_attempt(5)", "max_tries": "5", "stop_max_attempt_number": "5", "tries": "5", "attempts": "5",
+    "max_retries": "5", "timeout": "60", "max_time": "60", "stop_max_delay": "60000",
+}  # fmt: skip
 
 
 class UnboundedRetry(Rule):
@@ -81,8 +89,8 @@ class UnboundedRetry(Rule):
 
     Fix safety
     ----------
-    Unsafe for decorators: a `stop` of five attempts is added, after which the error reaches the caller. Loops and recursion get a
-    suggestion.
+    Unsafe for decorators: a `stop` of five attempts is added, after which the error reaches the caller. Loops get the suggestion
+    of a deadline, functions that start over that of a count. All the numbers are to be chosen.
 
     Known limits
     ------------
@@ -135,10 +143,7 @@ class UnboundedRetry(Rule):
             confidence=Confidence.MEDIUM
             if named_like(last_name(probe.func), *_PROBING) or self.facts.match(probe, *_NETWORK)
             else Confidence.LOW,
-            fix=Fix(
-                Applicability.SUGGESTION,
-                "count the attempts or compare with a deadline of `time.monotonic()`, and raise when it has passed",
-            ),
+            fix=self._loop_fix(node, "count the attempts or keep a deadline of `time.monotonic()`, and raise when it has passed"),
         )
 
     def _reaches_out(self, call: cst.Call) -> bool:
@@ -175,19 +180,15 @@ class UnboundedRetry(Rule):
         )
 
     def _policy_fix(self, policy: cst.CSTNode, stops: list[str]) -> Fix:
-        wanted = {
-            "stop": "stop=stop_after_attempt(5)",
-            "max_tries": "max_tries=5",
-            "stop_max_attempt_number": "stop_max_attempt_number=5",
-            "tries": "tries=5",
-        }
-        text = next((wanted[name] for name in stops if name in wanted), None)
-        named = {arg.keyword.value for arg in policy.args if arg.keyword is not None} if isinstance(policy, cst.Call) else set()
-        if text is None or named & set(stops):
+        named = {arg.keyword.value: arg.value for arg in policy.args if arg.keyword is not None} if isinstance(policy, cst.Call) else {}
+        switched_off = next((name for name in stops if name in named), None)
+        limit = switched_off or next((name for name in stops if name in _LIMITS), None)
+        if limit is None or limit not in _LIMITS:
             return Fix(
                 Applicability.SUGGESTION,
                 f"give up at some time: set `{stops[0] if stops else 'a limit'}`, so that the last error reaches the caller",
             )
+        text = f"{limit}={_LIMITS[limit]}"
         message = f"give up at some time: `{text}`, so that the last error reaches the caller"
         maker = policy.func if isinstance(policy, cst.Call) else policy
         imports: tuple[str, ...] = ()
@@ -203,7 +204,10 @@ class UnboundedRetry(Rule):
                 (edits.replaced(self.facts, policy, f"{self.facts.code(policy)}({text})"),),
                 imports,
             )
-        edit = edits.argument_added(self.facts, policy, text)
+        if switched_off is not None:
+            edit: Edit | None = edits.replaced(self.facts, named[switched_off], text.partition("=")[2])
+        else:
+            edit = edits.argument_added(self.facts, policy, text)
         return (
             Fix(Applicability.UNSAFE, message, (edit,), imports) if edit is not None else Fix(Applicability.SUGGESTION, message)
         )
@@ -247,12 +251,16 @@ class UnboundedRetry(Rule):
             "the loop starts over, with no limit of attempts or time",
             confidence=Confidence.LOW if daemon else Confidence.MEDIUM if network is None else Confidence.HIGH,
             trace=[(cause, "a failure is seen here and the loop goes on")],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                "count the attempts (`for attempt in range(5)`) or keep a "
-                "deadline of `time.monotonic()`, and let the last error out",
+            fix=self._loop_fix(
+                loop.node,
+                "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, and let the last error out",
+                loop.handlers,
             ),
         )
+
+    def _loop_fix(self, loop: cst.For | cst.While, words: str, handlers: Sequence[cst.ExceptHandler] = ()) -> Fix:
+        changes = given_up.with_deadline(self.facts, loop, handlers)
+        return Fix(Applicability.SUGGESTION, words, changes, ("import time",) if changes else ())
 
     def _is_lost(self, handler: cst.ExceptHandler) -> bool:
         return any(self.facts.outcomes.is_ambiguous(name) is not False for name in self.facts.exceptions.classes(handler.type))
@@ -295,5 +303,6 @@ class UnboundedRetry(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 "pass the number of attempts on, one less each time, and raise when none is left; a loop says it more plainly",
+                given_up.counted_down(self.facts, call, region.function, why.split("`")[1] if why.startswith("passes") else None),
             ),
         )
