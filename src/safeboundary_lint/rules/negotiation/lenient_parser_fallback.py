@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core import paths
-from safeboundary_lint.core.calls import argument, string
+from safeboundary_lint.core import loaders, paths
+from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
@@ -80,7 +80,7 @@ class LenientParserFallback(Rule):
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("unsafe-load"):
-            if not self._is_safe(match) and not self.facts.consent.asked(match.call):
+            if not loaders.is_safe(self.facts, match) and not self.facts.consent.asked(match.call):
                 self._check(match)
 
     def visit_Call(self, node: cst.Call) -> None:
@@ -95,11 +95,6 @@ class LenientParserFallback(Rule):
                 trace=[(strict, "refuses the input"), (node, "reads it all the same")],
                 fix=Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format"),
             )
-
-    def _is_safe(self, match: Match) -> bool:
-        loader = match.row.parameter("loader")
-        value = argument(match.call, loader) if loader is not None else None
-        return value is not None and last_name(value) in match.row.get("safe", ())
 
     def _check(self, match: Match) -> None:
         strict = self._strict_before(match.call)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
+from safeboundary_lint.core import loaders
 from safeboundary_lint.core.boundary import PARAMETER, PEER, SHARED, Source
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.edits import argument_removed, replaced
+from safeboundary_lint.core.edits import argument_added, argument_removed, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
-from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
 _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_CALLABLE = re.compile(r"\w+(\.\w+)+")
 
 
 class UnsafeParser(Rule):
@@ -53,8 +56,10 @@ class UnsafeParser(Rule):
 
     Fix safety
     ----------
-    Unsafe for `yaml.load`, which becomes `yaml.safe_load`: documents with tags for Python objects are refused then. Otherwise a
-    suggestion.
+    Safe for YAML by a loader that makes data only (`FullLoader`, or none given) in a file that teaches it no tags of its own: it
+    becomes `yaml.safe_load`, plain documents give the same, and only those that ask for a Python type by a tag are refused, which
+    is the defect. Unsafe for the other loaders of YAML, whose honest senders may write Python objects, and for lxml, whose
+    entities stay unexpanded then. Otherwise a suggestion: the sender has to change its format, or a library is added.
 
     Known limits
     ------------
@@ -77,13 +82,12 @@ class UnsafeParser(Rule):
         "bandit:B506",
     )
     needs = (("unsafe-load", "entity-parser"),)
-    fixable = Applicability.UNSAFE
+    fixable = Applicability.SAFE
+    whole = True  # tags may be taught anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("unsafe-load"):
-            loader = match.row.parameter("loader")
-            given = argument(match.call, loader) if loader is not None else None
-            if given is None or last_name(given) not in match.row.get("safe", ()):
+            if not loaders.is_safe(self.facts, match):
                 self._check_load(match)
         for match in self.facts.calls("entity-parser"):
             self._check_entities(match)
@@ -141,16 +145,27 @@ class UnsafeParser(Rule):
         )
 
     def _fix(self, match: Match) -> Fix:
-        safer, called = match.row.get("safer", "a format that holds data only"), self.facts.code(match.call.func)
-        func = match.call.func
-        if (
-            match.row.get("loader") is not None
-            and isinstance(func, cst.Attribute)
-            and func.attr.value == "load"
-            and len(match.call.args) <= 2
-        ):
-            edits = [replaced(self.facts, func.attr, "safe_load")]
-            if len(match.call.args) == 2:
-                edits.append(argument_removed(self.facts, match.call, match.call.args[1]))
-            return Fix(Applicability.UNSAFE, f"parse by `{safer}`", tuple(edits))
-        return Fix(Applicability.SUGGESTION, f"parse by {safer} instead of `{called}`")
+        """The same format by a parser that makes data only, or another format, which the sender has to write too."""
+        call, func = match.call, match.call.func
+        called, name = self.facts.code(func), match.dotted.rpartition(".")[2]
+        safer = match.row.get("safer", "a format that holds data only").format(name=name)
+        if (hardened := match.row.get("hardened")) is not None and isinstance(func, cst.Attribute):
+            text = hardened.format(module=source_of(self.facts, func.value))
+            if loaders.given(match) is None and (added := argument_added(self.facts, call, text)) is not None:
+                return Fix(Applicability.UNSAFE, f"pass `{text}`", (added,))
+        loader, module = loaders.given(match), safer.rpartition(".")[0]
+        if not _CALLABLE.fullmatch(safer) or len(call.args) != (1 if loader is None else 2):
+            return Fix(Applicability.SUGGESTION, f"parse by {safer} instead of `{called}`")
+        if not match.row.get("keeps"):
+            words = f"parse by `{safer}` instead of `{called}`"
+            words += "" if match.row.kind == "entity-parser" else ", and let the sender write what that reads"
+            return Fix(Applicability.SUGGESTION, words, (replaced(self.facts, func, safer),), (f"import {module}",))
+        if isinstance(func, cst.Attribute):
+            edits, imports = [replaced(self.facts, func.attr, safer.rpartition(".")[2])], ()
+        else:
+            short = safer.rpartition(".")[2]
+            edits, imports = [replaced(self.facts, func, short)], (f"from {module} import {short}",)
+        if loader is not None:
+            edits.append(argument_removed(self.facts, call, next(arg for arg in call.args if arg.value is loader)))
+        level = Applicability.SAFE if loaders.makes_data_only(self.facts, match) else Applicability.UNSAFE
+        return Fix(level, f"parse by `{safer}`", tuple(edits), imports)
