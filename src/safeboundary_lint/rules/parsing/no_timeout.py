@@ -5,7 +5,7 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
-from safeboundary_lint.core.edits import argument_added, replaced
+from safeboundary_lint.core.edits import argument_added, lines_before, lines_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
@@ -56,8 +56,8 @@ class NoTimeout(Rule):
 
     Fix safety
     ----------
-    Unsafe: a timeout of 10 seconds is added, and whoever calls must be ready for the error it raises. Where the call takes the
-    timeout in another way, a suggestion.
+    Unsafe: a timeout of 10 seconds is added, or set on the socket before it connects, and whoever calls must be ready for the
+    error it raises. A suggestion where the call takes no timeout.
 
     Known limits
     ------------
@@ -175,13 +175,36 @@ class NoTimeout(Rule):
     def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
         parameter = match.row.parameter("timeout")
         if parameter is None:
-            called = self.facts.code(match.call.func)
-            return Fix(Applicability.SUGGESTION, f"give what `{called}` waits on a timeout first, or use a call that takes one")
+            return self._set_first(match) if match.row.get("object") else self._rewritten(match)
         value = match.row.get("value", "10")
         if given is not None:
             words = f"give `{parameter.name}` a value, for example `{parameter.name}={value}`"
+            module = value.partition("(")[0].rpartition(".")[0]
             edit = replaced(self.facts, given, value)
-            return Fix(Applicability.UNSAFE, words, (edit,)) if "." not in value else Fix(Applicability.SUGGESTION, words)
+            return Fix(Applicability.UNSAFE, words, (edit,), (f"import {module}",) if module else ())
         words = f"add `{parameter.name}={value}`"
         added = argument_added(self.facts, match.call, f"{parameter.name}={value}")
         return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
+
+    def _set_first(self, match: Match) -> Fix:
+        """A socket that is given its timeout before it connects."""
+        func = match.call.func
+        words = f"give what `{self.facts.code(func)}` waits on a timeout first"
+        if not isinstance(func, cst.Attribute) or not isinstance(func.value, (cst.Name, cst.Attribute)):
+            return Fix(Applicability.SUGGESTION, words)
+        first = lines_before(self.facts, match.call, f"{source_of(self.facts, func.value)}.settimeout(10)")
+        return Fix(Applicability.UNSAFE, words, (first,)) if first is not None else Fix(Applicability.SUGGESTION, words)
+
+    def _rewritten(self, match: Match) -> Fix:
+        """A call that takes no timeout, put into words that do."""
+        call, statement = match.call, self.facts.tree.statement_of(match.call)
+        words = f"use a call that takes a timeout instead of `{self.facts.code(call.func)}`"
+        plain = isinstance(call.func, cst.Attribute) and len(call.args) == 2 and not any(arg.keyword or arg.star for arg in call.args)
+        lines = match.row.get("instead", ())
+        if not (plain and lines and isinstance(statement, cst.Expr) and statement.value is call and isinstance(call.func, cst.Attribute)):
+            return Fix(Applicability.SUGGESTION, words)
+        module = source_of(self.facts, call.func.value)
+        first, *rest = (line.format(*(source_of(self.facts, arg.value) for arg in call.args), module=module) for line in lines)
+        behind = lines_behind(self.facts, statement, *rest)
+        edits = (replaced(self.facts, statement, first), behind) if behind is not None else ()
+        return Fix(Applicability.SUGGESTION, words, edits, tuple(match.row.get("needed", ())) if edits else ())
