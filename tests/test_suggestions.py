@@ -23,11 +23,6 @@ def findings_of(fixture: Fixture) -> list[Finding]:
     return [finding for finding in report_of(fixture).findings if finding.code == fixture.rule.code]
 
 
-def suggested() -> list[tuple[Fixture, Finding]]:
-    found = [(fixture, finding) for fixture in fixtures() for finding in findings_of(fixture)]
-    return [one for one in found if one[1].fix and one[1].fix.edits and one[1].fix.applicability is Applicability.SUGGESTION]
-
-
 def typed_in(source: Source, fix: Fix) -> str:
     """The text of a file with a suggestion in it, its imports where they belong."""
     old = Parsed(source)
@@ -43,17 +38,18 @@ def comments(text: str) -> Counter[str]:
     return Counter(token.string for token in tokens if token.type == tokenize.COMMENT)
 
 
-@pytest.mark.parametrize(
-    ("fixture", "finding"), suggested(), ids=lambda one: one.label if isinstance(one, Fixture) else f"line-{one.span.line}"
-)
-def test_suggestion_can_be_typed_in(fixture: Fixture, finding: Finding) -> None:
-    assert finding.fix is not None
+@pytest.mark.parametrize("fixture", fixtures(), ids=lambda fixture: fixture.label)
+def test_suggestions_can_be_typed_in(fixture: Fixture) -> None:
     source = Source.decode(fixture.path.read_bytes())
-    text = typed_in(source, finding.fix)
-    assert text != source.text
-    new = Parsed(Source(text))
-    assert new.compiles or not Parsed(source).compiles, text
-    assert not comments(source.text) - comments(text), "a comment is lost"
+    compiled = Parsed(source).compiles
+    for finding in findings_of(fixture):
+        fix, place = finding.fix, f"{fixture.label}:{finding.span.line}"
+        if fix is None or not fix.edits or fix.applicability is not Applicability.SUGGESTION:
+            continue
+        text = typed_in(source, fix)
+        assert text != source.text, f"{place}: the suggestion changes nothing"
+        assert Parsed(Source(text)).compiles or not compiled, f"{place}: the suggestion gives\n{text}"
+        assert not comments(source.text) - comments(text), f"{place}: a comment is lost in\n{text}"
 
 
 @pytest.mark.parametrize("rule", [rule for rule in load().rules if rule.status.value == "stable"], ids=lambda rule: rule.name)

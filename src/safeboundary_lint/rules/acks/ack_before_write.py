@@ -8,12 +8,13 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.acks import Ack
-from safeboundary_lint.core.edits import indent_of, inserted_after, removed_statement
+from safeboundary_lint.core.edits import lines_behind, removed_statement, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall, new_round, starts_round
+from safeboundary_lint.rules.acks import manual_acks
 
 
 class AckBeforeWrite(Rule):
@@ -246,8 +247,9 @@ class AckBeforeWrite(Rule):
         if not isinstance(block, cst.IndentedBlock) or tree.parent(last) is not block or not isinstance(first.body[0], cst.Expr):
             return Fix(Applicability.SUGGESTION, words)
         body = list(block.body)
-        if body.index(last) < body.index(first):
-            return Fix(Applicability.SUGGESTION, words)  # it was handed over before: doing it here is a change of another kind
+        if body.index(last) < body.index(first):  # it was handed over before the ack
+            done = manual_acks.handed_over_done(self.facts, later) if isinstance(later, cst.Call) else ()
+            return Fix(Applicability.SUGGESTION, f"{words}: do it here, or let what does it acknowledge", done)
         between = body[body.index(first) + 1 :]
         target = self._last_work(between, last)
         if any(
@@ -256,10 +258,12 @@ class AckBeforeWrite(Rule):
             for n in descendants(s, into_definitions=False)
         ):
             return Fix(Applicability.SUGGESTION, words)
-        text = self.facts.tree.module.code_for_node(first.body[0])
-        moved = inserted_after(self.facts, target.body[-1], f"\n{indent_of(self.facts, first.body[0])}{text}")
-        edits = (removed_statement(self.facts, first), moved)
-        return Fix(Applicability.UNSAFE, words, edits)
+        comment = first.trailing_whitespace.comment
+        text = source_of(self.facts, first.body[0]) + (f"  {comment.value}" if comment is not None else "")
+        moved = lines_behind(self.facts, target.body[-1], text)
+        if moved is None:
+            return Fix(Applicability.SUGGESTION, words)
+        return Fix(Applicability.UNSAFE, words, (removed_statement(self.facts, first), moved))
 
     def _last_work(self, statements: list[cst.CSTNode], first: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
         """The last simple statement of the block that does work: the ack belongs behind all of them."""

@@ -8,12 +8,14 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.acks import Ack
+from safeboundary_lint.core.edits import lines_behind, put_under, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall, new_round, starts_round
+from safeboundary_lint.rules.acks import manual_acks
 
 _RECORDS = re.compile(
     r"\w*(?:fail|dead|dlq|dlx|requeue|retry|retries|park|poison|error_queue|reject|nack|quarantine|compensate|rollback_to|"
@@ -77,7 +79,7 @@ class AckOnFailure(Rule):
     Fix safety
     ----------
     Unsafe: an acknowledgement that is all a `finally` does becomes the `else` of the same `try`; failed messages are then
-    delivered again. Otherwise a suggestion.
+    delivered again. Otherwise a suggestion: an `else` of its own for the ack, or the message given back in the handler.
 
     Known limits
     ------------
@@ -114,7 +116,7 @@ class AckOnFailure(Rule):
                 return
             for handler in node.handlers:
                 if self._reaches(flow, ack, points, node, handler):
-                    self._report_handler(ack, tried, handler)
+                    self._report_handler(ack, tried, node, handler)
                     return
 
     def _asks_flag(self, flow: Flow, points: list[Point], node: cst.Try) -> bool:
@@ -204,7 +206,7 @@ class AckOnFailure(Rule):
             fix=self._to_else(ack, node),
         )
 
-    def _report_handler(self, ack: Ack, tried: WorkCall, handler: cst.ExceptHandler) -> None:
+    def _report_handler(self, ack: Ack, tried: WorkCall, node: cst.Try, handler: cst.ExceptHandler) -> None:
         failing, caught, here = self.facts.line(tried.call), self.facts.line(handler), self.facts.line(ack.node)
         names = self.facts.exceptions.named(handler.type)
         poison = bool(names) and all(_POISON.fullmatch(name) for name in names)
@@ -220,8 +222,33 @@ class AckOnFailure(Rule):
                 (handler, "caught here, not given back"),
                 (ack.node, "and the message is acknowledged"),
             ],
-            fix=Fix(Applicability.SUGGESTION, "acknowledge in `else:`, and requeue, dead-letter or re-raise in the handler"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                "acknowledge in `else:`, and requeue, dead-letter or re-raise in the handler",
+                self._told_apart(ack, node, handler),
+            ),
         )
+
+    def _told_apart(self, ack: Ack, node: cst.Try, handler: cst.ExceptHandler) -> tuple[Edit, ...]:
+        """The ack in an `else` of the `try` before it, its opposite in the handler, or the error raised again there."""
+        tree = self.facts.tree
+        statement = tree.statement_of(ack.node)
+        line, last = tree.parent(statement), handler.body.body[-1]
+        if tree.within(ack.node, handler):
+            back = manual_acks.given_back(self.facts, ack.match)
+            return (replaced(self.facts, ack.node if back else statement, back or "raise"),)
+        block = tree.parent(node)
+        siblings = list(block.body) if isinstance(block, (cst.IndentedBlock, cst.Module)) else []
+        follows = node in siblings[:-1] and siblings[siblings.index(node) + 1] is line
+        leaves = isinstance(last, cst.SimpleStatementLine) and isinstance(last.body[-1], (cst.Continue, cst.Return, cst.Break))
+        if follows and node.orelse is None and node.finalbody is None and isinstance(line, cst.SimpleStatementLine):
+            if not leaves and len(line.body) == 1 and not line.leading_lines:
+                return put_under(self.facts, "else:", statement, statement)
+        if isinstance(last, cst.SimpleStatementLine):
+            return (replaced(self.facts, last.body[-1], "raise"),) if leaves else tuple(
+                filter(None, [lines_behind(self.facts, last.body[-1], "raise")])
+            )
+        return ()
 
     def _to_else(self, ack: Ack, node: cst.Try) -> Fix:
         final = node.finalbody

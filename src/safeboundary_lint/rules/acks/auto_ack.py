@@ -7,10 +7,12 @@ from functools import cached_property
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string, unpacks
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, inserted_after, replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import dotted_text
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.rules.acks import manual_acks
 
 _CONSUMER_KEYS = (
     "group[._]id",
@@ -69,7 +71,8 @@ class AutoAck(Rule):
 
     Fix safety
     ----------
-    A suggestion: the manual ack must be put where the work ends.
+    A suggestion: the manual ack stands at the end of the callback or of the loop where that is in sight. Whether the work ends
+    there, and what is to happen to a message that fails again and again, the author knows.
 
     Known limits
     ------------
@@ -108,11 +111,13 @@ class AutoAck(Rule):
             if confidence is None and any(self.facts.is_constant(o.node, True) for o in self.facts.origins.step(value)):
                 confidence = Confidence.MEDIUM  # a parameter whose default acknowledges
             if confidence is not None and self._works(match):
-                self._report(match.node, f"{name}={self.facts.code(value)}", confidence, match)
+                by_hand = manual_acks.acknowledged_by_hand(self.facts, match, name, value)
+                self._report(match.node, f"{name}={self.facts.code(value)}", confidence, by_hand)
         elif match.row.get("default") and not unpacks(match.call) and self._has_group(match) and self._works(match):
             sure = Confidence.HIGH if self.facts.calls("hand-over") else Confidence.MEDIUM
+            by_hand = manual_acks.acknowledged_by_hand(self.facts, match, name, None)
             self._report(
-                match.node, f"{parameter.name} is on unless it is turned off", Confidence.weakest(sure, match.confidence), match
+                match.node, f"{parameter.name} is on unless it is turned off", Confidence.weakest(sure, match.confidence), by_hand
             )
 
     def _has_group(self, match: Match) -> bool:
@@ -151,7 +156,7 @@ class AutoAck(Rule):
         ]
         return bool(self.facts.work.of(function)) or bool(done) or any(self.facts.match(call, "hand-over") for call in calls)
 
-    def _report(self, node: cst.CSTNode, how: str, confidence: Confidence, match: Match | None = None) -> None:
+    def _report(self, node: cst.CSTNode, how: str, confidence: Confidence, by_hand: tuple[Edit, ...] = ()) -> None:
         handed = next(iter(self.facts.calls("hand-over")), None)
         trace = [(node, f"delivery is the acknowledgement: {how}")]
         if handed is not None:
@@ -161,7 +166,9 @@ class AutoAck(Rule):
             f"the broker forgets each message once it is delivered ({how}): a crash while it is being worked on loses it",
             confidence=confidence,
             trace=trace,
-            fix=Fix(Applicability.SUGGESTION, "turn it off, and acknowledge (or commit the offset) as the last step of the work"),
+            fix=Fix(
+                Applicability.SUGGESTION, "turn it off, and acknowledge (or commit the offset) as the last step of the work", by_hand
+            ),
         )
 
     # -- settings in dicts --------------------------------------------------------------------------------------------
@@ -186,7 +193,7 @@ class AutoAck(Rule):
         for key, element in zip(keys, elements, strict=True):
             values = self._setting(key, off=False)
             if values is not None and self.facts.is_constant(element.value, *values) and not self._off_in_file():
-                self._report(element.key, f'"{key}": {self.facts.code(element.value)}', Confidence.HIGH)
+                self._report(element.key, f'"{key}": {self.facts.code(element.value)}', Confidence.HIGH, self._off(element.value))
 
     def _check_stores(self) -> None:
         """`settings["enable.auto.commit"] = True`."""
@@ -203,7 +210,11 @@ class AutoAck(Rule):
                 and self.facts.is_constant(store.source, *values)
                 and not self._off_in_file()
             ):
-                self._report(store.target, f'"{key}": {self.facts.code(store.source)}', Confidence.MEDIUM)
+                self._report(store.target, f'"{key}": {self.facts.code(store.source)}', Confidence.MEDIUM, self._off(store.source))
+
+    def _off(self, value: cst.CSTNode) -> tuple[Edit, ...]:
+        """The setting's other value, as text where it is given as text."""
+        return (replaced(self.facts, value, '"false"' if string(value) is not None else "False"),)
 
     def _check_default_settings(self, match: Match) -> None:
         """Settings with a group and without a word about committing: automatic commit is the default."""
@@ -220,6 +231,7 @@ class AutoAck(Rule):
                     match.node,
                     "automatic commit is on unless it is turned off",
                     Confidence.weakest(match.confidence, Confidence.MEDIUM),
+                    (inserted_after(self.facts, plain[-1].value, ', "enable.auto.commit": False'),),
                 )
                 return
 
@@ -268,6 +280,7 @@ class AutoAck(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 "move it to a list of work in progress (`lmove`), and remove it from there when the work is done",
+                manual_acks.worked_off_from_a_copy(self.facts, match),
             ),
         )
 
@@ -285,7 +298,11 @@ class AutoAck(Rule):
                 f"`{parameter.name}`",
                 severity=Severity.INFO,
                 confidence=match.confidence,
-                fix=Fix(Applicability.SUGGESTION, f"add `{also}=True` when the task can be run again"),
+                fix=Fix(
+                    Applicability.SUGGESTION,
+                    f"add `{also}=True` when the task can be run again",
+                    tuple(filter(None, [argument_added(self.facts, match.call, f"{also}=True")])),
+                ),
             )
 
 
