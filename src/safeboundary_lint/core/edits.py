@@ -59,6 +59,19 @@ def argument_removed(facts: Facts, call: cst.Call, argument: cst.Arg) -> Edit:
     return Edit(Span(span.line, span.column, end.end_line, end.end_column - 1), "")  # a trailing comma goes too
 
 
+def elements_removed(facts: Facts, sequence: cst.List | cst.Tuple, first: int, last: int) -> Edit | None:
+    """A list without its elements from `first` to `last`, and without their commas; None where none would be left."""
+    elements = sequence.elements
+    start, end = facts.span(elements[first].value), facts.span(elements[last].value)
+    if last + 1 < len(elements):
+        after = facts.span(elements[last + 1].value)
+        return Edit(Span(start.line, start.column, after.line, after.column), "")
+    if not first:
+        return None
+    before = facts.span(elements[first - 1].value)
+    return Edit(Span(before.end_line, before.end_column, end.end_line, end.end_column), "")
+
+
 def indent_of(facts: Facts, node: cst.CSTNode) -> str:
     """The white space in front of a statement, in the file's own kind of indentation."""
     return facts.tree.module.default_indent[:1] * (facts.span(node).column - 1)
@@ -137,6 +150,16 @@ def parameter_added(facts: Facts, function: cst.FunctionDef, text: str) -> Edit 
         return None
     alone = last.default is not None and "=" not in text and isinstance(params.star_arg, cst.MaybeSentinel)
     return inserted_after(facts, end, f", {'*, ' if alone else ''}{text}")
+
+
+def moved_behind(facts: Facts, line: cst.SimpleStatementLine, statement: cst.CSTNode) -> tuple[Edit, ...]:
+    """A statement that has its line for itself, with the comment on it, put behind another one. Empty where it can't be taken away."""
+    block, comment = facts.tree.parent(line), line.trailing_whitespace.comment
+    if len(line.body) != 1 or not isinstance(block, cst.IndentedBlock) or len(block.body) < 2:
+        return ()
+    text = source_of(facts, line.body[0]) + (f"  {comment.value}" if comment is not None else "")
+    behind = lines_behind(facts, statement, text)
+    return (removed_statement(facts, line), behind) if behind is not None else ()
 
 
 def put_under(facts: Facts, header: str, first: cst.CSTNode, last: cst.CSTNode) -> tuple[Edit, ...]:

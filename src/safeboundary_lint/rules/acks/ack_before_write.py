@@ -8,7 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.acks import Ack
-from safeboundary_lint.core.edits import lines_behind, removed_statement, source_of
+from safeboundary_lint.core.edits import moved_behind
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.rule import Rule
@@ -258,12 +258,8 @@ class AckBeforeWrite(Rule):
             for n in descendants(s, into_definitions=False)
         ):
             return Fix(Applicability.SUGGESTION, words)
-        comment = first.trailing_whitespace.comment
-        text = source_of(self.facts, first.body[0]) + (f"  {comment.value}" if comment is not None else "")
-        moved = lines_behind(self.facts, target.body[-1], text)
-        if moved is None:
-            return Fix(Applicability.SUGGESTION, words)
-        return Fix(Applicability.UNSAFE, words, (removed_statement(self.facts, first), moved))
+        moved = moved_behind(self.facts, first, target.body[-1])
+        return Fix(Applicability.UNSAFE if moved else Applicability.SUGGESTION, words, moved)
 
     def _last_work(self, statements: list[cst.CSTNode], first: cst.SimpleStatementLine) -> cst.SimpleStatementLine:
         """The last simple statement of the block that does work: the ack belongs behind all of them."""

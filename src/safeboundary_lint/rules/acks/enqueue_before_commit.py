@@ -5,8 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core import paths
-from safeboundary_lint.core.edits import replaced
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import moved_behind, replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
@@ -60,7 +60,8 @@ class EnqueueBeforeCommit(Rule):
     Fix safety
     ----------
     Unsafe, in a transaction of Django's kind where the call is a statement of its own: it is handed to `transaction.on_commit`
-    by `functools.partial`, which binds the arguments now. Its result is no longer there. Otherwise a suggestion.
+    by `functools.partial`, which binds the arguments now. Its result is no longer there. Otherwise a suggestion that
+    puts it behind the commit where both stand in one block.
 
     Known limits
     ------------
@@ -178,15 +179,17 @@ class EnqueueBeforeCommit(Rule):
             "and after a rollback it works for a row that never was",
             confidence=confidence,
             trace=[(because, "the write is not committed yet"), (match.node, "and a worker is told")],
-            fix=self._fix(match, waits),
+            fix=self._fix(match, because, waits),
         )
 
-    def _fix(self, match: Match, waits: bool) -> Fix:
+    def _fix(self, match: Match, because: cst.CSTNode, waits: bool) -> Fix:
         statement = self.facts.tree.parent(match.call)
         hook = self._commit_hook() if waits else None
         if hook is None:
             return Fix(
-                Applicability.SUGGESTION, "send it after the commit, or write it to an outbox table in the same transaction"
+                Applicability.SUGGESTION,
+                "send it after the commit, or write it to an outbox table in the same transaction",
+                self._behind_commit(match, because),
             )
         words = f"hand it to `{hook}`"
         if not isinstance(statement, cst.Expr):
@@ -195,6 +198,24 @@ class EnqueueBeforeCommit(Rule):
         arguments = "".join(f", {code(arg.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip()}" for arg in match.call.args)
         text = f"{hook}(partial({code(match.call.func)}{arguments}))"
         return Fix(Applicability.UNSAFE, words, (replaced(self.facts, match.call, text),), ("from functools import partial",))
+
+    def _behind_commit(self, match: Match, because: cst.CSTNode) -> tuple[Edit, ...]:
+        """The statement behind the commit of its block, or behind the transaction's own block."""
+        tree = self.facts.tree
+        statement = tree.statement_of(match.call)
+        line = tree.parent(statement)
+        if not isinstance(statement, cst.Expr) or not isinstance(line, cst.SimpleStatementLine):
+            return ()
+        block, around = tree.parent(line), tree.enclosing(because, cst.With)
+        if around is not None and block is around.body:
+            return moved_behind(self.facts, line, around)
+        siblings = list(block.body) if isinstance(block, cst.IndentedBlock) else []
+        later = (one.body[-1] for one in siblings[siblings.index(line) + 1 :] if isinstance(one, cst.SimpleStatementLine)) if siblings else ()
+        commit = next((one for one in later if any(self._commits(call) for call in descendants(one))), None)
+        return moved_behind(self.facts, line, commit) if commit is not None else ()
+
+    def _commits(self, node: cst.CSTNode) -> bool:
+        return isinstance(node, cst.Call) and self.facts.match(node, "commit") is not None
 
     def _commit_hook(self) -> str | None:
         """The name under which this file can hand something to the commit: of an imported module known to have such a hook."""

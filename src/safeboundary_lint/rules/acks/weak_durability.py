@@ -7,7 +7,7 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, string_parts, unpacks
-from safeboundary_lint.core.edits import argument_added, replaced
+from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.matching import Match, named_like
@@ -20,6 +20,8 @@ _SESSION = re.compile(
     r"\b(?i:set)\s+(?:(?i:session|local)\s+)?(?:synchronous_commit|SYNCHRONOUS_COMMIT)\s*(?:=|(?i:to))\s*['\"]?(?i:off|false|0)\b"
     r"|\b(?i:create)\s+(?:unlogged|UNLOGGED)\s+(?i:table)\b"
 )
+_OFF = re.compile(r"(?i)(synchronous(?:_commit)?\s*(?:=|\bto\b|\()\s*['\"]?)(?:off|false|0)\b")
+_UNLOGGED = re.compile(r"(?i)\bunlogged\s+")
 _TRANSIENT = re.compile(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
 _OPTION = re.compile(r"sync|durab|unsafe|fast|speed|performance|turbo")
 _SCRATCH = re.compile(
@@ -70,7 +72,7 @@ class WeakDurability(Rule):
 
     Fix safety
     ----------
-    Unsafe: the argument is added or replaced. A queue that exists with other settings has to be deleted first, and writes get
+    Unsafe: the argument, or the word in the statement, is added or replaced. A queue that exists with other settings has to be deleted first, and writes get
     slower.
 
     Known limits
@@ -198,11 +200,18 @@ class WeakDurability(Rule):
             "rows and can corrupt the database",
             confidence=Confidence.HIGH,
             trace=[(node, "durability is switched off here")],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                "leave it on; with a write-ahead log `synchronous=NORMAL` is nearly as fast and cannot corrupt the database",
-            ),
+            fix=self._switched_on(node),
         )
+
+    def _switched_on(self, node: cst.SimpleString | cst.FormattedString) -> Fix:
+        old = source_of(self.facts, node)
+        new = _UNLOGGED.sub("", _OFF.sub(lambda found: found[1] + ("NORMAL" if "pragma" in old.lower() else "on"), old))
+        words = "leave it on; with a write-ahead log `synchronous=NORMAL` is nearly as fast and cannot corrupt the database"
+        if "pragma" not in old.lower():
+            words = "leave it on, or switch it off for single transactions whose loss harms nobody"
+        if new == old or node.lpar:
+            return Fix(Applicability.SUGGESTION, words)
+        return Fix(Applicability.UNSAFE, words, (replaced(self.facts, node, new),))
 
     def _is_asked_for(self, node: cst.CSTNode) -> bool:
         """True under a test of an option that is about just this: its user has chosen."""
