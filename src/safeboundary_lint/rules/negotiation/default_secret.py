@@ -23,6 +23,7 @@ _NO_VALUE = re.compile(
     r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
     re.IGNORECASE,
 )
+_NAMED = "secret|key|salt|token|passw|passphrase"  # all that both speak of
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 
@@ -70,8 +71,12 @@ class DefaultSecret(Rule):
     code, name, since, severity = "SBL513", "default-secret", "0.1", Severity.ERROR
     overlaps = ("ruff:S105", "bandit:B105")
     needs = (
-        ("%secret|[a-z]_?key|salt|token|passw|passphrase",),
-        ("environment-lookup", r"~or[ \t]+b?[\"']", r"~def [^\n]*[\"']", "%settings|config", r"~^[ \t]+\w+(: ?[\w.|\[\] ]+)? ?= ?b?[\"'][^\n]*,$"),
+        (f"%{_SECRET.pattern}|{_PASSWORD.pattern}",),
+        (
+            "environment-lookup",
+            rf"~(?i:{_NAMED})[^\n]*\bor[ \t\\\n(]+b?[\"']",
+            rf"~(?i:{_NAMED})\w*[ \t]*(?::[^=\n]*=|=[ \t]*(?:b?[\"']|\w+[ \t]*[,)\n]))",
+        ),
     )
     whole = True  # the default may be refused anywhere
 

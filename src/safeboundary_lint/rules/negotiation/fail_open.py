@@ -79,14 +79,9 @@ class FailOpen(Rule):
     code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (
-            "$permi|access|auth|sign|token|role|scope|acl|webhook|csrf|limit|throttl|quota|trust|admin|credential|api_?key|hmac|secret|login|tenant"
-            "|owner|origin|approv|sandbox|privilege|polic|allow|jwt|mfa|otp|certif|guard|moderat|licen|captcha|entitle|safe|identity|principal|block"
-            "|deni|banned|revoked|forbidden|firewall|gate|visible|user|account",
-            r"$^_*(evaluate|check|decide|verify|validate|authori[sz]e|enforce|test|allows?|judge|inspect|is_ok|hit|acquire_permission)",
-            "%^(is_)?(allow|permit|grant|authorized|authenticated)",
-        ),
-        ("^except", "=None", "=not", "=getattr", "=get"),
+        (f"${decisions.NAMES}", f"${decisions.JUDGING_NAMES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
+        ("^except", f"%{_MISSING.pattern}", f"${decisions.IDENTITY_NAMES}"),
+        (f"${decisions.NAMES}", f"%{decisions.JUDGES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
     )
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 
 import libcst as cst
@@ -84,6 +85,11 @@ _KEEPS = (
 )
 
 
+def _words(globs: tuple[str, ...]) -> str:
+    """A pattern of words that are like one of these globs."""
+    return "|".join(fnmatch.translate(glob).replace(r"\Z", "$") for glob in globs)
+
+
 class SignatureCompare(Rule):
     """A MAC, a signature or a token is compared with `==`, which takes longer the more of it is right.
 
@@ -132,7 +138,11 @@ class SignatureCompare(Rule):
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("%token|secret|signature|sig$|api_?key|mac$|auth_key|access_key|csrf|digest|headers|params",), ("~==", "~!="))
+    needs = (
+        ("mac", "digest", f"%{_words(_SECRETS)}", f"%^(?:{'|'.join(_FROM_PEER)})$"),
+        ("~==", "~!="),
+        ("mac", "digest", f"${_words(_JUDGES)}", f"%^(?:{'|'.join(_FROM_PEER)})$", "%environ|config|settings|secrets"),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Comparison(self, node: cst.Comparison) -> None:

@@ -81,7 +81,7 @@ class TruthyStringOption(Rule):
     overlaps = ("pylint:W1508", "ruff:PLW1508")
     whole = True  # a constant may be tested anywhere
     needs = (
-        ("environment-text", "=add_argument"),
+        ("environment-text", r"~\btype[ \t]*=[ \t]*bool\b"),
         ("%verif|ssl|tls|https|secure|auth|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|access_control|cert_check|validate_|debug",),
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.commands import option_texts
-from safeboundary_lint.core.edits import argument_added, argument_removed, replaced
+from safeboundary_lint.core.commands import option_texts, without_option
+from safeboundary_lint.core.edits import argument_added, argument_removed, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.weakening import HOSTNAME, Weakening
@@ -57,8 +57,9 @@ class VerificationDisabled(Rule):
 
     Fix safety
     ----------
-    Unsafe: peers with self-signed certificates are refused afterwards, which is the point. The argument is removed, the value set
-    to the checking one, the context added. A suggestion where the value comes from a default, a dict or a command line.
+    Unsafe: peers with self-signed certificates are refused afterwards, which is the point. The argument or the option is removed,
+    the value set to the checking one, the context added. A suggestion where more has to be decided: which authority to trust,
+    what a callback refuses.
 
     Known limits
     ------------
@@ -109,11 +110,27 @@ class VerificationDisabled(Rule):
             call,
             f"`{self.facts.code(callback)}` accepts every certificate, whatever the library found wrong with it: anyone "
             f"on the network path can pose as the peer",
-            fix=Fix(
-                Applicability.SUGGESTION,
-                "answer what the library found (the last argument of the callback), or leave the callback out",
-            ),
+            fix=self._honest_fix(callback),
         )
+
+    def _honest_fix(self, callback: cst.BaseExpression) -> Fix:
+        """The callback answers what the library found, which is its last argument."""
+        words = "answer what the library found (the last argument of the callback), or leave the callback out"
+        edits = self._honest(callback)
+        return Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, words, edits)
+
+    def _honest(self, callback: cst.BaseExpression) -> tuple[Edit, ...]:
+        definition = self.facts.types.definition(callback)
+        if definition is None or isinstance(definition, cst.ClassDef):
+            return ()
+        params = definition.params
+        if isinstance(params.star_arg, cst.Param):
+            found = f"bool({params.star_arg.name.value}[-1])"
+        elif params.params:
+            found = f"bool({params.params[-1].name.value})"
+        else:
+            return ()
+        return tuple(replaced(self.facts, answer, found) for answer in self.facts.origins.returned(definition))
 
     def _tell(self, one: Weakening) -> None:
         what = "the peer's host name" if one.checks == HOSTNAME else "the peer's certificate"
@@ -141,7 +158,7 @@ class VerificationDisabled(Rule):
         edits: list[Edit] = []
         for part in (one, *one.others):
             if (edit := self._edit(part)) is None:
-                return Fix(Applicability.SUGGESTION, self._advice(one))
+                return Fix(Applicability.SUGGESTION, self._advice(one), self._proposed(one))
             edits.append(edit)
         imports = ("import ssl",) if one.form == "missing" else ()
         return Fix(Applicability.UNSAFE, self._advice(one), tuple(edits), imports)
@@ -153,25 +170,33 @@ class VerificationDisabled(Rule):
             return replaced(self.facts, one.value.attr, known.row.get("safe").rpartition(".")[2])
         if one.form == "argument" and one.call is not None and isinstance(one.node, cst.Arg):
             return argument_removed(self.facts, one.call, one.node)
-        if one.form == "attribute" and one.safe and one.value is not None:
-            return replaced(self.facts, one.value, one.safe)
+        if one.form == "option":
+            return without_option(self.facts, one.node, one.text)
         if isinstance(one.value, cst.Attribute) and one.safe and one.form == "context":
-            last = one.safe.rpartition(".")[2]
-            return replaced(self.facts, one.value.attr, last)
-        if (
-            one.form == "missing"
-            and one.call is not None
-            and one.row is not None
-            and one.value is None
-            and self._ssl_is_free(one.call)
-        ):
-            context = one.row.parameter("context")
-            return (
-                argument_added(self.facts, one.call, f"{context.name}=ssl.create_default_context()")
-                if context is not None
-                else None
-            )
+            return replaced(self.facts, one.value.attr, one.safe.rpartition(".")[2])
+        literal = one.form == "attribute" or isinstance(one.value, (cst.Name, cst.Integer, cst.SimpleString))
+        if literal and one.safe and isinstance(one.value, cst.BaseExpression):
+            return replaced(self.facts, one.value, one.safe)
+        row = one.row if one.form == "missing" and one.value is None else None
+        context = row.parameter("context") if row is not None else None
+        if context is not None and one.call is not None and self._ssl_is_free(one.call):
+            return argument_added(self.facts, one.call, f"{context.name}=ssl.create_default_context()")
         return None
+
+    def _proposed(self, one: Weakening) -> tuple[Edit, ...]:
+        """What can be shown where more has to be decided: the authority to trust, what a callback answers."""
+        if one.call is None or one.others:
+            return ()
+        if isinstance(one.value, cst.Attribute) and (known := self.facts.match(one.value, "verify-off")) is not None:
+            callbacks = [arg.value for arg in one.call.args if isinstance(arg.value, cst.Lambda)]
+            checking = replaced(self.facts, one.value.attr, known.row.get("safe").rpartition(".")[2])
+            return (checking, *(edit for callback in callbacks for edit in self._honest(callback)))
+        option = one.row.parameter("option") if one.form == "missing" and one.row is not None else None
+        if option is not None and one.safe and isinstance(one.call.func, cst.Attribute):
+            text = f"{option.name}={source_of(self.facts, one.call.func.value)}.{one.safe}"
+            added = argument_added(self.facts, one.call, text)
+            return (added,) if added is not None else ()
+        return ()
 
     def _ssl_is_free(self, call: cst.Call) -> bool:
         """`ssl` means the module, or nothing yet, where the call stands."""

@@ -199,9 +199,9 @@ class NoTimeout(Rule):
         """A call that takes no timeout, put into words that do."""
         call, statement = match.call, self.facts.tree.statement_of(match.call)
         words = f"use a call that takes a timeout instead of `{self.facts.code(call.func)}`"
-        plain = isinstance(call.func, cst.Attribute) and len(call.args) == 2 and not any(arg.keyword or arg.star for arg in call.args)
-        lines = match.row.get("instead", ())
-        if not (plain and lines and isinstance(statement, cst.Expr) and statement.value is call and isinstance(call.func, cst.Attribute)):
+        lines, plain = match.row.get("instead", ()), not any(arg.keyword or arg.star for arg in call.args)
+        alone = isinstance(statement, cst.Expr) and statement.value is call
+        if not (lines and plain and alone and len(call.args) == 2 and isinstance(call.func, cst.Attribute)):
             return Fix(Applicability.SUGGESTION, words)
         module = source_of(self.facts, call.func.value)
         first, *rest = (line.format(*(source_of(self.facts, arg.value) for arg in call.args), module=module) for line in lines)

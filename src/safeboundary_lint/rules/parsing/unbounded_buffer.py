@@ -72,7 +72,10 @@ class UnboundedBuffer(Rule):
 
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("push-parser", "queue", "%recv|receive|read"),)
+    needs = (
+        ("push-parser", "queue", "%recv|receive|read"),
+        ("queue", r"~\+=", r"~\.(?:append|extend|write|add|appendleft|insert|put|put_nowait|feed)\(", r"~=[^=\n]*[^+\n]\+[^+=]"),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

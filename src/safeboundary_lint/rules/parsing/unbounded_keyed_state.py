@@ -42,7 +42,7 @@ _TALLIES = (
     "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
-_USED = f"%{_TALLIES}"
+_MADE = rf"~(?i:{_TALLIES})\w*[^=\n]*=[^\n]*(?:\{{\s*\}}|\b(?:dict|defaultdict|OrderedDict|Counter)\()"
 
 
 class UnboundedKeyedState(Rule):
@@ -114,7 +114,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((_USED,),)  # one group: the map may be made far from where it is used, as a global
+    needs = ((_MADE,),)  # one group: the map may be made far from where it is used, as a global
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
