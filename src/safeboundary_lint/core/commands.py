@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.calls import string_parts
+from safeboundary_lint.core.edits import elements_removed, replaced, source_of
+from safeboundary_lint.core.finding import Edit
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.weakening import CERTIFICATE, Weakening
@@ -33,6 +36,7 @@ _TELLERS = (
     "option",
     "_",
 )
+_INTRODUCING = ("-o", "-c")  # options that take the setting behind them
 _HELP = ("help", "description", "metavar", "msg", "message", "doc", "title")
 
 
@@ -79,3 +83,16 @@ def _only_told(facts: Facts, node: cst.CSTNode) -> bool:
         if isinstance(ancestor, cst.BaseSmallStatement):
             return False
     return False
+
+
+def without_option(facts: Facts, node: cst.CSTNode, option: str) -> Edit | None:
+    """The command without an option that stands in one of its strings; None where that string is not part of a command line."""
+    element = facts.tree.parent(node)
+    around = facts.tree.parent(element) if isinstance(element, cst.Element) else None
+    if (string_parts(node) or "").lower() == option and isinstance(around, (cst.List, cst.Tuple)):
+        index = next(i for i, one in enumerate(around.elements) if one is element)
+        introduced = index > 0 and string_parts(around.elements[index - 1].value) in _INTRODUCING
+        return elements_removed(facts, around, index - introduced, index)
+    word = re.compile(rf"(?<=\s)(?:-[oc]\s+)?{re.escape(option)}(?:\s+|(?=['\"]))", re.IGNORECASE)
+    text, several = word.subn("", source_of(facts, node))
+    return replaced(facts, node, text) if several else None

@@ -270,7 +270,7 @@ class Security:
                 ):
                     continue
                 text = f"{self.facts.code(node)}, {self.facts.code(call.args[index + 1].value)}"
-                yield self._weakening(call, match.row, text, "constant", None, call=call)
+                yield self._weakening(call, match.row, text, "constant", call.args[index + 1].value, call=call)
                 continue
             if call is not None and last_name(call.func) in ("int", "str", "print", "VerifyMode"):
                 continue
