@@ -6,12 +6,12 @@ import re
 
 import libcst as cst
 
-from safeboundary_lint.core.edits import indent_of, inserted_after, replaced
 from safeboundary_lint.core.files import FileWrite
-from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.acks import synced_writes
 
 _KEPT = (
     r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|"
@@ -107,6 +107,7 @@ class InPlaceOverwrite(Rule):
     ----------
     Unsafe, where the file is opened by `with`: the content goes to a temporary file beside it, which is flushed, synced and put
     in place by `os.replace`. The new file has default permissions, and a symbolic link at the path is replaced by the file.
+    A suggestion of the same kind for `write_text`, for copies, and where the block is left by a `return`.
 
     Known limits
     ------------
@@ -220,44 +221,15 @@ class InPlaceOverwrite(Rule):
 
     def _fix(self, write: FileWrite, path: str) -> Fix:
         words = f"write to a temporary file beside `{path}`, flush and fsync it, then `os.replace` it over `{path}`"
-        tree = self.facts.tree
-        block = tree.parent(write.item) if write.item is not None else None
-        simple = (
-            isinstance(block, cst.With)
-            and len(block.items) == 1
-            and block.asynchronous is None
-            and isinstance(block.body, cst.IndentedBlock)
-        )
-        straight = isinstance(write.path, (cst.Name, cst.Attribute)) and write.handle is not None and "." not in write.handle
-        if not (
-            simple
-            and straight
-            and isinstance(block, cst.With)
-            and isinstance(write.node, cst.Call)
-            and self.facts.names.qualified(write.node.func) == "builtins.open"
-        ):
-            return Fix(Applicability.SUGGESTION, words)
-        last = block.body.body[-1]
-        leaves = any(
-            isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield))
-            for n in descendants(block.body, into_definitions=False)
-        )
-        if leaves or not isinstance(last, cst.SimpleStatementLine) or self._closes(block, write.handle):
-            return Fix(Applicability.SUGGESTION, words)
-        inner, outer = indent_of(self.facts, last.body[0]), indent_of(self.facts, block)
-        full = self.facts.tree.module.code_for_node(write.path)
-        synced = f"\n{inner}{write.handle}.flush()\n{inner}os.fsync({write.handle}.fileno())"
-        behind = f'{synced}\n{outer}os.replace(f"{{{full}}}.tmp", {full})'
-        edits: tuple[Edit, ...] = (
-            replaced(self.facts, write.path, f'f"{{{full}}}.tmp"'),
-            inserted_after(self.facts, last.body[-1], behind),
-        )
-        return Fix(Applicability.UNSAFE, words, edits, ("import os",))
-
-    @staticmethod
-    def _closes(block: cst.With, handle: str | None) -> bool:
-        calls = (n for n in descendants(block.body, into_definitions=False) if isinstance(n, cst.Call))
-        return any(
-            isinstance(c.func, cst.Attribute) and c.func.attr.value == "close" and last_name(c.func.value) == handle
-            for c in calls
-        )
+        opened = isinstance(write.node, cst.Call) and self.facts.names.qualified(write.node.func) == "builtins.open"
+        if opened:
+            edits, whole = synced_writes.put_in_place(self.facts, write)
+            level = Applicability.UNSAFE if whole else Applicability.SUGGESTION
+        else:
+            copied = self.facts.match(write.node, "copy-file") is not None
+            level = Applicability.SUGGESTION
+            if copied:
+                edits = synced_writes.copied_in_place(self.facts, write)
+            else:
+                edits = synced_writes.written_in_steps(self.facts, write, replaces=True)
+        return Fix(level, words, edits, synced_writes.IMPORTS if edits else ())

@@ -9,7 +9,7 @@ from functools import cached_property
 import libcst as cst
 
 from safeboundary_lint.core import paths
-from safeboundary_lint.core.edits import indent_of, inserted_after
+from safeboundary_lint.core.edits import lines_before, lines_behind
 from safeboundary_lint.core.files import FileWrite, Rename
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
@@ -17,6 +17,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.acks import synced_writes
 
 _REMADE = re.compile(
     r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|"
@@ -84,7 +85,8 @@ class RenameWithoutFsync(Rule):
 
     Fix safety
     ----------
-    Unsafe: `flush()` and `os.fsync()` are added as the last steps of the `with` block. Each save then waits for the disk.
+    Unsafe: `flush()` and `os.fsync()` are added as the last steps of the `with` block, or before the file is closed or renamed.
+    Each save then waits for the disk. Where `write_text` leaves no open file to sync, a suggestion opens one.
 
     Known limits
     ------------
@@ -268,29 +270,35 @@ class RenameWithoutFsync(Rule):
             message,
             confidence=Confidence.weakest(sure, certain),
             trace=[(write.node, "written here"), (rename.call, "put in place here")],
-            fix=self._fix(write, what),
+            fix=self._fix(rename, write, what, where),
         )
 
-    def _fix(self, write: FileWrite, what: str) -> Fix:
-        handle = write.handle or "the file"
+    def _fix(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> Fix:
+        handle = write.handle or "file"
         words = f"call `{handle}.flush()` and `os.fsync({handle}.fileno())` before the rename"
-        block = self.facts.tree.parent(write.item) if write.item is not None else None
-        if (
-            what != "none"
-            or not isinstance(block, cst.With)
-            or not isinstance(block.body, cst.IndentedBlock)
-            or write.handle is None
-            or block.asynchronous
-        ):
-            return Fix(Applicability.SUGGESTION, words)
-        last = block.body.body[-1]
+        block, flushed = synced_writes.block_of(self.facts, write), synced_writes.synced(handle)
         opened = isinstance(write.node, cst.Call) and self.facts.match(write.node, "open-file", "temporary-file")
-        leaves = any(
-            isinstance(n, (cst.Return, cst.Break, cst.Continue, cst.Yield))
-            for n in descendants(block.body, into_definitions=False)
-        )
-        if leaves or not opened or not isinstance(last, cst.SimpleStatementLine):
+        if what == "early":
+            edit = lines_before(self.facts, where, flushed[0])
+            words = f"call `{handle}.flush()` before the fsync"
+        elif write.handle is None or not opened:
+            steps = synced_writes.written_in_steps(self.facts, write, replaces=False)
+            return Fix(Applicability.SUGGESTION, words, steps, synced_writes.IMPORTS if steps else ())
+        elif what == "inside":
+            edit = lines_before(self.facts, rename.call, *flushed)
+        elif write.item is None:
+            closed, flow = self._closed(rename, handle), self.facts.flow_around(rename.call)
+            done = closed is None and self._flushes(flow, write, flow.points_of(rename.call))
+            edit = lines_before(self.facts, closed or rename.call, *flushed[done:])
+        else:
+            whole = block is not None and not synced_writes.leaves(block.body)
+            edit = lines_behind(self.facts, block, *(f"    {line}" for line in flushed)) if whole and block is not None else None
+        if edit is None:
             return Fix(Applicability.SUGGESTION, words)
-        indent = indent_of(self.facts, last.body[0])
-        text = f"\n{indent}{handle}.flush()\n{indent}os.fsync({handle}.fileno())"
-        return Fix(Applicability.UNSAFE, words, (inserted_after(self.facts, last.body[-1], text),), ("import os",))
+        return Fix(Applicability.UNSAFE, words, (edit,), synced_writes.IMPORTS if what != "early" else ())
+
+    def _closed(self, rename: Rename, handle: str) -> cst.Call | None:
+        """Where the file is closed before it is renamed."""
+        order, function = self.facts.tree.order, self.facts.tree.function_of(rename.call) or self.facts.tree.module
+        calls = (call for call in self.facts.summaries.calls_of(function) if dotted_text(call.func) == f"{handle}.close")
+        return next((call for call in calls if order[id(call)] < order[id(rename.call)]), None)
