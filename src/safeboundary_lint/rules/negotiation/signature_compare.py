@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -85,9 +87,20 @@ _KEEPS = (
 )
 
 
-def _words(globs: tuple[str, ...]) -> str:
-    """A pattern of words that are like one of these globs."""
-    return "|".join(fnmatch.translate(glob).replace(r"\Z", "$") for glob in globs)
+def _compares_secrets(body: Sequence[ast.AST]) -> bool:
+    """Something that is called a secret, or is sent, is compared with another value."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            sides = (node.left, node.comparators[0])
+            parts = [part for side in sides for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
+            words = [part.value if isinstance(part, ast.Constant) else shapes.last_name(part) for part in parts]
+            if not any(isinstance(side, ast.Constant) for side in sides) and any(_is_telling(word) for word in words):
+                return True
+    return False
+
+
+def _is_telling(word: object) -> bool:
+    return isinstance(word, str) and (named_like(word, *_SECRETS) or word.lower() in _FROM_PEER)
 
 
 class SignatureCompare(Rule):
@@ -138,11 +151,7 @@ class SignatureCompare(Rule):
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (
-        ("mac", "digest", f"%{_words(_SECRETS)}", f"%^(?:{'|'.join(_FROM_PEER)})$"),
-        ("~==", "~!="),
-        ("mac", "digest", f"${_words(_JUDGES)}", f"%^(?:{'|'.join(_FROM_PEER)})$", "%environ|config|settings|secrets"),
-    )
+    needs = (("mac", "digest", _compares_secrets), ("~==", "~!="))
     fixable = Applicability.UNSAFE
 
     def visit_Comparison(self, node: cst.Comparison) -> None:

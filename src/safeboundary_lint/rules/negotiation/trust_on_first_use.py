@@ -5,8 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, unpacks
-from safeboundary_lint.core.commands import option_texts
-from safeboundary_lint.core.edits import argument_removed, replaced
+from safeboundary_lint.core.commands import option_texts, without_option
+from safeboundary_lint.core.edits import argument_removed, lines_before, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule
@@ -57,8 +57,9 @@ class TrustOnFirstUse(Rule):
 
     Fix safety
     ----------
-    Unsafe: hosts that are in no known-hosts file are refused afterwards. The policy becomes the rejecting one. A suggestion for
-    options on command lines and for keys that have to be given.
+    Unsafe: hosts that are in no known-hosts file are refused afterwards. The policy becomes the rejecting one, with the known
+    hosts loaded where nothing loads them; arguments and options are removed. A suggestion for policies of the project's own, and
+    in words for keys that have to be given.
 
     Known limits
     ------------
@@ -104,21 +105,47 @@ class TrustOnFirstUse(Rule):
     def _tell_policy(self, match: Match, named: cst.CSTNode, made: cst.CSTNode) -> None:
         trace = [] if self.facts.tree.within(made, match.call) else [(made, f"`{self.facts.code(named)}` is chosen here")]
         row = self.facts.match(named, "trusting-host-key-policy")
-        edits: tuple[Edit, ...] = ()
-        if row is not None and not trace and isinstance(named, cst.Attribute):
-            edits = (replaced(self.facts, named.attr, row.row.get("safe")),)
+        fix = self._rejecting(match, named, made, row or self._base(named))
         self.report(
             match.call,
             f"`{self.facts.code(named)}` accepts the key of a host that nobody knows: whoever answers in its place gets "
             f"the login and the commands",
             confidence=match.confidence if row is not None else Confidence.MEDIUM,
             trace=trace,
-            fix=Fix(
-                Applicability.UNSAFE if edits else Applicability.SUGGESTION,
-                f"load the known hosts and reject the others instead of `{self.facts.code(named)}`",
-                edits,
-            ),
+            fix=fix,
         )
+
+    def _base(self, named: cst.CSTNode) -> Match | None:
+        """The policy of a library that a class of this file derives from."""
+        definition = self.facts.names.definition(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
+        bases = definition.bases if isinstance(definition, cst.ClassDef) else ()
+        found = (self.facts.match(base.value, "trusting-host-key-policy") for base in bases)
+        return next((one for one in found if one is not None), None)
+
+    def _rejecting(self, match: Match, named: cst.CSTNode, made: cst.CSTNode, trusting: Match | None) -> Fix:
+        """The policy that refuses, where the trusting one is made, and the known hosts loaded where nothing loads them."""
+        words = f"load the known hosts and reject the others instead of `{self.facts.code(named)}`"
+        if trusting is None or not isinstance(named, (cst.Name, cst.Attribute)):
+            return Fix(Applicability.SUGGESTION, words)
+        safe, imports = trusting.row.get("safe"), ()
+        known = trusting.node if trusting.node is not named else named
+        if isinstance(known, cst.Attribute):
+            text = f"{source_of(self.facts, known.value)}.{safe}"
+        else:
+            text, imports = safe, (f"from {trusting.dotted.rpartition('.')[0]} import {safe}",)
+        edits = [replaced(self.facts, named, text)]
+        if (loaded := self._loaded_first(match.call, trusting.row.get("loads"))) is not None:
+            edits.append(loaded)
+        own = trusting.node is not named
+        return Fix(Applicability.SUGGESTION if own else Applicability.UNSAFE, words, tuple(edits), imports)
+
+    def _loaded_first(self, call: cst.Call, loads: str) -> Edit | None:
+        receiver, tree = call.func.value if isinstance(call.func, cst.Attribute) else None, self.facts.tree
+        around = tree.class_of(call) or tree.function_of(call) or tree.module
+        loaded = any("host_keys" in node.attr.value and tree.within(node, around) for node in tree.all(cst.Attribute))
+        if loaded or not isinstance(receiver, (cst.Name, cst.Attribute)):
+            return None
+        return lines_before(self.facts, call, f"{source_of(self.facts, receiver)}.{loads}()")
 
     def _compares_key(self, one: Weakening) -> bool:
         function = self.facts.tree.function_of(one.node) or self.facts.tree.module
@@ -128,6 +155,8 @@ class TrustOnFirstUse(Rule):
         edits: tuple[Edit, ...] = ()
         if one.form == "argument" and one.call is not None and isinstance(one.node, cst.Arg):
             edits = (argument_removed(self.facts, one.call, one.node),)
+        elif one.form == "option" and (edit := without_option(self.facts, one.node, one.text)) is not None:
+            edits = (edit,)
         first_use = one.row is not None and one.row.get("first_use")
         self.report(
             one.node,

@@ -80,6 +80,7 @@ class VerificationDisabled(Rule):
             "insecure-option",
             "verify-callback",
         ),
+        ("%verif|ssl|tls|cert|secur|hostname|trust|strict|proxy|check",),
     )
     fixable = Applicability.UNSAFE
 

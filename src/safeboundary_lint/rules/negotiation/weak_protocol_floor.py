@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.edits import replaced
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.edits import argument_removed, named_first, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
 
 
 class WeakProtocolFloor(Rule):
@@ -52,7 +53,9 @@ class WeakProtocolFloor(Rule):
 
     Fix safety
     ----------
-    Unsafe where a minimum version is raised to TLS 1.2: very old peers can't connect afterwards. A suggestion elsewhere.
+    Unsafe: a minimum version is raised to TLS 1.2, a context is made for the newest versions and given that floor, the version of
+    a wrapped socket is left out. Very old peers can't connect afterwards, and a client's context checks certificates, which one
+    of an old version does not by itself. A suggestion for defaults.
 
     Known limits
     ------------
@@ -90,14 +93,41 @@ class WeakProtocolFloor(Rule):
         )
 
     def _fix(self, match: Match, place: cst.CSTNode, safe: str) -> Fix:
+        node, call = match.node, place if isinstance(place, cst.Call) else self.facts.tree.parent(place)
         lowest = isinstance(place, cst.Attribute) and place.attr.value == "minimum_version"
-        if lowest and isinstance(match.node, cst.Attribute):
-            edit = replaced(self.facts, match.node.attr, safe.rpartition(".")[2])
+        if lowest and isinstance(node, cst.Attribute):
+            edit = replaced(self.facts, node.attr, safe.rpartition(".")[2])
             return Fix(Applicability.UNSAFE, f"raise the floor to `{safe}`", (edit,))
-        return Fix(
-            Applicability.SUGGESTION,
-            f"use `{safe}` with `minimum_version = ssl.TLSVersion.TLSv1_2` instead of `{self.facts.code(match.node)}`",
-        )
+        words = f"use `{safe}` with a floor of TLS 1.2 instead of `{self.facts.code(node)}`"
+        if isinstance(call, cst.Call) and self.facts.match(call, "tls-context") is not None:
+            edits = self._floored(match, call)
+            return Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, words, edits)
+        if isinstance(place, cst.Arg) and isinstance(call, cst.Call) and place.keyword is not None:
+            edits = (argument_removed(self.facts, call, place),)
+            return Fix(Applicability.UNSAFE, f"leave `{self.facts.code(place)}` out, so that the best version is agreed on", edits)
+        shown = isinstance(node, cst.Attribute) and safe.rpartition(".")[0] == match.dotted.rpartition(".")[0]
+        edits = (replaced(self.facts, node.attr, safe.rpartition(".")[2]),) if shown and isinstance(node, cst.Attribute) else ()
+        return Fix(Applicability.SUGGESTION, words, edits)
+
+    def _floored(self, match: Match, call: cst.Call) -> tuple[Edit, ...]:
+        """The context made for the newest versions, and given a floor before anything else is done with it."""
+        node, floor = match.node, match.row.get("floor")
+        if floor is None or not isinstance(node, cst.Attribute):
+            return ()
+        safe = match.row.get("serving" if self._serves(call) else "safe") or match.row.get("safe")
+        text = source_of(self.facts, call)
+        if safe is not None:
+            newer = node.with_changes(attr=cst.Name(safe.rpartition(".")[2]))
+            text = source_of(self.facts, call.deep_replace(node, newer))
+        line = floor.format(module=source_of(self.facts, node.value))
+        return named_first(self.facts, call, "context", text, f"{{}}.{line}")
+
+    def _serves(self, call: cst.Call) -> bool:
+        """The function, or whom it belongs to, takes connections instead of making them."""
+        function = self.facts.tree.function_of(call) or self.facts.tree.module
+        keywords = (node.keyword for node in descendants(function) if isinstance(node, cst.Arg))
+        named = named_like(self.facts.tree.symbol_of(call), "*server*", "*listen*", "*serve*", "*accept*")
+        return named or any(keyword is not None and keyword.value == "server_side" for keyword in keywords)
 
     def _tell_any(self, match: Match, call: cst.Call) -> None:
         self.report(
@@ -107,8 +137,9 @@ class WeakProtocolFloor(Rule):
             severity=Severity.INFO,
             confidence=Confidence.MEDIUM,
             fix=Fix(
-                Applicability.SUGGESTION,
-                "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`) and set `minimum_version`",
+                Applicability.UNSAFE if (edits := self._floored(match, call)) else Applicability.SUGGESTION,
+                "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`), or give it a floor of TLS 1.2",
+                edits,
             ),
         )
 

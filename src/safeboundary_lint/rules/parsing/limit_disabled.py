@@ -64,7 +64,7 @@ class LimitDisabled(Rule):
 
     code, name, since, severity = "SBL404", "limit-disabled", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("limit-parameter", "limit-constant", r"%(^|_)(max|limit)_"),)
+    needs = (("limit-parameter", "limit-constant"),)
     fixable = Applicability.UNSAFE
 
     def visit_Call(self, node: cst.Call) -> None:

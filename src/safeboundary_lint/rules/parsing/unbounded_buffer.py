@@ -73,8 +73,8 @@ class UnboundedBuffer(Rule):
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("push-parser", "queue", "%recv|receive|read"),
-        ("queue", r"~\+=", r"~\.(?:append|extend|write|add|appendleft|insert|put|put_nowait|feed)\(", r"~=[^=\n]*[^+\n]\+[^+=]"),
+        ("push-parser", "queue", "%(^|_)a?(recv|receive|read|iter_)|stream"),
+        ("queue", r"~\+=", r"~\.(?:append|extend|write|add|appendleft|insert|put|put_nowait|feed)\(", r"~^[ \t]*([\w.]+)[^=\n]*=[ \t(]*\1[ \t]*\+"),
     )
     fixable = Applicability.UNSAFE
 
