@@ -11,12 +11,13 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.edits import replaced
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.stakes import Stake
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.ordering import second_readings
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -94,7 +95,8 @@ class WallClockElapsed(Rule):
     ----------
     Safe where all readings that meet each other are variables of one function and none is stored, sent, printed or compared
     with anything else. Unsafe where they are kept in private attributes of a class, because a subclass in another file may read
-    those, and for the clock of a scheduler or cache. Else a suggestion that names the use in the way.
+    those, and for the clock of a scheduler or cache. Else a suggestion that names the use in the way,
+    and a second reading beside the date where both are set in sight.
 
     Known limits
     ------------
@@ -188,7 +190,7 @@ class WallClockElapsed(Rule):
             severity=self.severity if use.stake >= Stake.DECISION else Severity.INFO,
             confidence=self._confidence(use),
             trace=trace,
-            fix=self._fix(use.readings),
+            fix=self._fix(use),
         )
 
     def _spans(self, operand: cst.CSTNode) -> bool:
@@ -219,28 +221,37 @@ class WallClockElapsed(Rule):
         parent = self.facts.tree.parent(reading.node)
         return isinstance(parent, cst.Attribute) and parent.attr.value == "timestamp"
 
-    def _fix(self, readings: list[Match]) -> Fix:
-        closure = self.facts.readings.closure(readings)
+    def _fix(self, use: _Use) -> Fix:
+        closure = self.facts.readings.closure(use.readings)
         steadied = [self.facts.readings.steadied(reading) for reading in closure.readings]
         together = ", ".join(
             f"`{self.facts.code(reading.node, 40)}` in line {self.facts.line(reading.node)}" for reading in closure.readings[:4]
         )
         if closure.obstacle is not None:
             node, why = closure.obstacle
-            use = f"`{self.facts.code(node, 40)}` in line {self.facts.line(node)} {why}"
-            return Fix(
-                Applicability.SUGGESTION,
-                f"read the monotonic clock for {together}; {use}: keep a reading of the wall clock of its own there",
-            )
+            in_the_way = f"`{self.facts.code(node, 40)}` in line {self.facts.line(node)} {why}"
+            dates = any(reading.row.get("unit") == "date" and not self._counts_seconds(reading) for reading in use.readings)
+            words = f"read the monotonic clock for {together}; {in_the_way}: keep a reading of the wall clock of its own there"
+            if beside := second_readings.kept_beside(self.facts, use.node, use.readings) if not dates else ():
+                return Fix(Applicability.SUGGESTION, words, beside, second_readings.IMPORTS)
+            both = [self.facts.readings.steadied(reading) for reading in use.readings] if len(use.readings) > 1 else [None]
+            return self._read_anew(Applicability.SUGGESTION, words, both)
         if None in steadied:
             return Fix(
                 Applicability.SUGGESTION,
                 f"read the monotonic clock for {together}, all together: the span is a number of seconds then",
+                second_readings.read_steadily(self.facts, closure.readings),
+                second_readings.IMPORTS,
             )
-        edits = [one for one in steadied if one is not None]
         level = Applicability.SAFE if closure.local else Applicability.UNSAFE
-        imports = tuple(dict.fromkeys(line for _, lines in edits for line in lines))
-        return Fix(level, f"read the monotonic clock for {together}, all together", tuple(edit for edit, _ in edits), imports)
+        return self._read_anew(level, f"read the monotonic clock for {together}, all together", steadied)
+
+    @staticmethod
+    def _read_anew(level: Applicability, words: str, steadied: list[tuple[Edit, tuple[str, ...]] | None]) -> Fix:
+        """All of the readings by the other clock, or none of them."""
+        known = [one for one in steadied if one is not None] if None not in steadied else []
+        imports = tuple(dict.fromkeys(line for _, lines in known for line in lines))
+        return Fix(level, words, tuple(edit for edit, _ in known), imports)
 
     def _tell_clock(self, match: Match, wall: Match) -> None:
         code, steady = self.facts.code(match.call.func), wall.row.get("steady")
