@@ -13,6 +13,7 @@ from safeboundary_lint.core.calls import NotConstant, argument, string, string_p
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.paths import always_before
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _GENERIC = frozenset(
 _NUMBER = re.compile(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
 _PATH_STEPS = frozenset("join str Path fspath joinpath abspath realpath normpath expanduser resolve absolute".split())
 _STEPS = 8
+_LAYOUT = 3  # so many files in one folder are the parts of something that is laid out there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +72,11 @@ class Files:
         found += [write for match in self.facts.calls("write-file") if (write := self._written(match)) is not None]
         found += self._handed_over()
         for match in self.facts.calls("copy-file"):
-            target = match.row.parameter("target")
-            if target is not None and (path := argument(match.call, target)) is not None:
+            target, source = match.row.parameter("target"), match.row.parameter("source")
+            path = argument(match.call, target) if target is not None else None
+            copied = argument(match.call, source) if source is not None else None
+            aside = copied is not None and path is not None and any(node.deep_equals(copied) for node in descendants(path))
+            if path is not None and not aside:  # `copy(path, f"{path}.old")` makes a spare one
                 found.append(FileWrite(match.call, path, match.confidence))
         return found
 
@@ -201,6 +206,39 @@ class Files:
                 if any(one.isalpha() for one in string_parts(node) or ""):
                     return False
         return True
+
+    def is_backed_up(self, write: FileWrite) -> bool:
+        """True when the function has copied the file elsewhere on every way to the write."""
+        flow, function = self.facts.flow_around(write.node), self._function(write.node)
+        copies = []
+        for match in self.facts.calls("copy-file"):
+            source = match.row.parameter("source")
+            copied = argument(match.call, source) if source is not None and match.call is not write.node else None
+            if copied is not None and self._function(match.call) is function and self.same(copied, write.path):
+                copies += flow.points_of(match.call)
+        return bool(copies) and all(always_before(flow, copies, point) for point in flow.points_of(write.node))
+
+    def is_laid_out(self, write: FileWrite) -> bool:
+        """True for one of three or more files that a function writes into one folder which its caller names."""
+        function, folder = self._function(write.node), self._folder(write.path)
+        if folder is None:
+            return False
+        beside = [one for one in self.writes if self._function(one.node) is function and self._folder(one.path) == folder]
+        return len({self.facts.code(one.path, 200) for one in beside}) >= _LAYOUT
+
+    def _folder(self, path: cst.CSTNode) -> str | None:
+        """The parameter that is the folder of a path: `folder` in `join(folder, "a.txt")` and `folder / "a.txt"`."""
+        for origin in self.facts.origins.trail(self.plain(path))[:3]:
+            made = self.plain(origin.node)
+            first: cst.CSTNode | None = None
+            if isinstance(made, cst.Call) and last_name(made.func) == "join" and len(made.args) > 1:
+                first = made.args[0].value
+            elif isinstance(made, cst.BinaryOperation) and isinstance(made.operator, cst.Divide):
+                first = made.left
+            found = self.facts.names.lookup(first) if isinstance(first, cst.Name) else None
+            if found is not None and isinstance(first, cst.Name) and all(one.how == "parameter" for one in found[1]):
+                return first.value
+        return None
 
     def _recipe(self, path: cst.CSTNode) -> str | None:
         """The text that makes a local path, where it names what all functions share: `home / _STATE`, `self._file()`."""

@@ -25,7 +25,7 @@ _KEPT = (
 )
 _TELLING = re.compile(rf"(?:^|[\W_])(?:{_KEPT})(?:$|[\W_\d])")
 _REMADE = re.compile(
-    r"(?:^|[\W_])(?:cache|cached|caches|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|"
+    r"(?:^|[\W_])(?:cache|cached|caches|memo|memoize|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|"
     r"results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
     r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|"
     r"sample|example|examples|test|tests|testdata|"
@@ -42,6 +42,7 @@ _ATOMIC = re.compile(
     r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
     r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
+_CACHED = re.compile(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
 _LOADS = re.compile(r"_*(?:load|read|restore|get|open|parse)_?(\w*)")
 _SAVES = re.compile(r"_*(?:save|store|write|persist|set|dump|update)_?(\w*)")
 
@@ -101,7 +102,9 @@ class InPlaceOverwrite(Rule):
     Stays silent when
     -----------------
     The path is temporary, or renamed later; the file is a cache, an export, a report, a log or generated, so that it can be
-    made again; the write stands behind a test that the file does not exist yet; the function is itself an atomic writer.
+    made again, also where the function gives what it finds in a `cached` variable and writes only what it had to get anew; the
+    file was copied elsewhere before; the write stands behind a test that the file does not exist yet; the function is itself an
+    atomic writer.
 
     Fix safety
     ----------
@@ -111,7 +114,9 @@ class InPlaceOverwrite(Rule):
 
     Known limits
     ------------
-    A path whose name tells nothing, and which another file reads, is not reported.
+    A path whose name tells nothing, and which another file reads, is not reported. Three and more files written into one folder
+    that the caller names, and a file of any name that a caller hands over to be changed, are reported with low confidence:
+    whether there is something to lose, only the caller knows.
     """
 
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
@@ -139,6 +144,8 @@ class InPlaceOverwrite(Rule):
             _REMADE.search(words)
             or files.is_temporary(write.path)
             or files.is_numbered(write.path)
+            or files.is_backed_up(write)
+            or self._refills(write)
             or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_"))
         ):
             return None
@@ -148,12 +155,14 @@ class InPlaceOverwrite(Rule):
             return None
         if isinstance(own, cst.Name) and own.value in ("self", "cls"):
             return None
+        if files.is_laid_out(write):
+            return Confidence.LOW
         if telling and read is not None:
             sure = Confidence.HIGH
         elif read is not None:
-            kept = self._is_document(write) or self._is_pair(write, read)
-            changed = self._changes_it(write, read) and not files.is_given(write.path)
-            sure = Confidence.MEDIUM if kept or changed else Confidence.LOW
+            changed = self._changes_it(write, read)
+            own_file = (self._is_document(write) or changed) and not (changed and files.is_given(write.path))
+            sure = Confidence.MEDIUM if own_file or self._is_pair(write, read) else Confidence.LOW
         else:
             sure = Confidence.MEDIUM if self._is_document(write) or self._names_it(write) else Confidence.LOW
         return Confidence.weakest(sure, Confidence.MEDIUM if write.confidence is Confidence.LOW else sure)
@@ -177,6 +186,14 @@ class InPlaceOverwrite(Rule):
             and self.facts.match(read, "open-file", "read-file") is not None
             and (last_name(read.func) not in ("exists", "isfile", "getsize"))
         )
+
+    def _refills(self, write: FileWrite) -> bool:
+        """The function gives what it finds in a `cached` variable, and writes only what it had to get anew."""
+        function = self.facts.tree.function_of(write.node)
+        if not isinstance(function, cst.FunctionDef):
+            return False
+        given = (node.value for node in descendants(function.body) if isinstance(node, cst.Return) and node.value is not None)
+        return any(isinstance(n, cst.Name) and _CACHED.fullmatch(n.value) for value in given for n in descendants(value))
 
     def _is_pair(self, write: FileWrite, read: cst.Call) -> bool:
         """True for `load_x` and `save_x` of one class: what the one writes is what the other starts from."""
