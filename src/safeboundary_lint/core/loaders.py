@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.edits import argument_removed, replaced
+from safeboundary_lint.core.finding import Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 
@@ -37,6 +39,18 @@ def makes_data_only(facts: Facts, match: Match) -> bool:
         return False
     taught = match.row.get("taught", ())
     return not any(last_name(node) in taught for node in (*facts.tree.all(cst.Attribute), *facts.tree.all(cst.Name)))
+
+
+def made_safe(facts: Facts, match: Match) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """The edits and imports by which the safe parser of the same format takes over; none where there is no such, or more is passed."""
+    call, func, loader = match.call, match.call.func, given(match)
+    if not match.row.get("keeps") or len(call.args) != (1 if loader is None else 2):
+        return (), ()
+    module, _, safer = match.row.get("safer").rpartition(".")
+    edits = [replaced(facts, func.attr if isinstance(func, cst.Attribute) else func, safer)]
+    if loader is not None:
+        edits.append(argument_removed(facts, call, next(arg for arg in call.args if arg.value is loader)))
+    return tuple(edits), () if isinstance(func, cst.Attribute) else (f"from {module} import {safer}",)
 
 
 def _all_among(facts: Facts, loader: cst.BaseExpression, names: Container[str]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import decisions, paths
+from safeboundary_lint.core import decisions, paths, shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
@@ -21,6 +23,14 @@ _MISSING = re.compile(
 )
 _NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
+
+
+def _answers_without(body: Sequence[ast.AST]) -> bool:
+    """Something is missing, and there is an answer."""
+    branches = (node for node in shapes.walk(body) if isinstance(node, ast.If) and any(isinstance(line, ast.Return) for line in node.body))
+    return any(
+        isinstance(part, ast.Constant) and part.value is None or isinstance(part, ast.Not) for branch in branches for part in ast.walk(branch.test)
+    )
 
 
 class FailOpen(Rule):
@@ -80,9 +90,9 @@ class FailOpen(Rule):
     overlaps = ()
     needs = (
         (f"${decisions.NAMES}", f"${decisions.JUDGING_NAMES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
-        ("^except", f"%{_MISSING.pattern}", f"${decisions.IDENTITY_NAMES}"),
-        (f"${decisions.NAMES}", f"%{decisions.JUDGES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
+        ("^except", _answers_without, f"${decisions.IDENTITY_NAMES}"),
     )
+    local = True
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         how = decisions.meaning(self.facts, node)

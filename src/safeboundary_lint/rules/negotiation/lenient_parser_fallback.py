@@ -6,9 +6,11 @@ import libcst as cst
 
 from safeboundary_lint.core import loaders, paths
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import let_out, raised_instead
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -67,7 +69,7 @@ class LenientParserFallback(Rule):
 
     Fix safety
     ----------
-    A suggestion: stored values in the old format have to be converted first.
+    A suggestion, which raises where the unsafe parser stood: stored values in the old format have to be converted first.
 
     Known limits
     ------------
@@ -93,7 +95,7 @@ class LenientParserFallback(Rule):
                 severity=Severity.INFO,
                 confidence=Confidence.MEDIUM,
                 trace=[(strict, "refuses the input"), (node, "reads it all the same")],
-                fix=Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format"),
+                fix=Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format", self._refusal(node, strict)),
             )
 
     def _check(self, match: Match) -> None:
@@ -171,11 +173,15 @@ class LenientParserFallback(Rule):
             "a sender reaches it by sending something that does not parse",
             confidence=match.confidence,
             trace=[(strict, "refuses the input"), (match.call, "runs it")],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                f"let the failure of `{self.facts.code(strict.func)}` stand, and convert old values once with a migration",
-            ),
+            fix=self._strict(match, strict),
         )
+
+    def _strict(self, match: Match, strict: cst.Call) -> Fix:
+        edits, imports = loaders.made_safe(self.facts, match)
+        if edits:
+            return Fix(Applicability.SUGGESTION, f"read it by `{match.row.get('safer')}`, which makes data only", edits, imports)
+        words = f"let the failure of `{self.facts.code(strict.func)}` stand, and convert old values once with a migration"
+        return Fix(Applicability.SUGGESTION, words, self._refusal(match.call, strict))
 
     def _tell_tag(self, match: Match, test: cst.CSTNode) -> None:
         self.report(
@@ -188,5 +194,25 @@ class LenientParserFallback(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 "raise for an unknown tag, and give the unsafe format a tag of its own that senders can't set",
+                self._unknown(match.call, test),
             ),
         )
+
+    def _refusal(self, call: cst.Call, strict: cst.Call) -> tuple[Edit, ...]:
+        """The failure of the strict parser is let out where the lenient one was tried, or by the handler that leads there."""
+        tree = self.facts.tree
+        attempt = tree.enclosing(strict, cst.Try, cst.FunctionDef)
+        handlers = attempt.handlers if isinstance(attempt, cst.Try) else ()
+        inside = next((one for one in handlers if tree.within(call, one)), None)
+        if inside is None:
+            return let_out(self.facts, handlers[0]) if len(handlers) == 1 else ()
+        second = tree.enclosing(call, cst.Try, cst.ExceptHandler)
+        if isinstance(second, cst.Try) and second.handlers:
+            return ()  # the second attempt has an answer of its own to failure
+        return raised_instead(self.facts, call, "raise")
+
+    def _unknown(self, call: cst.Call, test: cst.CSTNode) -> tuple[Edit, ...]:
+        tag = source_of(self.facts, test.left) if isinstance(test, cst.Comparison) else None
+        if tag is None or any(quote in tag for quote in ("'", '"', "{", "\n")):
+            return raised_instead(self.facts, call, 'raise ValueError("the tag is unknown")')
+        return raised_instead(self.facts, call, f'raise ValueError(f"{{{tag}!r}} is unknown")')

@@ -8,10 +8,11 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import let_out, raised_else
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -66,7 +67,8 @@ class OptionalStarttls(Rule):
 
     Fix safety
     ----------
-    A suggestion: peers that offer no TLS can't be talked to afterwards, which is the point.
+    A suggestion, which raises where the peer offers no TLS or the upgrade fails: such peers can't be talked to afterwards, which is
+    the point, and the caller has to be ready for the error.
 
     Known limits
     ------------
@@ -215,8 +217,15 @@ class OptionalStarttls(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"call `{self.facts.code(call)}` without asking, or raise when the peer does not offer it",
+                self._refusal(call, asked),
             ),
         )
+
+    def _refusal(self, call: cst.Call, asked: cst.CSTNode) -> tuple[Edit, ...]:
+        branch = self.facts.tree.enclosing(call, cst.If, cst.FunctionDef, cst.Lambda)
+        if not isinstance(branch, cst.If) or not self.facts.tree.within(call, branch.body):
+            return ()
+        return raised_else(self.facts, branch, asked, 'raise ConnectionError("the server offers no TLS")')
 
     # -- a failure that is passed --------------------------------------------------------------------------------------
 
@@ -261,5 +270,6 @@ class OptionalStarttls(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"let the failure of `{self.facts.code(match.call)}` reach the caller before anything is sent",
+                let_out(self.facts, handler),
             ),
         )

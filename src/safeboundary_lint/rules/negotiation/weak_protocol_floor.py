@@ -103,8 +103,8 @@ class WeakProtocolFloor(Rule):
             edits = self._floored(match, call)
             return Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, words, edits)
         if isinstance(place, cst.Arg) and isinstance(call, cst.Call) and place.keyword is not None:
-            edits = (argument_removed(self.facts, call, place),)
-            return Fix(Applicability.UNSAFE, f"leave `{self.facts.code(place)}` out, so that the best version is agreed on", edits)
+            words = f"leave `{self.facts.code(place)}` out, so that the best version is agreed on"
+            return Fix(Applicability.UNSAFE, words, (argument_removed(self.facts, call, place),))
         shown = isinstance(node, cst.Attribute) and safe.rpartition(".")[0] == match.dotted.rpartition(".")[0]
         edits = (replaced(self.facts, node.attr, safe.rpartition(".")[2]),) if shown and isinstance(node, cst.Attribute) else ()
         return Fix(Applicability.SUGGESTION, words, edits)

@@ -13,6 +13,7 @@ from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.senders import has_logged_in, knows_size, limits_bodies
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.urls import CALLER, CHOSEN
 from safeboundary_lint.core.wire import names_content_length
@@ -63,7 +64,8 @@ class UnboundedRead(Rule):
     Stays silent when
     -----------------
     The read is capped (`read(LIMIT + 1)`), a check of the length comes before it on every path, pieces are counted while they are
-    gathered, the framework has a limit (Django, aiohttp, tornado), or the host is named in the source or the configuration.
+    gathered, the framework has a limit (Django, aiohttp, tornado) or the file puts a middleware named as one in front of its
+    application, or the host is named in the source or the configuration.
 
     Fix safety
     ----------
@@ -72,7 +74,9 @@ class UnboundedRead(Rule):
 
     Known limits
     ------------
-    A limit in front of the service, such as a proxy's, is not seen: write it down as `# safeboundary: bounded=nginx -- 10 MB`.
+    A limit in front of the service, such as a proxy's or a middleware that another file adds, is not seen: write it down as
+    `# safeboundary: bounded=nginx -- 10 MB`. Bodies of requests that only come in behind a login, and streamed responses that
+    another function asked for, have low confidence.
     """
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
@@ -98,19 +102,18 @@ class UnboundedRead(Rule):
             if given is None:
                 self._check_response(match)
         elif side == "upload":
-            if given is None and not self._knows_size(match.call):
+            if given is None and not knows_size(self.facts, match.call):
                 self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
-        elif side != "streamed":
-            self._check_size(
-                match.call,
-                given,
-                match.confidence if side == "stream" else Confidence.weakest(match.confidence, Confidence.MEDIUM),
-            )
+        elif side == "stream":
+            self._check_size(match.call, given, match.confidence)
+        elif side != "streamed" and not limits_bodies(self.facts):
+            sure = Confidence.LOW if has_logged_in(self.facts, match.call) else Confidence.MEDIUM
+            self._check_size(match.call, given, Confidence.weakest(match.confidence, sure))
 
     def _check_size(self, call: cst.Call, size: cst.BaseExpression | None, confidence: Confidence) -> None:
         """A read of a stream: of everything, or of as much as the sender declares."""
         if size is None or self.facts.is_constant(size, -1, None):
-            if not self._knows_size(call):
+            if not knows_size(self.facts, call):
                 self._tell(call, "all that the sender cares to send is read", confidence)
             return
         declared = next((o.node for o in self.facts.origins.trail(size, callers=True) if self._is_declared_length(o.node)), None)
@@ -131,22 +134,6 @@ class UnboundedRead(Rule):
         return any(
             isinstance(o.node, cst.Call) and self.facts.names.qualified(o.node.func) == "builtins.min"
             for o in self.facts.origins.trail(size)
-        )
-
-    def _knows_size(self, call: cst.Call) -> bool:
-        """The function looks at a declared or counted size, and leaves, before it reads."""
-        function = self.facts.tree.function_of(call)
-        if function is None:
-            return False
-        names = (node for node in descendants(function.body) if isinstance(node, cst.Comparison))
-        return any(
-            names_content_length(node)
-            or any(
-                isinstance(part, (cst.Name, cst.Attribute))
-                and last_name(part) in ("size", "content_length", "file_size", "length")
-                for part in descendants(node)
-            )
-            for node in names
         )
 
     # -- pieces gathered to the end ----------------------------------------------------------------------------------
@@ -196,9 +183,15 @@ class UnboundedRead(Rule):
             for origin in trail
             if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None
         ]
-        return (
-            Confidence.MEDIUM if not fetched or any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
-        )
+        if not fetched:
+            return Confidence.LOW if self._is_response(holder) else Confidence.MEDIUM
+        return Confidence.MEDIUM if any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
+
+    def _is_response(self, holder: cst.CSTNode) -> bool:
+        """The answer of a server; who chose that is said where the request is made."""
+        dotted = found.dotted if isinstance(holder, cst.BaseExpression) and (found := self.facts.types.of(holder)) else None
+        rows = (self.facts.knowledge.of_kind(f"{dotted}.{one}", "read-all") for one in ("read", "content")) if dotted else ()
+        return any(row is not None and row.get("side") in ("client", "streamed") for row in rows)
 
     # -- responses ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import libcst as cst
 from safeboundary_lint.core import loaders
 from safeboundary_lint.core.boundary import PARAMETER, PEER, SHARED, Source
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.edits import argument_added, argument_removed, replaced, source_of
+from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.rule import Rule
@@ -153,19 +153,12 @@ class UnsafeParser(Rule):
             text = hardened.format(module=source_of(self.facts, func.value))
             if loaders.given(match) is None and (added := argument_added(self.facts, call, text)) is not None:
                 return Fix(Applicability.UNSAFE, f"pass `{text}`", (added,))
-        loader, module = loaders.given(match), safer.rpartition(".")[0]
-        if not _CALLABLE.fullmatch(safer) or len(call.args) != (1 if loader is None else 2):
+        edits, imports = loaders.made_safe(self.facts, match)
+        if edits:
+            level = Applicability.SAFE if loaders.makes_data_only(self.facts, match) else Applicability.UNSAFE
+            return Fix(level, f"parse by `{safer}`", edits, imports)
+        if not _CALLABLE.fullmatch(safer) or match.row.get("keeps") or len(call.args) != 1:
             return Fix(Applicability.SUGGESTION, f"parse by {safer} instead of `{called}`")
-        if not match.row.get("keeps"):
-            words = f"parse by `{safer}` instead of `{called}`"
-            words += "" if match.row.kind == "entity-parser" else ", and let the sender write what that reads"
-            return Fix(Applicability.SUGGESTION, words, (replaced(self.facts, func, safer),), (f"import {module}",))
-        if isinstance(func, cst.Attribute):
-            edits, imports = [replaced(self.facts, func.attr, safer.rpartition(".")[2])], ()
-        else:
-            short = safer.rpartition(".")[2]
-            edits, imports = [replaced(self.facts, func, short)], (f"from {module} import {short}",)
-        if loader is not None:
-            edits.append(argument_removed(self.facts, call, next(arg for arg in call.args if arg.value is loader)))
-        level = Applicability.SAFE if loaders.makes_data_only(self.facts, match) else Applicability.UNSAFE
-        return Fix(level, f"parse by `{safer}`", tuple(edits), imports)
+        words = f"parse by `{safer}` instead of `{called}`"
+        words += "" if match.row.kind == "entity-parser" else ", and let the sender write what that reads"
+        return Fix(Applicability.SUGGESTION, words, (replaced(self.facts, func, safer),), (f"import {safer.rpartition('.')[0]}",))
