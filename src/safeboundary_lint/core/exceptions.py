@@ -74,12 +74,13 @@ class Exceptions:
         own = getattr(builtins, name.removeprefix("builtins."), None) if name.startswith("builtins.") else None
         if isinstance(own, type):
             found += [f"builtins.{base.__name__}" for base in own.__mro__ if base is not object]
-        for cls in self._local.get(name, ()):
+        for cls in self.own.get(name, ()):
             found += [*self.facts.types.foreign_bases(cls), *(c.name.value for c in self.facts.types.local_lineage(cls)[1:])]
         return found
 
     @cached_property
-    def _local(self) -> dict[str, list[cst.ClassDef]]:
+    def own(self) -> dict[str, list[cst.ClassDef]]:
+        """The classes of this file, exceptions or not, by name."""
         found: dict[str, list[cst.ClassDef]] = defaultdict(list)
         for cls in self.facts.tree.all(cst.ClassDef):
             found[cls.name.value].append(cls)

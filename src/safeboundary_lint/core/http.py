@@ -46,7 +46,9 @@ _POLICY_ASKED = (
     "increment", "is_retry", "*should_retry*", "*can_retry*", "*is_retryable*", "*may_retry*", "*allows_retry*",
     "*is_method_retryable*",
 )  # fmt: skip
-_ASKING = re.compile("llm|completion|embedding|judge")  # a model is asked: it costs money twice, it changes nothing
+# a model or a judge is asked: it costs money twice, it changes nothing
+_ASKING = re.compile("llm|completion|embedding|judge|guardrail|moderation")
+_BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat".split())
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -102,6 +104,15 @@ class Requests:
                 found.add(value.upper())
         return frozenset(found) or None
 
+    def seen_methods(self, operation: Match) -> frozenset[str]:
+        """The HTTP methods that this file is seen to send by a call, also as defaults of parameters; others may send more."""
+        parameter = operation.row.parameter("method")
+        given = argument(operation.call, parameter) if parameter is not None else None
+        roots = self.facts.origins.roots(given, callers=True) if given is not None else []
+        defaults = [root.node.default for root in roots if isinstance(root.node, cst.Param) and root.node.default is not None]
+        texts = (string(node) for node in (*defaults, *(root.node for root in roots)))
+        return frozenset(text.upper() for text in texts if text is not None)
+
     def _has_private_callers(self, parameter: cst.CSTNode) -> bool:
         """All callers of a private function of this file are in it, and pass what the parameter is."""
         function = self.facts.tree.enclosing(parameter, cst.FunctionDef)
@@ -134,6 +145,12 @@ class Requests:
         if any(_ASKING.search(word) for word in told):
             return True
         return any(word in _READING for word in told) and not any(word in _DOING for word in told)
+
+    def is_best_effort(self, chain: Iterable[cst.CSTNode]) -> bool:
+        """True for what may get lost or come twice: measurements of use, spans; told by the same words and the file's folder."""
+        place = self.facts.path.replace("\\", "/").split("/")[-2:]
+        told = [*(word for part in place for word in words(part)), *(word for node in chain for word in self._told(node))]
+        return not _BEST_EFFORT.isdisjoint(told)
 
     def _told(self, node: cst.CSTNode) -> Iterator[str]:
         if isinstance(node, cst.FunctionDef):

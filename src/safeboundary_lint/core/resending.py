@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -35,7 +36,10 @@ def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
         lost = [
             h
             for h in region.loop.handlers
-            if any(facts.outcomes.is_ambiguous(name) is not False for name in facts.exceptions.classes(h.type))
+            if any(
+                facts.outcomes.is_ambiguous(name) is not False and not _tells_answer(facts, region, name)
+                for name in facts.exceptions.classes(h.type)
+            )
         ]
         return lost[0] if lost or not region.loop.handlers else None
     conditions = facts.retries.conditions(region)
@@ -48,6 +52,41 @@ def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
     if not conditions.classes and conditions.predicates and all(_is_careful(facts, one) for one in conditions.predicates):
         return None
     return region.site
+
+
+def _tells_answer(facts: Facts, region: Region, name: str) -> bool:
+    """An exception of this file by which what is repeated says: the peer has answered, and named a reason to ask again."""
+    if name not in facts.exceptions.own or facts.outcomes.is_ambiguous(name):
+        return False
+    raised = [
+        node
+        for node in descendants(region.body)
+        if isinstance(node, cst.Raise) and node.exc is not None and name in facts.exceptions.named(_maker(node.exc))
+    ]
+    return bool(raised) and all(_is_reasoned(facts, node) for node in raised)
+
+
+def _maker(raised: cst.BaseExpression) -> cst.BaseExpression:
+    return raised.func if isinstance(raised, cst.Call) else raised
+
+
+def _is_reasoned(facts: Facts, raised: cst.Raise) -> bool:
+    """Outside of handlers, under a test that finds a word in the answer, or a status by which the peer refuses."""
+    function = facts.tree.function_of(raised)
+    for above in facts.tree.ancestors(raised):
+        if above is function or isinstance(above, cst.ExceptHandler):
+            return False
+        if isinstance(above, cst.If) and facts.tree.within(raised, above.body):
+            tests = [node for node in descendants(above.test) if isinstance(node, cst.Comparison)]
+            named = any(
+                isinstance(one.operator, (cst.Equal, cst.In)) and string(side) is not None
+                for test in tests
+                for one in test.comparisons
+                for side in (test.left, one.comparator)
+            )
+            if named or facts.outcomes.refuses(above.test, True):
+                return True
+    return False
 
 
 def _is_careful(facts: Facts, predicate: cst.BaseExpression) -> bool:

@@ -96,10 +96,10 @@ class Retries:
     def _decorated(self) -> Iterator[Region]:
         for function in self.facts.tree.all(cst.FunctionDef):
             for decorator in function.decorators:
-                if (match := self.decorator(decorator.decorator)) is not None:
-                    yield Region("decorator", decorator, function.body, function, match, None, match.confidence)
-                elif (loop := self._own_decorator(decorator.decorator)) is not None:
+                if (loop := self._own_decorator(decorator.decorator)) is not None:  # its body says more than its name
                     yield Region("decorator", decorator, function.body, function, None, loop)
+                elif (match := self.decorator(decorator.decorator)) is not None:
+                    yield Region("decorator", decorator, function.body, function, match, None, match.confidence)
 
     def _own_decorator(self, expression: cst.BaseExpression) -> RetryLoop | None:
         """The retry loop in which a decorator of this file runs what it decorates."""

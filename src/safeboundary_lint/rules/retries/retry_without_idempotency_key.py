@@ -7,7 +7,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.http import UNSAFE_METHODS
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
@@ -65,9 +65,10 @@ class RetryWithoutIdempotencyKey(Rule):
 
     Stays silent when
     -----------------
-    A key is sent (in a header, the body or an argument), only refusals (429, 401) and failures to connect are repeated, a test of
-    the method gates the repetition, the decorator asks for a single attempt, or the POST is a read: search, query, graphql,
-    token.
+    A key is sent (in a header, the body or an argument; for mail, a Message-ID), only refusals (429, 401) and failures to connect
+    are repeated, or an exception of the file that is raised for a reason found in the answer; a test of the method gates the
+    repetition, the decorator asks for a single attempt, or the POST is a read: search, query, graphql, token, a guardrail's
+    verdict.
 
     Fix safety
     ----------
@@ -77,7 +78,8 @@ class RetryWithoutIdempotencyKey(Rule):
     Known limits
     ------------
     Peers that recognise a repetition by the content itself (a unique name, a natural key) can't be told apart; say so with
-    `# safeboundary: retry=idempotent -- reason`.
+    `# safeboundary: retry=idempotent -- reason`. Telemetry, and wrappers of every method that this file only uses to GET, are
+    reported with low confidence.
     """
 
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
@@ -108,16 +110,28 @@ class RetryWithoutIdempotencyKey(Rule):
             return None
         if match.row.kind != "side-effect" and requests.only_reads([*chain, effect.call, match.call]):
             return None
+        if match.row.get("what") == "mail" and self._is_marked_mail(region):
+            return None
         confidence = Confidence.weakest(match.confidence, region.confidence)
+        if requests.is_best_effort([*chain, effect.call, match.call]):
+            confidence = Confidence.LOW
         if match.row.kind == "http-request":
             methods = requests.methods(match)
             if methods is None:
-                return None if requests.gated_by_method(chain) else Confidence.weakest(confidence, self._wrapper(match.call))
+                return None if requests.gated_by_method(chain) else Confidence.weakest(confidence, self._wrapper(match))
             return confidence if methods & UNSAFE_METHODS else None
         return confidence
 
-    def _wrapper(self, call: cst.Call) -> Confidence:
+    def _is_marked_mail(self, region: Region) -> bool:
+        """The mail has its Message-ID before it is sent: each copy of it is known for one."""
+        marks = (store.target for store in self.facts.names.stores if _is_message_id(store.target))
+        return any(not self.facts.tree.within(mark, region.body) for mark in marks)
+
+    def _wrapper(self, operation: Match) -> Confidence:
         """A wrapper of every method: sure enough where its callers in this file send POST through it, or its name says so."""
+        call = operation.call
+        if (seen := self.facts.requests.seen_methods(operation)) and not seen & UNSAFE_METHODS:
+            return Confidence.LOW
         function = self.facts.tree.enclosing(call, cst.FunctionDef)
         wraps = function is not None and named_like(function.name.value, "*request*", "*api_call*", "send", "call", "make_call")
         callers = self.facts.types.callers(function) if function is not None else []
@@ -171,3 +185,9 @@ class RetryWithoutIdempotencyKey(Rule):
         order = self.facts.tree.order
         reads = self.facts.summaries.effects_in(region.body, "http-safe")
         return next((read.call for read in reads if order[id(read.call)] > order[id(effect.call)]), None)
+
+
+def _is_message_id(target: cst.CSTNode) -> bool:
+    """`mail["Message-ID"] = ...`"""
+    index = target.slice[0].slice if isinstance(target, cst.Subscript) else None
+    return isinstance(index, cst.Index) and (string(index.value) or "").lower() == "message-id"
