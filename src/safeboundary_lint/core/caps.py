@@ -30,16 +30,25 @@ REFUSAL = 'raise ValueError("the input is too large")'
 
 def byte_cap(facts: Facts) -> str:
     """The file's own limit on bytes, or a number to be chosen."""
+    return _own_cap(facts, _OF_BYTES, _SMALLEST) or BYTES
+
+
+def item_cap(facts: Facts, *named: str) -> str:
+    """The file's own limit on what is called like one of these globs, or a number to be chosen."""
+    return _own_cap(facts, named, 1) or ITEMS
+
+
+def _own_cap(facts: Facts, named: tuple[str, ...], smallest: int) -> str | None:
     for name, bindings in facts.names.module_scope.bindings.items():
-        if not (named_like(name, *_LIMITS) and named_like(name, *_OF_BYTES)) or len(bindings) != 1 or bindings[0].how != "value":
+        if not (named_like(name, *_LIMITS) and named_like(name, *named)) or len(bindings) != 1 or bindings[0].how != "value":
             continue
         try:
             value = facts.constant(bindings[0].source)
         except NotConstant:
             continue
-        if isinstance(value, int) and value >= _SMALLEST:
+        if isinstance(value, int) and value >= smallest:
             return name
-    return BYTES
+    return None
 
 
 def capped(words: str, cap: str, edits: tuple[Edit, ...], applicability: Applicability = Applicability.SUGGESTION) -> Fix:
@@ -77,9 +86,9 @@ def counted(facts: Facts, adding: cst.CSTNode, value: str, outermost: cst.CSTNod
     return (begin, check) if begin is not None and check is not None else ()
 
 
-def measured(facts: Facts, adding: cst.CSTNode, target: str, cap: str) -> tuple[Edit, ...]:
-    """What grows, looked at behind the statement by which it grows."""
-    check = lines_behind(facts, adding, *(line.format(target) for line in refused_above(cap)))
+def measured(facts: Facts, adding: cst.CSTNode, target: str, cap: str, measure: str = "len({})") -> tuple[Edit, ...]:
+    """What grows, or is set, looked at behind the statement by which it does."""
+    check = lines_behind(facts, adding, *refused_above(cap, measure.format(target)))
     return (check,) if check is not None else ()
 
 

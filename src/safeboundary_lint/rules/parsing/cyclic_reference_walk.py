@@ -8,6 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.edits import free_name, lines_before
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -221,7 +222,22 @@ class CyclicReferenceWalk(Rule):
             f"references that form a circle keep this loop running for ever",
             confidence=confidence,
             trace=[(step, f"the next one is what the input says: `{self.facts.code(step)}`")],
-            fix=Fix(
-                Applicability.SUGGESTION, f"keep a set of every `{name}` that was visited and leave the loop when one comes again"
-            ),
+            fix=self._left(loop, name, step),
         )
+
+    def _left(self, loop: cst.While, name: str, step: cst.BaseExpression) -> Fix:
+        """Numbers are remembered; nodes, which a set may not hold, are counted."""
+        refusal = '    raise ValueError("the references form a circle")'
+        if isinstance(step, cst.Subscript) and isinstance(step.value, cst.Name) and step.value.value == name:
+            words = "count the steps and leave the loop when there are more than the input can hold"
+            kept = free_name(self.facts, loop, "steps")
+            begin, lines = f"{kept} = 0", (f"{kept} += 1", f"if {kept} > 10_000:", refusal)
+        else:
+            words = f"keep a set of every `{name}` that was visited and leave the loop when one comes again"
+            kept = free_name(self.facts, loop, "visited")
+            begin, lines = f"{kept} = set()", (f"if {name} in {kept}:", refusal, f"{kept}.add({name})")
+        first = loop.body.body[0]
+        before = lines_before(self.facts, loop, begin)
+        inside = lines_before(self.facts, first.body[0] if isinstance(first, cst.SimpleStatementLine) else first, *lines)
+        edits = (before, inside) if before is not None and inside is not None else ()
+        return Fix(Applicability.SUGGESTION, words, edits)

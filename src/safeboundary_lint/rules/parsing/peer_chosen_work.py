@@ -8,7 +8,9 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import argument, string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.caps import capped, refused_above
+from safeboundary_lint.core.edits import named_first, source_of
+from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
@@ -32,6 +34,8 @@ _OWN = (
     "*env*",
 )
 _STEPS = 60
+
+_HIGHEST = "1_000_000"  # of iterations, or of what else the cost counts
 
 
 class PeerChosenWork(Rule):
@@ -221,5 +225,24 @@ class PeerChosenWork(Rule):
             f"`{self.facts.code(match.call.func)}` with no upper bound: whoever wrote it decides how long this runs",
             confidence=Confidence.weakest(match.confidence, Confidence.HIGH if peer else Confidence.MEDIUM),
             trace=[(source, f"read from the message: `{field}`"), (match.call, f"does as much work: `{self.facts.code(cost)}`")],
-            fix=Fix(Applicability.SUGGESTION, f"refuse the message when `{field}` is above the highest cost that is honest"),
+            fix=capped(
+                f"refuse the message when `{field}` is above the highest cost that is honest",
+                _HIGHEST,
+                self._refused(way, "cost") + self._others_refused(cost, source),
+            ),
         )
+
+    def _others_refused(self, cost: cst.BaseExpression, told: cst.CSTNode) -> tuple[Edit, ...]:
+        """The other fields that the cost is made of: the height beside the width."""
+        others = (way for way in self._ways(cost) if way[-1] is not told)
+        return tuple(edit for number, way in enumerate(others, start=2) for edit in self._refused(way, f"cost_{number}"))
+
+    def _refused(self, way: list[cst.CSTNode], name: str) -> tuple[Edit, ...]:
+        """The number looked at where it is read, as the number that the text stands for."""
+        number = way[-1]
+        for node in reversed(way):
+            if isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "builtins.int":
+                number = node
+        if not isinstance(number, cst.BaseExpression):
+            return ()
+        return named_first(self.facts, number, name, source_of(self.facts, number), *refused_above(_HIGHEST, "{}"))

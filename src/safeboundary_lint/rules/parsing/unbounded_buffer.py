@@ -7,8 +7,10 @@ import libcst as cst
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.edits import argument_added
+from safeboundary_lint.core.caps import byte_cap, capped, measured
+from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.knowledge import Parameter
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -125,7 +127,11 @@ class UnboundedBuffer(Rule):
                 (growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"),
                 (searched, "the delimiter is looked for here"),
             ],
-            fix=Fix(Applicability.SUGGESTION, f"leave when `len({target})` is larger than the longest honest message"),
+            fix=capped(
+                f"leave when `len({target})` is larger than the longest honest message",
+                byte_cap(self.facts),
+                measured(self.facts, growth.node, source_of(self.facts, growth.target), byte_cap(self.facts)),
+            ),
         )
 
     # -- queues ------------------------------------------------------------------------------------------------------
@@ -142,22 +148,29 @@ class UnboundedBuffer(Rule):
         feeder = next((call for call in self.facts.tree.all(cst.Call) if self._feeds(call, name, target)), None)
         if feeder is None:
             return
-        added = (
-            argument_added(self.facts, match.call, f"{parameter.name}=100") if parameter is not None and size is None else None
-        )
-        words = (
-            f"give the queue a bound, for example `{parameter.name}=100`"
-            if parameter is not None
-            else "use `queue.Queue(maxsize=100)`"
-        )
         self.report(
             match.call,
             f"`{name}` has no bound and is fed from the boundary in line {self.facts.line(feeder)}: a sender "
             f"that is faster than the consumer fills the memory",
             confidence=Confidence.MEDIUM,
             trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
-            fix=Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words),
+            fix=self._bounded(match, parameter, size),
         )
+
+    def _bounded(self, match: Match, parameter: Parameter | None, size: cst.BaseExpression | None) -> Fix:
+        """The queue with a bound, or of the class that takes one."""
+        func, (module, _, canonical) = match.call.func, match.dotted.rpartition(".")
+        named = self.facts.names.qualified(func) or match.dotted
+        if named.rpartition(".")[2] != canonical and not match.call.args:  # SimpleQueue and its like take no size
+            text = f"{module}.{canonical}(maxsize=100)"
+            return Fix(Applicability.UNSAFE, f"use `{text}`", (replaced(self.facts, match.call, text),), (f"import {module}",))
+        if parameter is None:
+            return Fix(Applicability.SUGGESTION, f"use a queue that takes a bound instead of `{self.facts.code(func)}`")
+        words = f"give the queue a bound, for example `{parameter.name}=100`"
+        if size is not None:
+            return Fix(Applicability.UNSAFE, words, (replaced(self.facts, size, "100"),))
+        added = argument_added(self.facts, match.call, f"{parameter.name}=100")
+        return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
 
     def _target_of(self, call: cst.Call) -> cst.BaseExpression | None:
         parent = self.facts.tree.parent(call)

@@ -7,7 +7,9 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.caps import capped, item_cap
+from safeboundary_lint.core.edits import lines_before, source_of
+from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.keyed import Keyed
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -105,7 +107,7 @@ class UnboundedKeyedState(Rule):
 
     Fix safety
     ----------
-    A suggestion: which entries may go is the author's to say.
+    A suggestion, which lets the oldest keys go: which entries may go is the author's to say.
 
     Known limits
     ------------
@@ -168,8 +170,15 @@ class UnboundedKeyedState(Rule):
             f"ever taken out: new keys fill the memory",
             confidence=confidence,
             trace=[(keyed.binding.target, f"`{held}` is made here and lives as long as the process")],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys",
+            fix=capped(
+                f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys, the newest",
+                cap := item_cap(self.facts, "*client*", "*key*", "*entries*", "*user*"),
+                self._evicting(keyed, write, cap),
             ),
         )
+
+    def _evicting(self, keyed: Keyed, write: cst.CSTNode, cap: str) -> tuple[Edit, ...]:
+        """The oldest keys go before a new one comes."""
+        held = source_of(self.facts, keyed.binding.target)
+        edit = lines_before(self.facts, write, f"while len({held}) >= {cap}:", f"    {held}.pop(next(iter({held})))")
+        return (edit,) if edit is not None else ()

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import libcst as cst
 
 from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, Source
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.caps import capped, item_cap, refused_above
+from safeboundary_lint.core.edits import lines_before, named_first, source_of
+from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
@@ -132,6 +134,7 @@ class UnboundedParts(Rule):
                 f"`{self.facts.code(text)}` is split into as many parts as its sender likes",
                 source,
                 "split with a limit and refuse more parts than that",
+                self._split_up_to(call),
             )
 
     def _bound_to(self, call: cst.Call) -> cst.BaseExpression | None:
@@ -187,6 +190,7 @@ class UnboundedParts(Rule):
                 f"`{self.facts.code(kept)}` takes in as many items as the peer sends",
                 source,
                 f"count what goes into `{self.facts.code(kept)}` and leave above a limit",
+                self._added_up_to(kept),
             )
 
     def _kept(self, loop: cst.While | cst.For) -> cst.BaseExpression | None:
@@ -219,11 +223,23 @@ class UnboundedParts(Rule):
             "itertools.islice",
         )
 
-    def _tell(self, node: cst.CSTNode, what: str, source: Source, words: str) -> None:
+    def _cap(self) -> str:
+        return item_cap(self.facts, "*parts*", "*headers*", "*count*", "*fields*", "*frames*", "*items*", "*lines*", "*chunks*")
+
+    def _split_up_to(self, call: cst.Call) -> tuple[Edit, ...]:
+        text = f"{source_of(self.facts, call.func)}({source_of(self.facts, call.args[0])}, {self._cap()})"
+        return named_first(self.facts, call, "parts", text, *refused_above(self._cap()))
+
+    def _added_up_to(self, kept: cst.BaseExpression) -> tuple[Edit, ...]:
+        check = refused_above(self._cap(), f"len({source_of(self.facts, kept)})")
+        edit = lines_before(self.facts, kept, check[0].replace(" > ", " >= "), check[1])
+        return (edit,) if edit is not None else ()
+
+    def _tell(self, node: cst.CSTNode, what: str, source: Source, words: str, edits: tuple[Edit, ...]) -> None:
         self.report(
             node,
             f"{what}: each is limited, their number is not",
             confidence=Confidence.MEDIUM,
             trace=[(source.node, f"sent by the other side: `{self.facts.code(source.node)}`")],
-            fix=Fix(Applicability.SUGGESTION, words),
+            fix=capped(words, self._cap(), edits),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.circles import Circle
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, free_name, lines_before, parameter_added
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
@@ -142,5 +143,25 @@ class UnboundedRecursion(Rule):
                 Applicability.SUGGESTION,
                 f"count the depth in `{hub.name.value}`, refuse input that is nested deeper than a limit, and "
                 f"pass `depth + 1` at `{self.facts.code(call)}`",
+                self._depth_counted(circle),
             ),
         )
+
+    def _depth_counted(self, circle: Circle) -> tuple[Edit, ...]:
+        """A depth that goes along, where one function calls itself and does so visibly."""
+        hub, facts = circle.hub, self.facts
+        first = next((one for one in hub.body.body if not _is_docstring(one)), None)
+        direct = all(last_name(call.func) == hub.name.value and facts.tree.function_of(call) is hub for call in circle.calls)
+        if len(circle.functions) > 1 or not direct or first is None or hub.params.star_kwarg is not None:
+            return ()
+        name = free_name(facts, first, "depth")
+        small = first.body[0] if isinstance(first, cst.SimpleStatementLine) else first
+        check = lines_before(facts, small, f"if {name} > 100:", '    raise ValueError("the input is nested too deep")')
+        edits = [parameter_added(facts, hub, f"{name}=0"), check]
+        edits += [argument_added(facts, call, f"{name}={name} + 1") for call in circle.calls]
+        return tuple(edit for edit in edits if edit is not None) if all(edit is not None for edit in edits) else ()
+
+
+def _is_docstring(statement: cst.CSTNode) -> bool:
+    line = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) else None
+    return isinstance(line, cst.Expr) and isinstance(line.value, (cst.SimpleString, cst.ConcatenatedString))

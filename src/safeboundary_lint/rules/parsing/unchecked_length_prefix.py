@@ -8,7 +8,9 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import OWN
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.caps import byte_cap, capped, measured, refused_before
+from safeboundary_lint.core.edits import source_of
+from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -84,7 +86,7 @@ class UncheckedLengthPrefix(Rule):
 
     Fix safety
     ----------
-    A suggestion: the largest honest length is the author's to say.
+    A suggestion, which shows the check: the largest honest length is the author's to say.
 
     Known limits
     ------------
@@ -300,11 +302,24 @@ class UncheckedLengthPrefix(Rule):
                 (number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"),
                 (sink, f"as much {does}: `{self.facts.code(sink)}`"),
             ],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                f"refuse the input when `{amount}` is larger than the largest honest value, right where it is made (line {line})",
+            fix=capped(
+                f"refuse the input when `{amount}` is larger than the largest honest value, before it is used",
+                byte_cap(self.facts),
+                self._refused(place, value, number),
             ),
         )
+
+    def _refused(self, place: cst.CSTNode, value: cst.BaseExpression, number: WireNumber) -> tuple[Edit, ...]:
+        """The check where the finding says that it belongs."""
+        cap = byte_cap(self.facts)
+        if place is number.source:
+            statement = self.facts.tree.statement_of(place)
+            kept = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+            return measured(self.facts, place, source_of(self.facts, kept), cap, "{}") if isinstance(kept, cst.Attribute) else ()
+        if isinstance(place, cst.Call) and not self.facts.tree.within(value, place):
+            handed = {id(node) for node in number.route}
+            value = next((arg.value for arg in place.args if id(arg.value) in handed), value)
+        return refused_before(self.facts, place, value, cap, "length") if self.facts.tree.within(value, place) else ()
 
 
 def _raises(body: cst.BaseSuite) -> bool:
