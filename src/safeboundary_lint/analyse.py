@@ -67,7 +67,9 @@ def _run(wanted: Iterable[type[Rule]], facts: Facts) -> tuple[list[Finding], lis
         for node_type, method in rule.visitors():
             handlers[node_type].append((instance, getattr(instance, method)))
     failed: set[int] = set()
-    visits = [(rule, visit, node) for node_type, several in handlers.items() for rule, visit in several for node in facts.tree.all(node_type)]
+    # By name, so that the order in which a rule sees the nodes does not hang on which other rules run.
+    ordered = sorted(handlers.items(), key=lambda item: item[0].__name__)
+    visits = [(rule, visit, node) for node_type, several in ordered for rule, visit in several for node in facts.tree.all(node_type)]
     for rule, visit, node in [*visits, *((rule, lambda _, rule=rule: rule.finish(), facts.tree.module) for rule in running)]:
         if id(rule) in failed:
             continue

@@ -67,6 +67,11 @@ _ALLOWS = re.compile(
 )
 
 
+# By these names (whatever the case) a function may decide; by the last, only in a class that judges.
+NAMES = "|".join(pattern.pattern for pattern in (_STRONG, _WEAK, _NOUN_FIRST, _DENIES, _FILTERS, _IDENTITIES))
+IDENTITY_NAMES, JUDGING_NAMES, JUDGES = _IDENTITIES.pattern, _JUDGING.pattern, _JUDGES.pattern
+
+
 def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
     """How a function decides: TRUE allows, RAISING denies (None allows), FILTER gives what is allowed, DENYING: True denies."""
     around = (ancestor.name.value for ancestor in facts.tree.ancestors(function) if isinstance(ancestor, cst.FunctionDef))

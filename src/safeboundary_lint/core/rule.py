@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import libcst as cst
 
 from safeboundary_lint.core.catalogue import Catalogue, Entry, Status, UnknownRule
+from safeboundary_lint.core.shapes import Shape
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Step
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Rule(cst.CSTVisitor):
     severity: ClassVar[Severity]
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
-    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # screen: of each tuple one must be in the file: a kind, `=word`, `~regex` (by lines)
+    needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be in the file: see core.screen
     whole: ClassVar[bool] = False  # what it asks of a file that concerns it may stand anywhere in it
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file

@@ -6,15 +6,17 @@ with the top-level module by which its library, or whatever hands its type out, 
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes import Shape
 
 _WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
 # A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement. Only whole words are
@@ -24,9 +26,7 @@ _MENTION = re.compile(
     rb"|(?<![A-Za-z0-9_\x80-\xff])[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?![A-Za-z0-9_\x80-\xff])(?=[ \t]*\()"
     rb"|\bimport\b[ \t]*\([^)]*|\b(?:from|import)\b[^\n(]*"
 )
-# Needs of rules that are no kinds.
-LOOPS = ("^for", "^while", "^async")
-RECURSION = "@recursion"  # a function that mentions its own name
+LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
 _STATEMENT = re.compile(rb"^[ \t]*([a-z]+)\b", re.MULTILINE)
 _DEFINED = re.compile(rb"\b(?:def|class)[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
 _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
@@ -39,9 +39,10 @@ _NAME_LENGTH = 120  # bytes in front of a dot in which the receiver's name is lo
 class Words:
     """The identifier-like words of a text, those in strings and comments included, and its shapes."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, body: Sequence[ast.AST] | None = None) -> None:
         self.source = source
-        self.all = _decoded(_WORD.findall(source))
+        self.body = body  # Python's own tree, where somebody has made it already
+        self.all = decoded(_WORD.findall(source))
         self._receivers: dict[str, frozenset[str]] = {}
 
     @functools.cached_property
@@ -49,7 +50,7 @@ class Words:
         """Words that could name something called, an attribute or an import; all words after a star import."""
         if self.star_import:
             return self.all
-        return _decoded(word for mention in set(_MENTION.findall(self.source)) for word in _WORD.findall(mention))
+        return decoded(word for mention in set(_MENTION.findall(self.source)) for word in _WORD.findall(mention))
 
     @functools.cached_property
     def star_import(self) -> bool:
@@ -67,7 +68,7 @@ class Words:
         tops: set[bytes] = set()
         for origin, several in _IMPORT.findall(self.source):
             tops.update(_WORD.findall(several) or [origin])
-        return _decoded(tops)
+        return decoded(tops)
 
     def receivers(self, name: str) -> frozenset[str]:
         """What stands in front of `.name`, lowered and without leading underscores; `_ANY` for more than a name."""
@@ -75,23 +76,18 @@ class Words:
             ends = (match.start() for match in _compiled(rf"\.\s*{name}\b").finditer(self.source))
             heads = (self.source[max(0, end - _NAME_LENGTH) : end].rstrip(b" \t\r\n\\") for end in ends)
             found = (match[0] if (match := _LAST_WORD.search(head)) else _ANY.encode() for head in heads)
-            self._receivers[name] = frozenset(word.lower().lstrip("_") for word in _decoded(found))
+            self._receivers[name] = frozenset(word.lower().lstrip("_") for word in decoded(found))
         return self._receivers[name]
 
     @functools.cached_property
     def statements(self) -> frozenset[str]:
         """The words with which lines start: the keywords of statements among them."""
-        return _decoded(_STATEMENT.findall(self.source))
+        return decoded(_STATEMENT.findall(self.source))
 
     @functools.cached_property
     def defined(self) -> frozenset[str]:
         """Names of the functions and classes that are defined here."""
-        return _decoded(_DEFINED.findall(self.source))
-
-    @functools.cached_property
-    def recursive(self) -> bool:
-        """True when the name of a function stands here again."""
-        return any(len(re.findall(rb"\b%b\b" % re.escape(name.encode()), self.source)) > 1 for name in self.defined)
+        return decoded(_DEFINED.findall(self.source))
 
     def holds(self, pattern: str) -> bool:
         """True when a line-wise regular expression is found."""
@@ -116,7 +112,8 @@ class _WordPattern:
 _word_pattern = functools.cache(_WordPattern)
 
 
-def _decoded(words: Iterable[bytes]) -> frozenset[str]:
+def decoded(words: Iterable[bytes]) -> frozenset[str]:
+    """The different ones of these words, as text."""
     return frozenset(word.decode("utf-8", "replace") for word in set(words))
 
 
@@ -125,16 +122,21 @@ def _compiled(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.MULTILINE)
 
 
+Anchor = tuple[str, str]  # a top-level module that is imported, and a word; _ANY for none
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One way to meet a row: a file with one of these imports, and one of these receivers in front of the name."""
+    """One way to meet a row: a file with one of these anchors, and one of these receivers in front of the name."""
 
-    modules: frozenset[str]
+    anchors: frozenset[Anchor]
     receivers: tuple[str, ...] = ()
 
     def open_to(self, words: Words) -> bool:
-        """True when the file imports what the row asks for."""
-        return _ANY in self.modules or not words.imported.isdisjoint(self.modules)
+        """True when the file imports and names what the row asks for."""
+        return any(
+            (module == _ANY or module in words.imported) and (word == _ANY or word in words.all) for module, word in self.anchors
+        )
 
 
 class Screen:
@@ -143,7 +145,7 @@ class Screen:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._producers = _producers(knowledge)
-        self._modules: dict[str, frozenset[str]] = {}
+        self._anchors: dict[str, frozenset[Anchor]] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
@@ -152,53 +154,54 @@ class Screen:
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
         if head == "*":
-            way = _Way(frozenset(row.imports) or frozenset((_ANY,)), row.receivers)
+            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers)
         else:
-            way = _Way(self._modules_of(head))
+            way = _Way(self._anchors_of(head))
         self._table[row.kind][last].add(way)
         for alias in self._producers.get(("alias", name), ()):
-            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_top(alias),))))
+            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_anchor(alias.rpartition(".")[0]),))))
 
-    def _modules_of(self, dotted: str) -> frozenset[str]:
-        """Top-level modules one of which must be imported for a value of this type, or this module, to be at hand."""
-        if dotted not in self._modules:
-            self._modules[dotted] = frozenset((_top(dotted),))  # a type that produces itself
-            found, seen, queue = set(), {dotted}, [dotted]
-            for name in queue:  # grows while it is walked
-                found.add(_top(name))
-                for producer in self._producers.get(("type", name), ()):
-                    owner = producer.rpartition(".")[0] if ("type", producer) not in self._producers else producer
-                    for following in (owner, producer):
-                        if following and following not in seen:
-                            seen.add(following)
-                            queue.append(following)
-            self._modules[dotted] = frozenset(found)
-        return self._modules[dotted]
+    def _anchors_of(self, dotted: str) -> frozenset[Anchor]:
+        """What a file holds that has this module at hand, or a value of this type: its name, or that of a producer."""
+        if dotted not in self._anchors:
+            self._anchors[dotted] = frozenset((_anchor(dotted),))  # a type that produces itself
+            found = {_anchor(dotted)}
+            for producer in self._producers.get(("type", dotted), ()):
+                if ("type", producer) in self._producers:
+                    found |= self._anchors_of(producer)
+                    continue
+                owner, _dot, last = producer.rpartition(".")
+                found.add(_anchor(producer))
+                if owner and owner != "*":
+                    found.update((module, last) for module, _word in self._anchors_of(owner))
+            self._anchors[dotted] = frozenset(found)
+        return self._anchors[dotted]
 
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
         """The rules that could fire in a file with these words: of each group of their needs, one is met."""
-        known: dict[tuple[str, ...], bool] = {}
+        known: dict[tuple[str | Shape, ...], bool] = {}
 
-        def met(group: tuple[str, ...]) -> bool:
+        def met(group: tuple[str | Shape, ...]) -> bool:
             if group not in known:
                 known[group] = self.test(group, words)(words)
             return known[group]
 
         return [rule for rule in rules if all(map(met, rule.needs))]
 
-    def test(self, group: Iterable[str], file: Words) -> Callable[[Words], bool]:
+    def test(self, group: Iterable[str | Shape], file: Words) -> Callable[[Words], bool]:
         """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file.
 
         A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern`
-        (of the name of a function or class, likewise), `~pattern` (of a line: the
-        dearest, written so that it starts with literal text), or `@recursion`.
+        (of the name of a function or class, likewise), `~pattern` (of a line: dear, written so that it starts with literal text),
+        or a shape (core.shapes).
         """
+        shapes = [need for need in group if not isinstance(need, str)]
+        group = [need for need in group if isinstance(need, str)]
         plain = {need[1:] for need in group if need.startswith("=")}
         statements = {need[1:] for need in group if need.startswith("^")}
         word_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("%")]
         name_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("$")]
         patterns = [need[1:] for need in group if need.startswith("~")]
-        recursion = RECURSION in group
         mentions: set[str] = set()
         received: dict[str, tuple[str, ...]] = {}
         for need in group:
@@ -219,11 +222,13 @@ class Screen:
                 return True
             if not words.all.isdisjoint(statements) and not words.statements.isdisjoint(statements):
                 return True
-            if any(pattern.found_in(words.all) for pattern in word_patterns) or (recursion and (words is file or words.recursive)):
+            if any(pattern.found_in(words.all) for pattern in word_patterns):
                 return True
             if name_patterns and any(pattern.found_in(words.defined) for pattern in name_patterns):
                 return True
-            return any(words.holds(pattern) for pattern in patterns)
+            if any(words.holds(pattern) for pattern in patterns):
+                return True
+            return bool(shapes) and (words.body is None or any(shape(words.body) for shape in shapes))
 
         return meets
 
@@ -238,9 +243,9 @@ def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, dict.fromkeys(globs))))
 
 
-def _top(dotted: str) -> str:
-    top = dotted.partition(".")[0]
-    return _ANY if top in ("builtins", "*", "") else top
+def _anchor(dotted: str) -> Anchor:
+    top, last = dotted.partition(".")[0], dotted.rpartition(".")[2]
+    return (_ANY, _ANY) if top in ("builtins", "") else (_ANY, last) if top == "*" else (top, last)
 
 
 def _producers(knowledge: Knowledge) -> dict[tuple[str, str], list[str]]:

@@ -8,23 +8,35 @@ share the attributes it uses, and the functions that call it.
 from __future__ import annotations
 
 import ast
+import collections
+import functools
 import re
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import Screen, Words
+from safeboundary_lint.core.screen import Screen, Words, decoded
 
 _COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
 _OWN_ATTRIBUTE = re.compile(rb"\b(?:self|cls)\s*\.\s*(\w+)")
+_ATTRIBUTE = re.compile(rb"\.\s*([A-Za-z_\x80-\xff][\w\x80-\xff]*)")
+_NAME = re.compile(rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*")
+_GLOBAL = re.compile(rb"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
+_Key = TypeVar("_Key")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Mentioning a class is mentioning these of its methods.
 _IMPLIED = frozenset("__init__ __new__ __post_init__ __call__ __enter__ __exit__ __aenter__ __aexit__ __getitem__ __iter__ __next__".split())
 
 
-@dataclass(slots=True, eq=False)
+# How many steps, from function to function, the analysis goes at most to tell what a value is or what a call does.
+_REACH = 3
+_CONTAINERS = frozenset("dict list set defaultdict OrderedDict Counter deque WeakValueDictionary WeakSet Queue".split())
+
+
+@dataclass(eq=False)
 class Unit:
     """A function at the top of the module or of a class: what is blanked or stays as a whole."""
 
@@ -34,10 +46,15 @@ class Unit:
     last: int  # exclusive
     words: Words  # without comments and docstring
 
-    @property
-    def attributes(self) -> set[str]:
+    @functools.cached_property
+    def attributes(self) -> frozenset[str]:
         """Attributes of self or cls that the function mentions."""
-        return {name.decode("utf-8", "replace") for name in _OWN_ATTRIBUTE.findall(self.words.source)}
+        return decoded(_OWN_ATTRIBUTE.findall(self.words.source))
+
+    @functools.cached_property
+    def named_attributes(self) -> frozenset[str]:
+        """Attributes of anything that the function mentions."""
+        return decoded(_ATTRIBUTE.findall(self.words.source))
 
 
 class Outline:
@@ -46,15 +63,16 @@ class Outline:
     def __init__(self, text: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            self._module = ast.parse(text)
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
-        self.units = list(self._units(tree.body, ""))
+        self._bases: dict[str, list[str]] = {}
+        self.units = list(self._units(self._module.body, ""))
         around, end = [], 0
         for unit in self.units:
             around += self.lines[end : unit.first]
             end = unit.last
-        self.around = _words(around + self.lines[end:])
-        aliases = _aliases(tree.body)
+        self.around = _words(around + self.lines[end:], [node for node in self._module.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef))])
+        aliases = _aliases(self._module.body)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
 
@@ -62,8 +80,9 @@ class Outline:
         for node in body:
             if isinstance(node, _FUNCTIONS):
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first)))
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), [node]))
             elif isinstance(node, ast.ClassDef):
+                self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
                 yield from self._units(node.body, node.name)
 
     def _code(self, node: ast.FunctionDef | ast.AsyncFunctionDef, first: int) -> list[str]:
@@ -88,39 +107,104 @@ class Outline:
             return set.intersection(*met), all(outside)
         if not all(several or around for several, around in zip(met, outside, strict=True)):
             return set(), False
-        best = min(range(len(tests)), key=lambda index: sum(self.units[unit].last - self.units[unit].first for unit in met[index]))
+        inside = [several for several, around in zip(met, outside, strict=True) if not around]
         # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
-        return (set.union(*met), True) if outside[best] else (met[best], False)
+        return (min(inside, key=self._size), False) if inside else (set.union(*met), True)
+
+    def _size(self, several: Collection[int]) -> int:
+        return sum(self.units[index].last - self.units[index].first for index in several)
 
     def closure(self, seeds: Collection[int], outside: bool) -> set[int]:
-        """`seeds` and all that these units, or the code around the units, need."""
-        by_name: dict[str, list[int]] = defaultdict(list)
-        by_attribute: dict[str, list[int]] = defaultdict(list)
-        mentions: dict[str, list[int]] = defaultdict(list)
-        names = {unit.name for unit in self.units} | {unit.owner for unit in self.units}
-        attributes = [unit.attributes for unit in self.units]
-        for index, unit in enumerate(self.units):
-            by_name[unit.name].append(index)
-            if unit.name in _IMPLIED:
-                by_name[unit.owner].append(index)
-            for attribute in attributes[index]:
-                by_attribute[attribute].append(index)
-            for word in unit.words.all & names:
-                mentions[word].append(index)
+        """`seeds` and what these units, or the code around the units, need: what is `_REACH` steps away."""
         kept = set(seeds)
         if outside:
-            kept.update(index for word in self.around.all & names for index in by_name[word])
-        queue = list(kept)
-        for index in queue:  # grows while it is walked
-            unit = self.units[index]
-            following = [other for word in unit.words.all & names for other in by_name[word]]
-            following += [other for attribute in attributes[index] for other in by_attribute[attribute]]
-            following += mentions[unit.owner if unit.name == "__init__" else unit.name]
-            for other in following:
-                if other not in kept:
-                    kept.add(other)
-                    queue.append(other)
+            kept.update(index for word in self.around.all & self._by_name.keys() for index in self._by_name[word])
+            kept.update(index for word in self._shared for index in self._sharing[word])
+        edge = kept
+        for _step in range(_REACH):
+            edge = {other for index in edge for other in self._next_to(index)} - kept
+            kept = kept | edge
         return kept
+
+    def _next_to(self, index: int) -> Iterator[int]:
+        """Units that a unit names or is named by, and those it shares an attribute of an object or a container of the module with."""
+        unit = self.units[index]
+        for word in unit.words.all & self._by_name.keys():
+            yield from (other for other in self._by_name[word] if self._may_mean(unit, self.units[other]))
+        for attribute in unit.attributes:
+            yield from self._by_attribute.get((self._family[unit.owner], attribute), ())
+        for word in unit.words.all & self._shared:
+            yield from self._sharing.get(word, ())
+        own = unit.owner if unit.name in _IMPLIED else unit.name
+        yield from (other for other in self._mentions.get(own, ()) if self._may_mean(self.units[other], unit))
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        """The units that are meant by a name: their own, or that of their class."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, unit in enumerate(self.units):
+            found[unit.name].append(index)
+            if unit.owner and unit.name in _IMPLIED:
+                found[unit.owner].append(index)
+        return found
+
+    @functools.cached_property
+    def _mentions(self) -> dict[str, list[int]]:
+        """The units in which a name of `_by_name` stands."""
+        return self._indexed(lambda unit: unit.words.all & self._by_name.keys())
+
+    @functools.cached_property
+    def _by_attribute(self) -> dict[tuple[str, str], list[int]]:
+        """The units that share an attribute of an object, methods not counted."""
+        methods = {(self._family[unit.owner], unit.name) for unit in self.units}
+        return self._indexed(lambda unit: {(self._family[unit.owner], attribute) for attribute in unit.attributes} - methods)
+
+    @functools.cached_property
+    def _sharing(self) -> dict[str, list[int]]:
+        """The units that use a container of the module, or a global that functions bind."""
+        return self._indexed(lambda unit: unit.words.all & self._shared)
+
+    def _indexed(self, keys: Callable[[Unit], Iterable[_Key]]) -> dict[_Key, list[int]]:
+        found: dict[_Key, list[int]] = defaultdict(list)
+        for index, unit in enumerate(self.units):
+            for key in keys(unit):
+                found[key].append(index)
+        return found
+
+    @functools.cached_property
+    def _shared(self) -> frozenset[str]:
+        """Names of the module that stand for what functions change."""
+        found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in decoded(_NAME.findall(line))}
+        for node in self._module.body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_container(node.value):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found.update(target.id for target in targets if isinstance(target, ast.Name))
+        return frozenset(found)
+
+    @functools.cached_property
+    def _family(self) -> dict[str, str]:
+        """For each class a name that it shares with its bases and subclasses in this file."""
+        family = {name: name for name in ["", *(unit.owner for unit in self.units), *self._bases]}
+        for name, bases in self._bases.items():
+            for base in bases:
+                if base in family and (old := family[base]) != (new := family[name]):
+                    family.update({one: new for one, of in family.items() if of == old})
+        return family
+
+    @functools.cached_property
+    def _used_classes(self) -> frozenset[str]:
+        """Classes whose name stands elsewhere than in their own definition."""
+        used = frozenset().union(*(unit.words.all for unit in self.units)) if self.units else frozenset()
+        around = collections.Counter(_NAME.findall(self.around.source))
+        return frozenset(name for name in self._bases if name in used or around[name.encode()] > 1)
+
+    def _may_mean(self, unit: Unit, other: Unit) -> bool:
+        """True when the name of `other`, which stands in `unit`, may mean it there."""
+        if not other.owner or other.name in _IMPLIED:
+            return True
+        if other.name not in unit.named_attributes:
+            return False
+        return self._family[unit.owner] == self._family[other.owner] or other.owner in self._used_classes
 
     def thinned(self, kept: Collection[int]) -> str:
         """The text with the other units blanked; a `pass` stays where a unit stood, so that no body is empty."""
@@ -130,6 +214,18 @@ class Outline:
                 head = lines[unit.first]
                 lines[unit.first : unit.last] = [head[: len(head) - len(head.lstrip())] + "pass"] + [""] * (unit.last - unit.first - 1)
         return "\n".join(lines)
+
+
+def _last_name(node: ast.expr | None) -> str:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _is_container(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Call):
+        return _last_name(value.func) in _CONTAINERS
+    return isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp))
 
 
 def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
@@ -146,8 +242,8 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
     return found
 
 
-def _words(lines: list[str]) -> Words:
-    return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"))
+def _words(lines: list[str], body: Sequence[ast.AST]) -> Words:
+    return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"), body)
 
 
 def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[str, list[type[Rule]]]:

@@ -13,6 +13,7 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
+from safeboundary_lint.core.shapes import retry_loop
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
@@ -80,7 +81,7 @@ class RetryExhaustionSilent(Rule):
 
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (LOOPS, ("^except", "sleep", "%retr|attempt|tries"))
+    needs = (LOOPS, (retry_loop, "sleep"))
     local = True
     fixable = Applicability.UNSAFE
 

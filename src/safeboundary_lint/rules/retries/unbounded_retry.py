@@ -14,7 +14,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.recursion import unbounded_restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import RECURSION
+from safeboundary_lint.core.shapes import restart, retry_loop
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
@@ -94,13 +94,14 @@ class UnboundedRetry(Rule):
 
     Known limits
     ------------
-    A limit in another file is not seen. Loops in functions that look like a daemon's are reported with low confidence.
+    A limit in another file is not seen. Loops in functions that look like a daemon's, and in methods of threads, are reported
+    with low confidence.
     """
 
     code, name, since, severity = "SBL203", "unbounded-retry", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("retry-decorator", "retry-caller", _RETRYING, "=count", "^while", RECURSION),
+        ("retry-decorator", "retry-caller", _RETRYING, retry_loop, restart, "sleep"),
         ("retry-decorator", "retry-caller", _RETRYING, "^except", "sleep"),
     )
     local = True
@@ -239,6 +240,7 @@ class UnboundedRetry(Rule):
         daemon = (
             around is None
             or named_like(around.name.value, *_DAEMON)
+            or self._is_thread(around)
             or network is None
             and bool(loop.handlers)
             and all(map(self.facts.loops.is_narrowed, loop.handlers))
@@ -261,6 +263,12 @@ class UnboundedRetry(Rule):
     def _loop_fix(self, loop: cst.For | cst.While, words: str, handlers: Sequence[cst.ExceptHandler] = ()) -> Fix:
         changes = given_up.with_deadline(self.facts, loop, handlers)
         return Fix(Applicability.SUGGESTION, words, changes, ("import time",) if changes else ())
+
+    def _is_thread(self, function: cst.FunctionDef) -> bool:
+        """The function is a method of a thread: what it keeps waiting is that thread, until the peer is back."""
+        cls = self.facts.types.method_class(function)
+        bases = self.facts.types.foreign_bases(cls) if cls is not None else []
+        return any(named_like(base.rpartition(".")[2].lower(), "*thread") for base in bases)
 
     def _is_lost(self, handler: cst.ExceptHandler) -> bool:
         return any(self.facts.outcomes.is_ambiguous(name) is not False for name in self.facts.exceptions.classes(handler.type))
