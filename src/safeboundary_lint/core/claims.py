@@ -153,7 +153,9 @@ class Claims:
                 if named_like(last_name(above.func), "int", "float", "bool", "str") or not self.facts.exceptions.can_raise(above):
                     return False
                 return below is not above.func
-            if isinstance(above, (cst.Assign, cst.AugAssign)):
+            if isinstance(above, cst.Assign):
+                return above.value is below and isinstance(above.targets[0].target, (cst.Tuple, cst.List))  # taken apart
+            if isinstance(above, cst.AugAssign):
                 return False
             if isinstance(
                 above,

@@ -30,12 +30,26 @@ def is_in_process(facts: Facts, store: Match) -> bool:
         node = origin.node
         if isinstance(node, (cst.Dict, cst.DictComp)) or isinstance(node, cst.Call) and named_like(last_name(node.func), *_LOCAL):
             return True
+    if isinstance(receiver, cst.Attribute) and _is_declared_local(facts, receiver.attr.value):
+        return True
     annotations = (binding.target for binding in _bindings(facts, receiver))
     annotated = (facts.tree.parent(target) for target in annotations)
     return any(
         isinstance(a, cst.AnnAssign)
         and any(isinstance(n, cst.Name) and named_like(n.value, *_LOCAL) for n in descendants(a.annotation))
         for a in annotated
+    )
+
+
+def _is_declared_local(facts: Facts, name: str) -> bool:
+    """True when every class of this file that has an attribute of this name makes it a dict or the like: `cache = {}`."""
+    classes = (facts.names.scope_of(cls.body).bindings.get(name, ()) for cls in facts.tree.all(cst.ClassDef))
+    bound = [binding for bindings in classes for binding in bindings if binding.how == "value"]
+    bound += [one for one in facts.names.stores if isinstance(one.target, cst.Attribute) and one.target.attr.value == name]
+    made = [one.source for one in bound if last_name(one.source) != "None"]
+    return bool(made) and all(
+        isinstance(one, (cst.Dict, cst.DictComp)) or isinstance(one, cst.Call) and named_like(last_name(one.func), *_LOCAL)
+        for one in made
     )
 
 

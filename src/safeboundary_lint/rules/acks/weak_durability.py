@@ -77,7 +77,8 @@ class WeakDurability(Rule):
 
     Known limits
     ------------
-    Settings that come from another file are not seen.
+    Settings that come from another file are not seen. What stands in where the caller gave nothing (`properties or
+    BasicProperties()`) is reported with low confidence.
     """
 
     code, name, since, severity = "SBL305", "weak-durability", "0.1", Severity.WARNING
@@ -108,6 +109,14 @@ class WeakDurability(Rule):
             _SCRATCH.fullmatch(self.facts.tree.symbol_of(node).lower().replace(".", "_")) or _SCRATCH.fullmatch(file.lower())
         )
 
+    def _is_fallback(self, node: cst.CSTNode) -> bool:
+        """True for `properties or Properties()`: a library's own default, where the caller may give what it wants."""
+        either = self.facts.tree.parent(node)
+        if not isinstance(either, cst.BooleanOperation) or either.right is not node or not isinstance(either.left, cst.Name):
+            return False
+        found = self.facts.names.lookup(either.left)
+        return found is not None and any(binding.how == "parameter" for binding in found[1])
+
     def _is_transient(self, match: Match) -> bool:
         """True when other arguments or the queue's name tell that it is meant to vanish."""
         unless = match.row.get("unless", ())
@@ -134,7 +143,8 @@ class WeakDurability(Rule):
             if match.row.get("required") and not unpacks(match.call) and not self._set_later(match, parameter):
                 added = argument_added(self.facts, match.call, strong)
                 what = f"`{self.facts.code(match.node)}` is transient by default"
-                self._report(match.node, what, match.confidence, match.row, (added,) if added else ())
+                sure = Confidence.LOW if self._is_fallback(match.node) else match.confidence
+                self._report(match.node, what, sure, match.row, (added,) if added else ())
         elif self.facts.is_constant(value, *weak) or _TRANSIENT.fullmatch(last_name(value) or ""):
             new = strong.partition("=")[2]
             self._report(
