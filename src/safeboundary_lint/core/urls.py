@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
-from safeboundary_lint.core.calls import string, string_parts
+from safeboundary_lint.core.calls import argument, string, string_parts
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 
@@ -97,6 +97,13 @@ class Urls:
                     seen.add(id(one))
                     queue.append(one)
         return next((one for one in (CHOSEN, CALLER, UNKNOWN, CONFIGURED, CONSTANT) if one in found), UNKNOWN)
+
+    def choosers(self, response: cst.CSTNode) -> set[str]:
+        """Who chose the hosts of the requests of this file that a response answers; empty where they aren't in sight."""
+        calls = (origin.node for origin in self.facts.origins.trail(response, callers=True) if isinstance(origin.node, cst.Call))
+        asked = (match for call in calls if (match := self.facts.match(call, "fetch")) is not None)
+        urls = (argument(match.call, parameter) if (parameter := match.row.parameter("url")) is not None else None for match in asked)
+        return {self.chooser(url) if url is not None else UNKNOWN for url in urls}
 
     def _direct(self, node: cst.CSTNode) -> str | None:
         text = string_parts(node)

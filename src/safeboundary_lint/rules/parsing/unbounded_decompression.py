@@ -12,6 +12,7 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.urls import CONFIGURED, CONSTANT
 from safeboundary_lint.rules.parsing.capped_expansion import called_capped, members_counted, read_capped
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
@@ -83,7 +84,8 @@ class UnboundedDecompression(Rule):
 
     Known limits
     ------------
-    Data that reaches a function of another file as a parameter is taken for the boundary's, at medium confidence.
+    Data that reaches a function of another file as a parameter is taken for the boundary's, at medium confidence. Answers of a
+    server that the source code or the configuration names have low confidence.
     """
 
     code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
@@ -112,7 +114,7 @@ class UnboundedDecompression(Rule):
             return
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
-            sure = _SURENESS[source.writer] if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
+            sure = self._sureness(source) if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
             fix = called_capped(self.facts, match, self._words(match.call))
             self._tell(match.call, source, Confidence.weakest(match.confidence, sure), fix)
 
@@ -137,6 +139,13 @@ class UnboundedDecompression(Rule):
             or any(isinstance(node, cst.Yield) for loop in loops for node in descendants(loop))
         )
 
+    def _sureness(self, source: Source) -> Confidence:
+        """A server that the source code or the configuration names is trusted with more than one that others chose."""
+        node = source.node.func if isinstance(source.node, cst.Call) else source.node
+        holder = node.value if isinstance(node, cst.Attribute) else None
+        choosers = self.facts.urls.choosers(holder) if holder is not None and source.writer == PEER else set()
+        return Confidence.LOW if choosers and choosers <= {CONFIGURED, CONSTANT} else _SURENESS[source.writer]
+
     def _restores(self, call: cst.Call) -> bool:
         """Takes up again what the program itself has put away, or hands it to a parser that trusts it anyway."""
         function = self.facts.tree.function_of(call)
@@ -160,7 +169,7 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         if source.writer == PEER or (source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS)):
             fix = capped(self._words(call), byte_cap(self.facts), read_capped(self.facts, call))
-            self._tell(call, source, _SURENESS[source.writer], fix)
+            self._tell(call, source, self._sureness(source), fix)
 
     def _check_archive(self, match: Match) -> None:
         opened = self._archive_of(match.call)
@@ -171,7 +180,7 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         named = source.writer == PARAMETER and self.facts.boundary.names_file(source, *_PATHS)
         if source.writer in (PEER, PARAMETER) and not named:
-            sure = source.writer == PEER or self.facts.boundary.is_in_memory(value)
+            sure = self._sureness(source) is not Confidence.LOW and (source.writer == PEER or self.facts.boundary.is_in_memory(value))
             edits = members_counted(self.facts, match.call, opened)
             fix = capped(self._words(match.call), byte_cap(self.facts), edits)
             self._tell(match.call, source, Confidence.MEDIUM if sure else Confidence.LOW, fix)

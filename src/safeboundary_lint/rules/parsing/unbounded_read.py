@@ -106,9 +106,17 @@ class UnboundedRead(Rule):
                 self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
         elif side == "stream":
             self._check_size(match.call, given, match.confidence)
-        elif side != "streamed" and not limits_bodies(self.facts):
+        elif side != "streamed" and not limits_bodies(self.facts) and not self._is_kept_already(match.call):
             sure = Confidence.LOW if has_logged_in(self.facts, match.call) else Confidence.MEDIUM
             self._check_size(match.call, given, Confidence.weakest(match.confidence, sure))
+
+    def _is_kept_already(self, call: cst.Call) -> bool:
+        """The same body was asked for further up in the function: a request keeps it."""
+        function, code = self.facts.tree.function_of(call), self.facts.code(call)
+        if function is None or call.args:
+            return False
+        first = next(one for one in self.facts.summaries.calls_of(function) if self.facts.code(one) == code)
+        return first is not call
 
     def _check_size(self, call: cst.Call, size: cst.BaseExpression | None, confidence: Confidence) -> None:
         """A read of a stream: of everything, or of as much as the sender declares."""
@@ -177,15 +185,10 @@ class UnboundedRead(Rule):
 
     def _sureness_of_pieces(self, source: cst.CSTNode) -> Confidence:
         holder = source.func.value if isinstance(source, cst.Call) and isinstance(source.func, cst.Attribute) else source
-        trail = self.facts.origins.trail(holder, callers=True)
-        fetched = [
-            found
-            for origin in trail
-            if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None
-        ]
-        if not fetched:
+        choosers = self.facts.urls.choosers(holder)
+        if not choosers:
             return Confidence.LOW if self._is_response(holder) else Confidence.MEDIUM
-        return Confidence.MEDIUM if any(self._chooser(one) in (CHOSEN, CALLER) for one in fetched) else Confidence.LOW
+        return Confidence.MEDIUM if choosers & {CHOSEN, CALLER} else Confidence.LOW
 
     def _is_response(self, holder: cst.CSTNode) -> bool:
         """The answer of a server; who chose that is said where the request is made."""

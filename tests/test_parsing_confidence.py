@@ -1,0 +1,76 @@
+"""How sure the parsing rules are: strangers are more of a danger than whoever has logged in, chosen hosts more than configured ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from safeboundary_lint.analyse import Options, analyse
+from safeboundary_lint.core.finding import Confidence
+
+ROUTE = """
+from fastapi import APIRouter, Depends, Request, Response
+from service.accounts import current_user, read_settings, Authenticated
+router = APIRouter({router})
+
+@router.post("/batch"{route})
+async def accept(request: Request{parameter}):
+    {before}
+    return store(await request.body())
+"""
+HOOK = ROUTE.format(router="", route="", parameter=", settings=Depends(read_settings)", before="if settings.closed: return Response(status_code=503)")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        {"parameter": ", user=Depends(current_user)"},
+        {"parameter": ", caller: Authenticated = None"},
+        {"route": ", dependencies=[Depends(current_user)]"},
+        {"router": "dependencies=[Depends(current_user)]"},
+        {"before": "if not request.headers.get('x-key') == KEY:\n        return Response(status_code=401)"},
+    ],
+)
+def test_a_body_of_somebody_who_has_logged_in_is_of_low_confidence(places: dict[str, str]) -> None:
+    empty = {"router": "", "route": "", "parameter": "", "before": "pass"}
+    assert confidences(ROUTE.format(**{**empty, **places})) == [Confidence.LOW]
+
+
+def test_a_body_of_a_stranger_is_told_by_default() -> None:
+    assert confidences(HOOK) == [Confidence.MEDIUM]
+
+
+def test_pieces_of_a_response_are_as_sure_as_its_host_is_chosen_by_others() -> None:
+    gathering = "        for piece in {0}.iter_bytes():\n            kept += piece\n    return kept\n"
+    handed_in = "import httpx\ndef relay(answer: httpx.Response):\n    kept = b''\n    if answer:\n" + gathering.format("answer")
+    asked_for = "import httpx\ndef fetch(url):\n    kept = b''\n    with httpx.stream('GET', url, timeout=5) as answer:\n" + gathering.format("answer")
+    assert confidences(handed_in) == [Confidence.LOW]
+    assert confidences(asked_for) == [Confidence.MEDIUM]
+
+
+INFLATING = """
+import urllib.request, zlib
+{fetching}
+    return zlib.decompress(answer.read())
+"""
+
+
+@pytest.mark.parametrize(
+    ("fetching", "expected"),
+    [
+        ("def feed(url):\n    answer = urllib.request.urlopen(url, timeout=5)", Confidence.HIGH),
+        ("def rates():\n    answer = urllib.request.urlopen('https://rates.example.org/daily', timeout=5)", Confidence.LOW),
+        ("def rates(settings):\n    answer = urllib.request.urlopen(settings.rates_url, timeout=5)", Confidence.LOW),
+    ],
+)
+def test_answers_are_inflated_as_surely_as_their_host_is_chosen_by_others(fetching: str, expected: Confidence) -> None:
+    assert confidences(INFLATING.format(fetching=fetching), "SBL403") == [expected]
+
+
+def test_a_body_that_is_asked_for_twice_is_one_finding() -> None:
+    assert confidences(HOOK.replace("    return store", "    log(await request.body())\n    return store")) == [Confidence.MEDIUM]
+
+
+def confidences(source: str, code: str = "SBL401") -> list[Confidence]:
+    report = analyse(source.encode(), "service.py", Options(frozenset({code}), Confidence.LOW))
+    assert not report.problems
+    return [finding.confidence for finding in report.findings]
