@@ -137,6 +137,8 @@ class Clocks:
                 and _is_stamp(node.right)
             ):
                 found.append(ClockValue(UNKNOWN, left.readings))  # a span since a moment that somebody else knows
+            elif isinstance(node.operator, cst.FloorDivide) and left.domain == WALL and not _is_literal(node.right):
+                found.append(ClockValue(UNKNOWN, left.readings))  # the number of a period of the calendar
             else:
                 found.append(combined(node.operator, left, right))
         return found
@@ -149,7 +151,7 @@ class Clocks:
             domain = MONOTONIC if asked else _READERS[reading.row.kind]
             return [ClockValue(domain, () if domain == DURATION else (reading,))]
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _KEEPING_METHODS:
-            if call.func.attr.value == "replace" and any(arg.keyword and arg.keyword.value in _CALENDAR for arg in call.args):
+            if call.func.attr.value == "replace" and _lines_up(call):
                 return [ClockValue(WALL)]  # a time of day, not a span from now
             kept = list(self.values(call.func.value, depth))
             if call.func.attr.value == "timestamp" and not call.args and all(value.domain == UNKNOWN for value in kept):
@@ -256,6 +258,19 @@ class Clocks:
         for value in self.values(expression):
             if value.domain == domain:
                 yield from value.readings
+
+
+def _lines_up(call: cst.Call) -> bool:
+    """`now.replace(hour=3, minute=0)`, and `(now + pause).replace(microsecond=0)`, the next full second of the calendar."""
+    replaced = {arg.keyword.value for arg in call.args if arg.keyword is not None}
+    coming = isinstance(call.func, cst.Attribute) and isinstance(call.func.value, cst.BinaryOperation)
+    return not _CALENDAR.isdisjoint(replaced) or coming and "microsecond" in replaced
+
+
+def _is_literal(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.BinaryOperation):
+        return _is_literal(node.left) and _is_literal(node.right)
+    return isinstance(node, cst.BaseNumber)
 
 
 def _is_stamp(node: cst.CSTNode) -> bool:

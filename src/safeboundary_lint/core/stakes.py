@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import bound_arguments
-from safeboundary_lint.core.clocks import CONSTANT
+from safeboundary_lint.core.clocks import CONSTANT, DURATION
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
 
@@ -38,8 +38,12 @@ _TELLING = re.compile(
 )
 _ALARM = re.compile(r"^(warn|warning|error|exception|critical|fatal)$")
 _COUNTING = ("sum", "len")
-_LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)$")
+_LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)(_(obj|object|client))?$")
+_PAINTING = re.compile(r"(^|_)(re)?(render|draw|paint)(_|$)")
+# The clock decides how long the old one is used, or nothing at all is.
+_RENEWING = re.compile(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|start|try|expire|evict|invalidate)(_|$)")
 _BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
+_STOPPING = re.compile(r"stop|exit|shut|quit|clos|cancel|terminat|finish|done")
 _CALLERS = 6
 _NAME_LENGTH = 200
 
@@ -49,7 +53,7 @@ class Stake(enum.IntEnum):
 
     FIGURE = 0  # told, stored or returned
     WORDS = 1  # decides only whether something is told
-    TURN = 2  # when repeated work has its next turn: it comes early or late, and goes on
+    TURN = 2  # when repeated work has its next turn: it comes early or late once, and goes on
     DECISION = 3
     WAIT = 4  # how long something lasts: a loop, a sleep, a timeout
 
@@ -80,7 +84,7 @@ class Stakes:
                 if not isinstance(call, cst.Call):
                     return Stake.FIGURE
                 if _WAITING.search((parent.keyword.value if parent.keyword else last_name(call.func) or "").lower()):
-                    return Stake.WAIT
+                    return Stake.TURN if self._paces(call) else Stake.WAIT
                 if self.facts.names.qualified(call.func) not in _CLIMBED:
                     within = self._in_callee(call, parent.value, depth) if depth else None
                     if within is not None:
@@ -92,9 +96,9 @@ class Stakes:
             if isinstance(parent, cst.Return):
                 return self._of_result(parent, depth)
             if isinstance(parent, (cst.Assign, cst.AnnAssign, cst.NamedExpr)):
-                return Stake.DECISION if grown else self._of_targets(assigned(parent), depth)
+                return self._of_kept(assigned(parent), depth, grown)
             if isinstance(parent, cst.AugAssign):
-                return Stake.DECISION if grown else self._of_targets([parent.target], depth)
+                return self._of_kept([parent.target], depth, grown)
             if isinstance(parent, cst.BinaryOperation) and isinstance(parent.operator, cst.Multiply):
                 grown = grown or not self._is_number(parent.right) and not self._is_number(parent.left)
             if not isinstance(parent, (*_PASSED_THROUGH, cst.IfExp)):
@@ -108,9 +112,9 @@ class Stakes:
             if isinstance(ancestor, cst.While) and self.facts.tree.within(test, ancestor.test):
                 return Stake.WAIT
             if isinstance(ancestor, cst.If) and self.facts.tree.within(test, ancestor.test):
-                if self._only_tells(ancestor) or self._speaks_of_telling(test):
+                if self._only_tells(ancestor) or self._speaks_of_telling(test) or self._only_leaves_painting(ancestor):
                     return Stake.WORDS
-                return Stake.TURN if self._renews(ancestor) else Stake.DECISION
+                return Stake.TURN if self._renews(ancestor) or self._only_paces(ancestor) else Stake.DECISION
             if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _COUNTING:
                 return Stake.FIGURE
             if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
@@ -119,18 +123,29 @@ class Stakes:
 
     # -- where values go -----------------------------------------------------------------------------------------------
 
+    def _of_kept(self, targets: list[cst.CSTNode], depth: int, grown: bool) -> Stake:
+        """What hangs on a value that is kept; one that grew at a rate decides wherever it is read, if not in this function."""
+        local = depth > 0 and all(isinstance(target, cst.Name) for target in targets)
+        return Stake.DECISION if grown and not local else self._of_targets(targets, depth)
+
     def _of_targets(self, targets: Iterable[cst.CSTNode], depth: int) -> Stake:
         """The most that hangs on the uses of variables; the same for all uses of one, answered once."""
         most = Stake.FIGURE
         for target in targets if depth else ():
             found = self.facts.names.lookup(target) if isinstance(target, cst.Name) else None
             if found is not None:
-                key = (id(found[1]), depth)
+                key = (id(target), depth)
                 if key not in self._known:
                     self._known[key] = Stake.FIGURE  # a variable that is made of itself
-                    self._known[key] = self._most(self.facts.readings.uses(target), depth - 1)
+                    uses = self.facts.readings.uses(target)
+                    self._known[key] = self._most((use for use in uses if self._reaches(target, use)), depth - 1)
                 most = max(most, self._known[key])
         return most
+
+    def _reaches(self, target: cst.CSTNode, use: cst.Name) -> bool:
+        """False where the variable has been given another value before it is read."""
+        bindings = self.facts.origins.reaching(use)
+        return not bindings or any(binding.target is target or binding.how == "augmented" for binding in bindings)
 
     def _most(self, uses: Iterable[cst.CSTNode], depth: int) -> Stake:
         return max((self.of(use, depth) for use in uses), default=Stake.FIGURE)
@@ -169,6 +184,8 @@ class Stakes:
     def _is_number(self, node: cst.CSTNode) -> bool:
         return all(value.domain == CONSTANT for value in self.facts.clocks.values(node))
 
+    # -- turns of repeated work ------------------------------------------------------------------------------------------
+
     def _renews(self, branch: cst.If) -> bool:
         """`if now - self._swept > pause: sweep(); self._swept = now`: the moment that is tested is set again."""
         tested = {
@@ -176,13 +193,46 @@ class Stakes:
             for part in descendants(branch.test)
             if isinstance(part, (cst.Name, cst.Attribute, cst.Subscript))
         }
-        return any(
-            isinstance(part, (cst.Assign, cst.AnnAssign))
-            and part.value is not None
-            and self.facts.clocks.own_reading(part.value) is not None
-            and any(self.facts.code(target, _NAME_LENGTH) in tested for target in assigned(part))
-            for part in descendants(branch.body, into_definitions=False)
-        )
+        return self._sets_again(branch.body, tested, depth=2)
+
+    def _sets_again(self, body: cst.CSTNode, tested: set[str], depth: int) -> bool:
+        """True where one of these is set to a new moment, also by a method that is called, unless that renews what is used."""
+        called = []
+        for part in descendants(body, into_definitions=False):
+            if (
+                isinstance(part, (cst.Assign, cst.AnnAssign))
+                and part.value is not None
+                and self.facts.clocks.own_reading(part.value) is not None
+                and any(self.facts.code(target, _NAME_LENGTH) in tested for target in assigned(part))
+            ):
+                return True
+            if isinstance(part, cst.Call):
+                called.append(part)
+        own = {name for name in tested if name.startswith("self.")}
+        for call in called if depth and own else ():
+            function = None if _RENEWING.search((last_name(call.func) or "").lower()) else self.facts.types.callee(call)
+            if isinstance(function, cst.FunctionDef) and self._sets_again(function.body, own, depth - 1):
+                return True
+        return False
+
+    def _paces(self, call: cst.Call) -> bool:
+        """`sleep(interval - elapsed)` in a loop, with both readings of that very turn: the next one comes late once."""
+        receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
+        if last_name(call.func) != "sleep" and not _STOPPING.search((receiver or "").lower()):
+            return False
+        loop = self.facts.tree.enclosing(call, cst.While, cst.For)
+        if loop is None or self.facts.tree.function_of(loop) is not self.facts.tree.function_of(call):
+            return False
+        spans = [value for arg in call.args for value in self.facts.clocks.values(arg.value) if value.domain == DURATION]
+        readings = [reading.node for value in spans for reading in value.readings]
+        return bool(readings) and all(self.facts.tree.within(reading, loop.body) for reading in readings)
+
+    def _only_paces(self, branch: cst.If) -> bool:
+        """`if elapsed < interval: sleep(interval - elapsed)`."""
+        calls = [_called(statement) for statement in _statements(branch.body)]
+        paces = [call is not None and self._paces(call) for call in calls]
+        told = all(paced or _tells(statement) for paced, statement in zip(paces, _statements(branch.body)))
+        return branch.orelse is None and any(paces) and told
 
     # -- words ---------------------------------------------------------------------------------------------------------
 
@@ -205,11 +255,19 @@ class Stakes:
             names.append(function.name.value)
         return any(_TELLING.search(name.lower()) for name in names)
 
+    def _only_leaves_painting(self, branch: cst.If) -> bool:
+        """`def redraw(self): if now - self._drawn < 0.2: return`."""
+        function = self.facts.tree.function_of(branch)
+        paints = isinstance(function, cst.FunctionDef) and _PAINTING.search(function.name.value.lower())
+        leaves = [isinstance(one, cst.Return) and one.value is None for one in _statements(branch.body)]
+        return bool(paints) and branch.orelse is None and all(leaves)
+
     def _is_of_telling(self, statement: cst.CSTNode) -> bool:
         if isinstance(statement, cst.If):
             return self._only_tells(statement)
         if isinstance(statement, (cst.Assign, cst.AnnAssign, cst.AugAssign)):
-            return all(_BOOKKEEPING.search((last_name(target) or "").lower()) for target in assigned(statement))
+            kept = all(_BOOKKEEPING.search((last_name(target) or "").lower()) for target in assigned(statement))
+            return kept or _tells(statement)
         return isinstance(statement, cst.Pass) or _tells(statement)
 
 
@@ -228,18 +286,23 @@ def _statements(body: cst.CSTNode) -> Iterator[cst.CSTNode]:
             yield one
 
 
+def _called(statement: cst.CSTNode) -> cst.Call | None:
+    """The call that a statement is, or whose answer it keeps, awaited or not."""
+    call = statement.value if isinstance(statement, (cst.Expr, cst.Assign)) else None
+    call = call.expression if isinstance(call, cst.Await) else call
+    return call if isinstance(call, cst.Call) else None
+
+
 def _alarms(statement: cst.CSTNode) -> bool:
     call = statement.value if isinstance(statement, cst.Expr) else None
     return isinstance(call, cst.Call) and bool(_ALARM.search(last_name(call.func) or ""))
 
 
 def _tells(statement: cst.CSTNode) -> bool:
-    """`logger.info(...)`, `print(...)`, `self._report_stats()`, `await bar.progress(...)`."""
+    """`logger.info(...)`, `print(...)`, `self._report_stats()`, `await bar.progress(...)`, `figures = self.collect_stats()`."""
     if isinstance(statement, cst.If):
         return True  # judged as a branch of its own
-    call = statement.value if isinstance(statement, cst.Expr) else None
-    call = call.expression if isinstance(call, cst.Await) else call
-    if not isinstance(call, cst.Call):
+    if (call := _called(statement)) is None:
         return False
     receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
     return bool(_TELLING.search((last_name(call.func) or "").lower()) or _LOGGER.search((receiver or "").lower()))

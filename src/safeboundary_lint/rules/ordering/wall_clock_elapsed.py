@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.clocks import UNKNOWN
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
@@ -202,19 +203,47 @@ class WallClockElapsed(Rule):
         )
 
     def _confidence(self, use: _Use) -> Confidence:
-        """Low where little hangs on it, where somebody else's lifetime is judged, or a kept date may be wanted as one."""
+        """Low where little hangs on it, where somebody else's lifetime is judged, or what is kept may be wanted as a date.
+
+        That is so too where the file saves whole objects: the next run counts by another clock, unless it is the calendar.
+        """
         if use.stake < Stake.DECISION or self._is_of_credentials(use):
             return Confidence.LOW
-        dates = any(reading.row.get("unit") == "date" and not self._counts_seconds(reading) for reading in use.readings)
-        if dates and use.stake is Stake.DECISION:
+        dates = self._is_of_dates(use)
+        if dates and use.stake is Stake.DECISION or self.facts.calls("object-store"):
             closure = self.facts.readings.closure(use.readings)
             return use.confidence if closure.local and closure.obstacle is None else Confidence.LOW
-        return use.confidence
+        return Confidence.LOW if dates and self._may_be_given(use) else use.confidence
+
+    def _is_of_dates(self, use: _Use) -> bool:
+        """True where the readings are moments of the calendar and no numbers, also by what they meet: `timedelta(hours=1)`."""
+        if any(self._is_date(reading) and not self._counts_seconds(reading) for reading in use.readings):
+            return True
+        met = [self.facts.tree.parent(reading.node) for reading in use.readings]
+        met.append(self.facts.tree.enclosing(use.node, cst.Comparison) or use.node)
+        spans = (part for node in met for part in descendants(node) if isinstance(part, cst.Call))
+        return any(self.facts.match(span, "duration") for span in spans)
+
+    def _may_be_given(self, use: _Use) -> bool:
+        """`min(deadline, retry_after(response))`: one of the dates may be somebody else's."""
+        chosen = (
+            origin.node
+            for part in (use.node.left, *(use.node.comparisons if isinstance(use.node, cst.Comparison) else (use.node.right,)))
+            for origin in self.facts.origins.trail(part.comparator if isinstance(part, cst.ComparisonTarget) else part)
+            if isinstance(origin.node, cst.Call) and last_name(origin.node.func) in ("min", "max")
+        )
+        return any(
+            all(value.domain == UNKNOWN for value in self.facts.clocks.values(arg.value)) for call in chosen for arg in call.args
+        )
 
     def _is_of_credentials(self, use: _Use) -> bool:
         """True for the expiry of tokens and the like: its issuer counts by the calendar, and it may outlive the process."""
         names = {*_names(use.node), *self.facts.tree.symbol_of(use.node).lower().split(".")[-2:]}
         return use.stake is Stake.DECISION and any(_CREDENTIAL.search(name) for name in names)
+
+    def _is_date(self, reading: Match) -> bool:
+        """True for a moment of the calendar; a clock that is asked for a time zone gives one."""
+        return reading.row.get("unit") == "date" or isinstance(reading.node, cst.Call) and bool(reading.node.args)
 
     def _counts_seconds(self, reading: Match) -> bool:
         """`datetime.now().timestamp()`: a number from the start."""
