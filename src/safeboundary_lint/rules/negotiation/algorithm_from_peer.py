@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string, unpacks
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, lines_before, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.knowledge import Parameter
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -132,7 +134,7 @@ class AlgorithmFromPeer(Rule):
         elif given is not None:
             way = self.facts.origins.derivation(given, self._is_unverified, through=lambda node: not isinstance(node, cst.IfExp))
             if way is not None and not self._listed(match.call):
-                self._tell_header(match, way[-1])
+                self._tell_header(match, way[-1], given)
         elif not match.row.get("required") and not unpacks(match.call):
             self.report(
                 match.call,
@@ -143,6 +145,7 @@ class AlgorithmFromPeer(Rule):
                 fix=Fix(
                     Applicability.SUGGESTION,
                     f"pass the algorithms you issue, as in `{parameter.name if parameter else 'algorithms'}=[\"RS256\"]`",
+                    self._allowed(match.call, parameter),
                 ),
             )
 
@@ -166,7 +169,11 @@ class AlgorithmFromPeer(Rule):
             return True
         return isinstance(operator, cst.In if truth else cst.NotIn)
 
-    def _tell_header(self, match: Match, header: cst.CSTNode) -> None:
+    def _allowed(self, call: cst.Call, parameter: Parameter | None) -> tuple[Edit, ...]:
+        edit = argument_added(self.facts, call, f'{parameter.name}=["RS256"]') if parameter is not None else None
+        return (edit,) if edit is not None else ()
+
+    def _tell_header(self, match: Match, header: cst.CSTNode, given: cst.BaseExpression) -> None:
         self.report(
             match.call,
             f"the allowed algorithms come from the unverified header read in line {self.facts.line(header)}: the sender "
@@ -175,7 +182,9 @@ class AlgorithmFromPeer(Rule):
             confidence=match.confidence,
             trace=[(header, "the header is read before anything is verified"), (match.call, "and says how to verify")],
             fix=Fix(
-                Applicability.SUGGESTION, 'pass a constant list of the algorithms you accept, such as `algorithms=["RS256"]`'
+                Applicability.SUGGESTION,
+                'pass a constant list of the algorithms you accept, such as `algorithms=["RS256"]`',
+                (replaced(self.facts, given, '["RS256"]'),),
             ),
         )
 
@@ -267,9 +276,22 @@ class AlgorithmFromPeer(Rule):
             confidence=Confidence.MEDIUM,
             trace=[(field, "what the peer says")],
             fix=Fix(
-                Applicability.SUGGESTION, f"check `{self.facts.code(key)}` against the algorithms you accept, and refuse the rest"
+                Applicability.SUGGESTION,
+                f"check `{self.facts.code(key)}` against the algorithms you accept, and refuse the rest",
+                self._refused(lookup, key, guard),
             ),
         )
+
+    def _refused(self, lookup: cst.BaseExpression, key: cst.BaseExpression, guard: object) -> tuple[Edit, ...]:
+        """The check that is there without its condition, or one in front of the lookup."""
+        if isinstance(guard, cst.BooleanOperation):
+            tests = [side for side in (guard.left, guard.right) if isinstance(side, cst.Comparison)]
+            return (replaced(self.facts, guard, source_of(self.facts, tests[0])),) if len(tests) == 1 else ()
+        text = source_of(self.facts, key)
+        check = lines_before(
+            self.facts, lookup, f'if {text} not in ("sha256", "sha512"):', '    raise ValueError("the algorithm is not accepted")'
+        )
+        return (check,) if check is not None else ()
 
     def _ways(self, key: cst.BaseExpression) -> Iterator[cst.CSTNode]:
         return (origin.node for origin in self.facts.origins.trail(key) if origin.how == "value")

@@ -7,8 +7,9 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -139,8 +140,28 @@ class DefaultSecret(Rule):
             "what it protects can be forged",
             severity=Severity.WARNING if isinstance(node, cst.Param) else self.severity,
             confidence=Confidence.LOW if password or isinstance(node, cst.Param) else Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"read `{key}` without a default, so that a deployment without it does not start"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"read `{key}` without a default, so that a deployment without it does not start",
+                self._required(node, default),
+            ),
         )
+
+    def _required(self, node: cst.CSTNode, default: cst.CSTNode) -> tuple[Edit, ...]:
+        """The lookup, the field or the parameter without its default."""
+        if isinstance(node, cst.BooleanOperation):
+            lookup = required(self.facts, node.left)
+            return (Edit(self.facts.span(node), lookup.text),) if lookup is not None else ()
+        if isinstance(node, cst.BaseExpression):
+            edit = required(self.facts, node)
+            return (edit,) if edit is not None else ()
+        named = node.annotation if isinstance(node, (cst.AnnAssign, cst.Param)) else None
+        kept = named.annotation if named is not None else node.name if isinstance(node, cst.Param) else None
+        whole = node.value if isinstance(node, cst.AnnAssign) else default
+        if kept is None or whole is not default:
+            return ()
+        start, end = self.facts.span(kept), self.facts.span(default)
+        return (Edit(Span(start.end_line, start.end_column, end.end_line, end.end_column), ""),)
 
     def _constant(self, default: cst.CSTNode) -> str | None:
         for origin in self.facts.origins.trail(default)[:3]:

@@ -10,9 +10,11 @@ import libcst as cst
 
 from safeboundary_lint.core import decisions, paths, shapes
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -179,7 +181,9 @@ class FailOpen(Rule):
                 *([(way.node, "and the request passes")] if way.node is not None and way.node is not at else []),
             ],
             fix=Fix(
-                Applicability.SUGGESTION, f"deny in the handler of `{function.name.value}`, or let the failure reach the caller"
+                Applicability.SUGGESTION,
+                f"deny in the handler of `{function.name.value}`, or let the failure reach the caller",
+                self._denied(at) if isinstance(at, cst.Return) else let_out(self.facts, handler),
             ),
         )
 
@@ -214,8 +218,22 @@ class FailOpen(Rule):
                         else Confidence.LOW
                     ),
                     trace=[(handler, "the failure is taken here")],
-                    fix=Fix(Applicability.SUGGESTION, "answer a failure with a refusal"),
+                    fix=Fix(
+                        Applicability.SUGGESTION,
+                        "answer a failure with a refusal",
+                        self._denied(self.facts.tree.statement_of(returned)),
+                    ),
                 )
+
+    def _denied(self, answer: cst.CSTNode, otherwise: str = "raise") -> tuple[Edit, ...]:
+        """The opposite answer where there is one, in so many words or as an entry of a decision; else a raise."""
+        value = answer.value if isinstance(answer, cst.Return) else None
+        entries = value.elements if isinstance(value, cst.Dict) else ()
+        said = [one.value for one in entries if isinstance(one, cst.DictElement) and self.facts.is_constant(one.value, True)]
+        told = value if value is not None and self.facts.is_constant(value, True, False) else said[0] if len(said) == 1 else None
+        if told is not None:
+            return (replaced(self.facts, told, "False" if self.facts.is_constant(told, True) else "True"),)
+        return raised_instead(self.facts, answer, otherwise)
 
     # -- when something is missing ---------------------------------------------------------------------------------------
 
@@ -287,7 +305,9 @@ class FailOpen(Rule):
             severity=Severity.INFO if unset or self._says_so(function) else self.severity,
             confidence=Confidence.MEDIUM,
             fix=Fix(
-                Applicability.SUGGESTION, f"deny when `{missing}` is missing, and refuse to start where it has to be configured"
+                Applicability.SUGGESTION,
+                f"deny when `{missing}` is missing, and refuse to start where it has to be configured",
+                self._denied(answer, f'raise PermissionError("{missing} is not configured")'),
             ),
         )
 
@@ -328,5 +348,17 @@ class FailOpen(Rule):
             f"`{function.name.value}` answers {self.facts.code(default)} for a request that nobody has authenticated: "
             f"it acts with that account's rights",
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity"),
+            fix=Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity", self._unnamed(default)),
         )
+
+    def _unnamed(self, default: cst.CSTNode) -> tuple[Edit, ...]:
+        """Without the account that stands in for nobody."""
+        holder = self.facts.tree.parent(default)
+        if isinstance(holder, cst.Arg):
+            holder = self.facts.tree.parent(holder)
+        if isinstance(holder, cst.Return):
+            return raised_instead(self.facts, default, "raise")
+        if isinstance(holder, cst.BooleanOperation):
+            return (replaced(self.facts, holder, source_of(self.facts, holder.left)),)
+        edit = required(self.facts, holder) if isinstance(holder, cst.Call) else None
+        return (edit,) if edit is not None else ()

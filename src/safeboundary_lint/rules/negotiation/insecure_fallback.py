@@ -5,7 +5,9 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.downgrades import Downgrade
-from safeboundary_lint.core.finding import Applicability, Fix, Severity
+from safeboundary_lint.core.edits import replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity
+from safeboundary_lint.core.refusals import raised_from
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.weakening import PLAINTEXT, PROTOCOL
 
@@ -95,5 +97,19 @@ class InsecureFallback(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"raise the failure instead of going on with `{one.text}`, or do so only behind an option that is off by default",
+                self._raised(one.node, after),
             ),
         )
+
+    def _raised(self, node: cst.CSTNode, after: cst.CSTNode) -> tuple[Edit, ...]:
+        """The second attempt gives way to a raise: of what the handler has caught, or of an error where a test has met it."""
+        tree = self.facts.tree
+        loop = tree.statement_of(node)
+        if isinstance(loop, cst.For) and isinstance(loop.iter, cst.Tuple) and len(loop.iter.elements) == 2 and loop.iter.lpar:
+            return (replaced(self.facts, loop.iter, f"{source_of(self.facts, loop.iter.elements[0].value)},"),)
+        around = tree.enclosing(node, cst.ExceptHandler, cst.If, cst.FunctionDef, cst.Lambda)
+        if isinstance(around, cst.ExceptHandler):
+            return raised_from(self.facts, node, "raise")
+        if isinstance(around, cst.If) and tree.within(after, around) and not tree.within(node, around.test):
+            return raised_from(self.facts, node, 'raise ConnectionError("the protected connection failed")')
+        return ()

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import Binding, dotted_text, last_name, parameters
 from safeboundary_lint.core.paths import implied
+from safeboundary_lint.core.refusals import raised_else, raised_from
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -214,5 +216,21 @@ class InsecureImportFallback(Rule):
             f"{row.get('protects')}, and nobody is told",
             confidence=confidence,
             trace=[(attempt, f"`{dotted}` is imported if it is there"), (node, "this is done where it is not")],
-            fix=Fix(Applicability.SUGGESTION, f"make `{dotted}` a dependency, or raise where it is missing"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"make `{dotted}` a dependency, or raise where it is missing",
+                self._required(node, attempt, dotted),
+            ),
         )
+
+    def _required(self, node: cst.CSTNode, attempt: cst.Try, dotted: str) -> tuple[Edit, ...]:
+        """The import alone where nothing is said in between; else an error that names what is missing."""
+        missing = f'raise RuntimeError("{dotted} is not installed")'
+        if isinstance(node, cst.If):
+            return raised_else(self.facts, node, node.test, missing)
+        text, line = source_of(self.facts, attempt), attempt.body.body[-1]
+        plain = attempt.orelse is None and attempt.finalbody is None and len(attempt.handlers) == 1 and "#" not in text
+        if plain and len(attempt.body.body) == 1 and isinstance(line, cst.SimpleStatementLine) and isinstance(node, cst.Import):
+            return (replaced(self.facts, attempt, source_of(self.facts, line.body[0])),)
+        inside = self.facts.tree.enclosing(node, cst.ExceptHandler, cst.FunctionDef, cst.Lambda)
+        return raised_from(self.facts, node, "raise" if isinstance(inside, cst.ExceptHandler) else missing)

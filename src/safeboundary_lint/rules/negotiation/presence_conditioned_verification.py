@@ -10,9 +10,11 @@ import libcst as cst
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.consent import consents
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import raised_else, raised_instead
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -192,8 +194,29 @@ class PresenceConditionedVerification(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"refuse when `{self.facts.code(present)}` is absent wherever a key to verify with is configured",
+                self._refused(node, present, absent),
             ),
         )
+
+    def _refused(self, node: cst.If, present: cst.CSTNode, absent: bool) -> tuple[Edit, ...]:
+        """Absence counts as a wrong proof where that is refused by the same test, and is refused by its own branch elsewhere."""
+        facts, raising = self.facts, 'raise PermissionError("the proof is missing")'
+        if absent:
+            last = node.body.body[-1]
+            return raised_instead(facts, last.body[-1], raising) if isinstance(last, cst.SimpleStatementLine) else ()
+        test = node.test
+        if isinstance(test, cst.BooleanOperation) and test.left is present and isinstance(test.right, cst.UnaryOperation):
+            return (replaced(facts, test, f"{self._absent(present)} or {source_of(facts, test.right)}"),)
+        return raised_else(facts, node, present, raising)
+
+    def _absent(self, present: cst.CSTNode) -> str:
+        text = source_of(self.facts, present)
+        if isinstance(present, cst.Comparison) and len(present.comparisons) == 1:
+            left, right = source_of(self.facts, present.left), source_of(self.facts, present.comparisons[0].comparator)
+            operator = present.comparisons[0].operator
+            if isinstance(operator, (cst.IsNot, cst.In)):
+                return f"{left} {'is' if isinstance(operator, cst.IsNot) else 'not in'} {right}"
+        return f"not {text}" if isinstance(present, (cst.Name, cst.Attribute, cst.Call, cst.Subscript)) else f"not ({text})"
 
     def _refuses(self, point: Point) -> bool:
         """`return False`, `return None`, `return error(...)`, `abort(...)`: an answer that does not accept."""

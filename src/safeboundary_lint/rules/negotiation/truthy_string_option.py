@@ -7,6 +7,7 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string
+from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
@@ -24,6 +25,7 @@ _NO_OPTION = re.compile(
     re.IGNORECASE,
 )
 _WEAKENS = re.compile(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
+_FLAG = "action=argparse.BooleanOptionalAction"
 
 
 class TruthyStringOption(Rule):
@@ -104,6 +106,8 @@ class TruthyStringOption(Rule):
                 fix=Fix(
                     Applicability.SUGGESTION,
                     "use `action=argparse.BooleanOptionalAction`, or parse the words that mean yes and no",
+                    tuple(replaced(self.facts, arg, _FLAG) for arg in node.args if arg.value is kind),
+                    ("import argparse",),
                 ),
             )
 
@@ -130,10 +134,19 @@ class TruthyStringOption(Rule):
             f"it as a truth value",
             confidence=confidence,
             trace=[(use, "used as a truth value here")] if use is not None and use is not match.call else [],
-            fix=Fix(
-                Applicability.SUGGESTION, f'compare the text, as in `os.getenv("{key}", "false").lower() in ("1", "true", "yes")`'
-            ),
+            fix=self._compared(match.call, default),
         )
+
+    def _compared(self, call: cst.Call, default: cst.BaseExpression | None) -> Fix:
+        """The text compared with the words that mean yes."""
+        on = default is not None and self.facts.is_constant(default, True)
+        text = string(default)
+        absent = source_of(self.facts, default) if text is not None and default is not None else '"true"' if on else '"false"'
+        read = f"{source_of(self.facts, call.func)}({source_of(self.facts, call.args[0].value)}, {absent})"
+        compared = f'{read}.lower() in ("1", "true", "yes")'
+        bare = isinstance(self.facts.tree.parent(call), (cst.Assign, cst.AnnAssign, cst.Arg, cst.If, cst.While, cst.Return))
+        edit = replaced(self.facts, call, compared if bare else f"({compared})")
+        return Fix(Applicability.SUGGESTION, f"compare the text, as in `{compared}`", (edit,))
 
     def _use(self, call: cst.Call) -> cst.CSTNode | None:
         """Where the value is tested: the call itself, or the name or attribute it is bound to."""

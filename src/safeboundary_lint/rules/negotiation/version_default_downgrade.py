@@ -7,8 +7,10 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import lines_behind, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.refusals import required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -23,6 +25,7 @@ _VERSIONS = tuple(
 _PROTECTS = re.compile(
     r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
 )
+_INCLUSIVE = (cst.Equal, cst.NotEqual, cst.GreaterThanEqual, cst.LessThanEqual)
 
 
 class VersionDefaultDowngrade(Rule):
@@ -125,9 +128,24 @@ class VersionDefaultDowngrade(Rule):
             confidence=Confidence.MEDIUM,
             trace=[(lookup, "the sender may leave it out"), (protected or tests[0], "and chooses the branch by that")],
             fix=Fix(
-                Applicability.SUGGESTION, f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`"
+                Applicability.SUGGESTION,
+                f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`",
+                self._refused(lookup, name, default, tests),
             ),
         )
+
+    def _refused(
+        self, lookup: cst.Call, name: str, default: cst.BaseExpression, tests: list[cst.If]
+    ) -> tuple[Edit, ...]:
+        """A version that is missing raises at once, one that no branch knows right behind."""
+        compared = [node.comparisons[0] for test in tests for node in descendants(test.test) if isinstance(node, cst.Comparison)]
+        constants = [default, *(one.comparator for one in compared if isinstance(one.operator, _INCLUSIVE))]
+        known = dict.fromkeys(source_of(self.facts, one) for one in constants if isinstance(one, (cst.SimpleString, cst.Integer)))
+        if len(known) < 2 and (edit := required(self.facts, lookup)) is not None:
+            return (edit,)
+        lines = (f"if {name} not in ({', '.join(known)}):", f'    raise ValueError(f"version {{{name}!r}} is not supported")')
+        edits = (required(self.facts, lookup), lines_behind(self.facts, lookup, *lines))
+        return tuple(edit for edit in edits if edit is not None) if all(edits) else ()
 
     def _compares(self, test: cst.BaseExpression, name: str) -> bool:
         """The test compares the version with a constant."""
