@@ -43,6 +43,7 @@ class Words:
         self.source = source
         self.body = body  # Python's own tree, where somebody has made it already
         self.all = decoded(_WORD.findall(source))
+        self.tests: dict[tuple[str | Shape, ...], Callable[[Words], bool]] = {}  # made by a screen for parts of this file
         self._receivers: dict[str, frozenset[str]] = {}
 
     @functools.cached_property
@@ -146,6 +147,7 @@ class Screen:
         self._knowledge = knowledge
         self._producers = _producers(knowledge)
         self._anchors: dict[str, frozenset[Anchor]] = {}
+        self._groups: dict[tuple[str | Shape, ...], _Group] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
@@ -188,49 +190,64 @@ class Screen:
 
         return [rule for rule in rules if all(map(met, rule.needs))]
 
-    def test(self, group: Iterable[str | Shape], file: Words) -> Callable[[Words], bool]:
-        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file.
+    def test(self, group: tuple[str | Shape, ...], file: Words) -> Callable[[Words], bool]:
+        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file."""
+        if group not in file.tests:
+            file.tests[group] = self._test(group, file)
+        return file.tests[group]
 
-        A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern`
-        (of the name of a function or class, likewise), `~pattern` (of a line: dear, written so that it starts with literal text),
-        or a shape (core.shapes).
-        """
-        shapes = [need for need in group if not isinstance(need, str)]
-        group = [need for need in group if isinstance(need, str)]
-        plain = {need[1:] for need in group if need.startswith("=")}
-        statements = {need[1:] for need in group if need.startswith("^")}
-        word_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("%")]
-        name_patterns = [_word_pattern(need[1:]) for need in group if need.startswith("$")]
-        patterns = [need[1:] for need in group if need.startswith("~")]
-        mentions: set[str] = set()
-        received: dict[str, tuple[str, ...]] = {}
-        for need in group:
-            table: Mapping[str, set[_Way]] = self._table.get(need, {})
-            for last in table.keys() & file.all:
-                ways = [way for way in table[last] if way.open_to(file)]
-                if need in self._knowledge.settings:
-                    plain |= {last} if ways else set()
-                elif not all(way.receivers for way in ways):
-                    mentions.add(last)
-                elif ways:
-                    received[last] = (*received.get(last, ()), *(glob for way in ways for glob in way.receivers))
+    def _test(self, group: tuple[str | Shape, ...], file: Words) -> Callable[[Words], bool]:
+        if group not in self._groups:
+            self._groups[group] = _Group(self._knowledge, self._table, group)
+        return self._groups[group].test(file)
 
-        def meets(words: Words) -> bool:
-            if not words.all.isdisjoint(plain) or (not words.all.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
-                return True
-            if any(_is_received(words, last, globs) for last, globs in received.items() if last in words.all):
-                return True
-            if not words.all.isdisjoint(statements) and not words.statements.isdisjoint(statements):
-                return True
-            if any(pattern.found_in(words.all) for pattern in word_patterns):
-                return True
-            if name_patterns and any(pattern.found_in(words.defined) for pattern in name_patterns):
-                return True
-            if any(words.holds(pattern) for pattern in patterns):
-                return True
-            return bool(shapes) and (words.body is None or any(shape(words.body) for shape in shapes))
 
-        return meets
+class _Group:
+    """Needs of which one has to be met, taken apart once.
+
+    A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
+    function or class, likewise), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape (core.shapes).
+    """
+
+    def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Iterable[str | Shape]) -> None:
+        texts = [need for need in needs if isinstance(need, str)]
+        self._shapes = [need for need in needs if not isinstance(need, str)]
+        self._plain = frozenset(need[1:] for need in texts if need.startswith("="))
+        self._statements = frozenset(need[1:] for need in texts if need.startswith("^"))
+        self._words = [_word_pattern(need[1:]) for need in texts if need.startswith("%")]
+        self._names = [_word_pattern(need[1:]) for need in texts if need.startswith("$")]
+        self._lines = [need[1:] for need in texts if need.startswith("~")]
+        self._ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
+        for need in texts:
+            for last, ways in table.get(need, {}).items():
+                self._ways[last] += [(way, need in knowledge.settings) for way in ways]
+
+    def test(self, file: Words) -> Callable[[Words], bool]:
+        """A test for the parts of a file."""
+        plain, mentions, received = set(self._plain), set(), {}
+        for last in self._ways.keys() & file.all:
+            open_ways = [(way, setting) for way, setting in self._ways[last] if way.open_to(file)]
+            if any(setting for _way, setting in open_ways):
+                plain.add(last)
+            elif not all(way.receivers for way, _setting in open_ways):
+                mentions.add(last)
+            elif open_ways:
+                received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
+        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), received)
+
+    def _meets(self, plain: frozenset[str], mentions: frozenset[str], received: Mapping[str, tuple[str, ...]], words: Words) -> bool:
+        present = words.all
+        if not present.isdisjoint(plain) or (not present.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
+            return True
+        if not present.isdisjoint(received) and any(_is_received(words, last, received[last]) for last in received.keys() & present):
+            return True
+        if not present.isdisjoint(self._statements) and not words.statements.isdisjoint(self._statements):
+            return True
+        if any(pattern.found_in(present) for pattern in self._words) or any(pattern.found_in(words.defined) for pattern in self._names):
+            return True
+        if any(words.holds(pattern) for pattern in self._lines):
+            return True
+        return bool(self._shapes) and (words.body is None or any(shape(words.body) for shape in self._shapes))
 
 
 def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:

@@ -6,13 +6,15 @@ A shape is a function in the needs of a rule. It may say yes too often, and neve
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from safeboundary_lint.core.limits import ATTEMPT
 from safeboundary_lint.core.matching import named_like
 
 Shape = Callable[[Sequence[ast.AST]], bool]
 
+_NO_NODES = frozenset("ctx op ops id attr arg kind type_comment lineno col_offset names asname module level conversion".split())
 _COUNTING = ("range", "xrange", "count", "repeat")
 _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
@@ -20,13 +22,13 @@ _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 def retry_loop(body: Sequence[ast.AST]) -> bool:
     """A `while`, or a `for` over a count, in which failures are handled."""
     loops = (node for node in walk(body) if isinstance(node, ast.While) or isinstance(node, ast.For) and _counts(node))
-    return any(isinstance(node, ast.ExceptHandler) for loop in loops for node in ast.walk(loop))
+    return any(isinstance(node, ast.ExceptHandler) for loop in loops for node in walk([loop]))
 
 
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself."""
     functions = (node for node in walk(body) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-    return any(isinstance(node, ast.Call) and _is_call_of(node, function.name) for function in functions for node in ast.walk(function))
+    return any(isinstance(node, ast.Call) and _is_call_of(node, function.name) for function in functions for node in walk([function]))
 
 
 def _is_call_of(call: ast.Call, name: str) -> bool:
@@ -42,7 +44,7 @@ def _counts(loop: ast.For) -> bool:
         iterable = iterable.args[0]
     if isinstance(iterable, ast.Call) and last_name(iterable.func) in _COUNTING:
         return True
-    targets = [node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)]
+    targets = [node.id for node in walk([loop.target]) if isinstance(node, ast.Name)]
     if all(named_like(name, *_WAITING) for name in targets) or named_like(last_name(iterable), *_WAITING):
         return True
     elements = iterable.elts if isinstance(iterable, (ast.Tuple, ast.List)) else ()
@@ -56,8 +58,32 @@ def last_name(node: ast.expr) -> str | None:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
 
 
-def walk(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """Every node of these trees."""
-    for node in body:
-        yield from ast.walk(node)
+class Body(list[ast.AST]):
+    """Statements whose nodes several shapes ask for: they are gone through once."""
 
+    @functools.cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node, outer ones first."""
+        return list(_below(self))
+
+
+def walk(body: Sequence[ast.AST]) -> Iterable[ast.AST]:
+    """Every node of these trees, outer ones first; contexts and operators are left out."""
+    return body.nodes if isinstance(body, Body) else _below(body)
+
+
+def _below(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    queue = list(body)
+    for node in queue:  # grows while it is walked
+        yield node
+        for name in _fields(type(node)):
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                queue += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST):
+                queue.append(value)
+
+
+@functools.cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(name for name in kind._fields if name not in _NO_NODES)

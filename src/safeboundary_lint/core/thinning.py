@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen, Words, decoded
+from safeboundary_lint.core.shapes import Body
 
 _COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
 _OWN_ATTRIBUTE = re.compile(rb"\b(?:self|cls)\s*\.\s*(\w+)")
@@ -71,7 +72,8 @@ class Outline:
         for unit in self.units:
             around += self.lines[end : unit.first]
             end = unit.last
-        self.around = _words(around + self.lines[end:], [node for node in self._module.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef))])
+        loose = Body(node for node in self._module.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)))
+        self.around = _words(around + self.lines[end:], loose)
         aliases = _aliases(self._module.body)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
@@ -80,7 +82,7 @@ class Outline:
         for node in body:
             if isinstance(node, _FUNCTIONS):
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), [node]))
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node])))
             elif isinstance(node, ast.ClassDef):
                 self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
                 yield from self._units(node.body, node.name)
@@ -242,7 +244,7 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
     return found
 
 
-def _words(lines: list[str], body: Sequence[ast.AST]) -> Words:
+def _words(lines: list[str], body: Body) -> Words:
     return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"), body)
 
 

@@ -116,7 +116,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((_MADE,),)  # one group: the map may be made far from where it is used, as a global
+    needs = ((r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_MADE,))  # the second is dearer
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
