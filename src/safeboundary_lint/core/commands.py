@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import string_parts
+from safeboundary_lint.core.calls import keyword_names, string_parts
 from safeboundary_lint.core.edits import elements_removed, replaced, source_of
 from safeboundary_lint.core.finding import Edit
 from safeboundary_lint.core.knowledge import Row
@@ -37,6 +37,7 @@ _TELLERS = (
     "_",
 )
 _INTRODUCING = ("-o", "-c")  # options that take the setting behind them
+_DECLARING = ("action", "dest", "nargs", "is_flag")  # keywords of what declares an option of our own program
 _HELP = ("help", "description", "metavar", "msg", "message", "doc", "title")
 
 
@@ -70,13 +71,15 @@ def _runs(facts: Facts, node: cst.CSTNode, text: str, row: Row) -> bool:
 
 
 def _only_told(facts: Facts, node: cst.CSTNode) -> bool:
-    """A docstring, a help text, a message, a comparison: it names the option and does not use it."""
+    """A docstring, a help text, a message, a comparison, an option declared: it names the option and does not use it."""
     for ancestor in facts.tree.ancestors(node):
         if isinstance(ancestor, (cst.Comparison, cst.Raise, cst.Assert)):
             return True
         if isinstance(ancestor, cst.Arg) and ancestor.keyword is not None and ancestor.keyword.value in _HELP:
             return True
-        if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _TELLERS:
+        if isinstance(ancestor, cst.Call) and (
+            last_name(ancestor.func) in _TELLERS or not keyword_names(ancestor).isdisjoint(_DECLARING)
+        ):
             return True
         if isinstance(ancestor, cst.Expr):
             return not isinstance(ancestor.value, (cst.Call, cst.Await))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _WEAKENS = tuple(
     "optional lenient "
     "accept_any accept_unknown accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
 )
+_WITHOUT = re.compile(r"(^|_)no_(\w+_)?(check|checks|checking|verify|verification|validate|validation)$")  # `no_host_key_check`
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
 _NAMED_WEAK = tuple(
@@ -44,11 +46,23 @@ class Consent:
 
     def given(self, node: cst.CSTNode) -> bool:
         """True when an explicit option has to be set for this node to be evaluated, or the function is named for doing it."""
-        return self.named_for_it(node) or any(consents(test, outcome) for test, outcome in self.conditions(node))
+        return self.named_for_it(node) or any(
+            consents(test, outcome) or self._said_false(test, outcome) for test, outcome in self.conditions(node)
+        )
 
     def asked(self, node: cst.CSTNode) -> bool:
         """True when an option that is named for weakening is set; that one for protecting is not set says nothing."""
-        return any(outcome and any(_has(word, _WEAKENS) for word in _words(test)) for test, outcome in self.conditions(node))
+        return any(outcome and any(_weakens(word) for word in _words(test)) for test, outcome in self.conditions(node))
+
+    def _said_false(self, test: cst.CSTNode, outcome: bool) -> bool:
+        """`context is False`, of what a function about TLS returns: a context is never False unless somebody said so."""
+        if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
+            return False
+        operator, right = test.comparisons[0].operator, test.comparisons[0].comparator
+        if not isinstance(right, cst.Name) or right.value != "False" or not isinstance(operator, cst.Is if outcome else cst.IsNot):
+            return False
+        named = (word for origin in self.facts.origins.trail(test.left) for word in _words(origin.node))
+        return any(_has(word, _STRENGTHENS) for word in named)
 
     def named_for_it(self, node: cst.CSTNode) -> bool:
         """True in `def insecure_context()`, `def connect_without_verification()`: whoever calls it has decided."""
@@ -87,7 +101,7 @@ def consents(test: cst.CSTNode, outcome: bool) -> bool:
     if isinstance(test, cst.MatchCase):
         return any(string(node) is not None for node in descendants(test.pattern)) and outcome
     words = list(_words(test))
-    if any(_has(word, _WEAKENS) for word in words):
+    if any(_weakens(word) for word in words):
         return outcome
     return not outcome and any(_strengthens(word) for word in words)
 
@@ -103,7 +117,7 @@ def _compared(test: cst.Comparison, outcome: bool) -> bool:
     if isinstance(right, cst.Name) and right.value in ("True", "False", "None"):
         truth = outcome if same else not outcome
         if right.value == "None":
-            return any(_has(word, _WEAKENS) for word in words) and not truth
+            return any(_weakens(word) for word in words) and not truth
         return consents(test.left, truth if right.value == "True" else not truth)
     chosen = outcome is same
     texts = [text for node in descendants(right) if (text := string(node)) is not None]
@@ -112,7 +126,7 @@ def _compared(test: cst.Comparison, outcome: bool) -> bool:
     if texts and any(_has(word, _SETTINGS) for word in words):
         weak = all(text.lower() in _WEAK_MODES or _has(text, _WEAKENS) for text in texts)
         return chosen and weak or not chosen and any(_has(text, _STRENGTHENS) for text in texts)
-    return chosen and any(_has(word, _WEAKENS) for word in (*words, *_words(right)))
+    return chosen and any(_weakens(word) for word in (*words, *_words(right)))
 
 
 def _words(expression: cst.CSTNode) -> Iterator[str]:
@@ -133,6 +147,10 @@ def _strengthens(word: str) -> bool:
     lowered = word.lower()
     found = {part for part in _STRENGTHENS if part in lowered}
     return bool(found) and (not found <= _TRANSPORT or not lowered.endswith(_OBJECTS))
+
+
+def _weakens(word: str) -> bool:
+    return _has(word, _WEAKENS) or _WITHOUT.search(word.lower()) is not None
 
 
 def _has(word: str, parts: tuple[str, ...]) -> bool:
