@@ -81,6 +81,8 @@ class Boundary:
             if match is not None:
                 writer = {"own-data": OWN, "shared-data": SHARED}.get(match.row.kind, PEER)
                 return Source(writer, node, match.confidence)
+            if (last_name(node) or "").isupper() and self.facts.names.qualified(node) is not None:
+                return Source(OWN, node)  # a constant of a module
         if isinstance(node, cst.Subscript) and self.is_stream(node):
             return Source(PEER, node)
         try:
@@ -111,9 +113,21 @@ class Boundary:
             return Source(UNKNOWN, parameter)  # self
         if isinstance(function, cst.FunctionDef) and self.is_pushed(function):
             return Source(PEER, parameter, Confidence.MEDIUM)
-        if function is not None and self.facts.origins.passed(parameter) and not _is_public(function):
-            return None
+        if function is not None and self.facts.origins.passed(parameter):
+            if not _is_public(function) or self._is_filled_by_own_class(function, parameter):
+                return None
         return Source(PARAMETER, parameter)
+
+    def _is_filled_by_own_class(self, function: cst.FunctionDef | cst.Lambda, parameter: cst.Param) -> bool:
+        """`with open(path, "rb") as file: return cls(file)`: a class that takes a file and says itself where that comes from."""
+        cls = self.facts.types.method_class(function)
+        if cls is None or not isinstance(function, cst.FunctionDef) or function.name.value != "__init__":
+            return False
+        return all(
+            self.facts.tree.class_of(value) is cls
+            and any(last_name(o.node.func) == "open" for o in self.facts.origins.trail(value) if isinstance(o.node, cst.Call))
+            for value in self.facts.origins.passed(parameter)
+        )
 
     def names_file(self, source: Source, *globs: str) -> bool:
         """True when the value comes from a parameter that is a file of this host, by its type or by a name like `globs`."""

@@ -77,6 +77,8 @@ class Outline:
         aliases = _aliases(self._module.body)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
+            if unit.owner and "cls" in unit.words.all:
+                unit.words.add([unit.owner])  # `cls(...)` is a call of the class
 
     def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
         for node in body:
