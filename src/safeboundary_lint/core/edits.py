@@ -53,21 +53,22 @@ def argument_removed(facts: Facts, call: cst.Call, argument: cst.Arg) -> Edit:
         after = facts.span(call.args[index + 1])
         return Edit(Span(span.line, span.column, after.line, after.column), "")
     if index:
-        before = facts.span(call.args[index - 1].value)
+        before = facts.span(call.args[index - 1])
         return Edit(Span(before.end_line, before.end_column, span.end_line, span.end_column), "")
     end = facts.span(call)
     return Edit(Span(span.line, span.column, end.end_line, end.end_column - 1), "")  # a trailing comma goes too
 
 
 def elements_removed(facts: Facts, sequence: cst.List | cst.Tuple, first: int, last: int) -> Edit | None:
-    """A list without its elements from `first` to `last`, and without their commas; None where none would be left."""
+    """A list without its elements from `first` to `last`, and without their commas; None where that would end a tuple."""
     elements = sequence.elements
     start, end = facts.span(elements[first].value), facts.span(elements[last].value)
     if last + 1 < len(elements):
         after = facts.span(elements[last + 1].value)
         return Edit(Span(start.line, start.column, after.line, after.column), "")
     if not first:
-        return None
+        emptied = Edit(Span(start.line, start.column, end.end_line, end.end_column), "")
+        return emptied if isinstance(sequence, cst.List) and not isinstance(elements[last].comma, cst.Comma) else None
     before = facts.span(elements[first - 1].value)
     return Edit(Span(before.end_line, before.end_column, end.end_line, end.end_column), "")
 
@@ -160,6 +161,29 @@ def moved_behind(facts: Facts, line: cst.SimpleStatementLine, statement: cst.CST
     text = source_of(facts, line.body[0]) + (f"  {comment.value}" if comment is not None else "")
     behind = lines_behind(facts, statement, text)
     return (removed_statement(facts, line), behind) if behind is not None else ()
+
+
+def raised_again(facts: Facts, handler: cst.ExceptHandler) -> tuple[Edit, ...]:
+    """What was caught goes on to the caller: at the end of the handler, or in place of what leaves it."""
+    last = handler.body.body[-1]
+    small = last.body[-1] if isinstance(last, (cst.SimpleStatementLine, cst.SimpleStatementSuite)) else last
+    if isinstance(small, (cst.Continue, cst.Return, cst.Break, cst.Pass)):
+        return (replaced(facts, small, "raise"),)
+    behind = lines_behind(facts, small, "raise")
+    return (behind,) if behind is not None else ()
+
+
+def defined_before(facts: Facts, node: cst.CSTNode, *lines: str) -> Edit | None:
+    """Statements of the module in front of the definition around a node; None where it has no line of its own."""
+    around = [one for one in facts.tree.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.ClassDef))]
+    if not around:
+        return lines_before(facts, node, *lines)
+    definition = around[-1]
+    if not isinstance(facts.tree.parent(definition), cst.Module):
+        return None
+    span = facts.span(definition.decorators[0] if definition.decorators else definition)
+    text = "".join(f"{_stepped(facts, line)}\n" for line in lines)
+    return Edit(Span(span.line, 1, span.line, 1), f"{text}\n\n")
 
 
 def put_under(facts: Facts, header: str, first: cst.CSTNode, last: cst.CSTNode) -> tuple[Edit, ...]:

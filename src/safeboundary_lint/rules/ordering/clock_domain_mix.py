@@ -9,12 +9,14 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.clocks import FILE_TIME, MONOTONIC, WALL, ClockValue
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced, rewritten, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.sql import reads_clock
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.ordering import second_readings
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _SPAN = re.compile(r"elapsed|age|duration|idle|since|remain|left|wait|passed|took")
@@ -69,7 +71,7 @@ class ClockDomainMix(Rule):
 
     Fix safety
     ----------
-    A suggestion: which of the two clocks is meant has to be decided.
+    A suggestion that converts the moment, or reads the other clock. Which of the two is meant has to be decided.
 
     Known limits
     ------------
@@ -111,8 +113,21 @@ class ClockDomainMix(Rule):
             f"`{called}` {expects} and gets `{self.facts.code(value)}`, {gets}",
             confidence=Confidence.weakest(match.confidence, found.confidence),
             trace=self._trace(found),
-            fix=Fix(Applicability.SUGGESTION, advice),
+            fix=Fix(Applicability.SUGGESTION, advice, self._converted(match.call, value, found), second_readings.IMPORTS),
         )
+
+    def _converted(self, call: cst.Call, value: cst.BaseExpression, found: ClockValue) -> tuple[Edit, ...]:
+        """The same moment on the clock that is expected there."""
+        code = source_of(self.facts, value)
+        if found.domain == MONOTONIC:
+            moment = f"({code})" if isinstance(value, cst.BinaryOperation) else code
+            return (replaced(self.facts, value, f"time.time() - (time.monotonic() - {moment})"),)
+        if not isinstance(call.func, cst.Attribute):
+            return ()
+        own = f"{source_of(self.facts, call.func.value)}.time()"
+        inside = [reading.node for reading in found.readings if self.facts.tree.within(reading.node, value)]
+        text = rewritten(self.facts, value, dict.fromkeys(inside, own)) if inside else f"{own} + ({code} - time.time())"
+        return (replaced(self.facts, value, text),)
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
         if len(node.comparisons) != 1 or not isinstance(node.comparisons[0].operator, _ORDERINGS):
@@ -169,6 +184,8 @@ class ClockDomainMix(Rule):
                     Applicability.SUGGESTION,
                     f"let `{name}` return the same clock on every path: read the wall clock, in the same unit, instead of "
                     f"`{self.facts.code(steady)}`",
+                    second_readings.read_as_dates(self.facts, found.readings),
+                    second_readings.IMPORTS,
                 ),
             )
 
@@ -198,11 +215,16 @@ class ClockDomainMix(Rule):
             "not about what is measured",
             confidence=Confidence.weakest(left.confidence, right.confidence),
             trace=[*self._trace(left), *self._trace(right)],
-            fix=Fix(
-                Applicability.SUGGESTION,
-                f"read both sides of `{self.facts.code(node)}` from the same clock: the monotonic one, unless a date is meant",
-            ),
+            fix=self._fix(node, left if left.domain != MONOTONIC else right),
         )
+
+    def _fix(self, node: cst.BaseExpression, dated: ClockValue) -> Fix:
+        """The readings of the wall clock by the other one, where all of them can be."""
+        steadied = [self.facts.readings.steadied(reading) for reading in dated.readings]
+        known = [one for one in steadied if one is not None] if None not in steadied else []
+        imports = tuple(dict.fromkeys(line for _, lines in known for line in lines))
+        words = f"read both sides of `{self.facts.code(node)}` from the same clock: the monotonic one, unless a date is meant"
+        return Fix(Applicability.SUGGESTION, words, tuple(edit for edit, _ in known), imports)
 
     def _trace(self, value: ClockValue) -> list[tuple[cst.CSTNode, str]]:
         clock = "monotonic" if value.domain == MONOTONIC else "wall"

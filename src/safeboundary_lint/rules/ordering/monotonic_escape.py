@@ -15,6 +15,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.rules.ordering import second_readings
 
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -59,7 +60,7 @@ class MonotonicEscape(Rule):
 
     Fix safety
     ----------
-    A suggestion: sender and reader have to change together.
+    A suggestion that reads the wall clock. Sender and reader have to change together.
 
     Known limits
     ------------
@@ -151,6 +152,8 @@ class MonotonicEscape(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"send `{code}` as wall-clock time, or the time that is left, and read it the same way on the other side",
+                second_readings.read_as_dates(self.facts, value.readings),
+                second_readings.IMPORTS,
             ),
         )
 
@@ -183,6 +186,8 @@ class MonotonicEscape(Rule):
                         Applicability.SUGGESTION,
                         f"let the sender write `{self.facts.code(foreign)}` as wall-clock time, or as seconds left, and "
                         f"compare with the same here",
+                        second_readings.read_as_dates(self.facts, value.readings),
+                        second_readings.IMPORTS,
                     ),
                 )
                 return

@@ -10,6 +10,7 @@ import libcst as cst
 from safeboundary_lint.core.edits import free_name, lines_behind, replaced, rewritten, source_of
 from safeboundary_lint.core.finding import Edit, Span
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ def read_steadily(facts: Facts, readings: Sequence[Match]) -> Edits:
             closing = len(difference.rpar)  # type: ignore[union-attr]
             spans.append(Edit(Span(span.end_line, span.end_column + closing, end.end_line, end.end_column), ""))
     return (*(replaced(facts, reading.node, STEADY) for reading in readings), *dict.fromkeys(spans))
+
+
+def read_as_dates(facts: Facts, readings: Sequence[Match]) -> Edits:
+    """Every reading by the wall clock, in the same unit."""
+    calls = [reading.node for reading in readings if isinstance(reading.node, cst.Call)]
+    counted = {call: "time.time_ns()" if (last_name(call.func) or "").endswith("_ns") else "time.time()" for call in calls}
+    return tuple(replaced(facts, call, text) for call, text in counted.items())
 
 
 def _sides(use: cst.BaseExpression) -> tuple[cst.CSTNode, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.edits import free_name, inserted_before, lines_before, replaced, rewritten, source_of
+from safeboundary_lint.core.edits import defined_before, free_name, replaced, rewritten, source_of
 from safeboundary_lint.core.finding import Edit, Span
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
@@ -55,15 +55,11 @@ def counted(facts: Facts, value: cst.BaseExpression, name: str) -> Change:
     reachable = all(isinstance(number, cst.Call) and name in module.bindings for name in names)
     if not (isinstance(number, cst.Call) and last_name(number.func) in _NUMBERS and reachable):
         return (), ()
-    outermost = [value, *(one for one in facts.tree.ancestors(value) if isinstance(one, (cst.FunctionDef, cst.ClassDef)))][-1]
     counter = free_name(facts, value, f"_{name.strip('_')}_numbers")
-    made = f"{counter} = itertools.count({source_of(facts, number)})"
-    first = outermost.decorators[0] if isinstance(outermost, (cst.FunctionDef, cst.ClassDef)) and outermost.decorators else None
-    before = inserted_before(facts, first, f"{made}\n\n\n") if first is not None else lines_before(facts, outermost, made)
+    before = defined_before(facts, value, f"{counter} = itertools.count({source_of(facts, number)})")
     if before is None:
         return (), ()
-    blank = Edit(before.span, before.text.rstrip() + "\n\n\n") if outermost is not value else before
-    return (blank, replaced(facts, value, rewritten(facts, value, {number: f"next({counter})"}))), ("import itertools",)
+    return (before, replaced(facts, value, rewritten(facts, value, {number: f"next({counter})"}))), ("import itertools",)
 
 
 def _in_format(facts: Facts, value: cst.BinaryOperation) -> tuple[Edit, ...]:

@@ -8,7 +8,8 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.leases import is_only_a_sign, lease_word
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -53,12 +54,13 @@ class WallClockLease(Rule):
 
     Stays silent when
     -----------------
-    The store's own clock or lifetime decides (`now()` inside the statement, a TTL), the holder's token is checked against a
+    The store's own clock or lifetime decides (`now()` inside the statement, a TTL), a docstring says that the hosts' clocks have
+    to be in step, the holder's token is checked against a
     generation, term or fencing number, or nothing speaks of a lock: expired rows are only cleaned up, an account is locked out.
 
     Fix safety
     ----------
-    A suggestion: the store has to take over the decision.
+    A suggestion: the store has to take over the decision. For a query document it shows how; elsewhere only the store tells.
 
     Known limits
     ------------
@@ -69,6 +71,10 @@ class WallClockLease(Rule):
     code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("wall-clock",),)
+
+    def __init__(self, facts: Facts) -> None:
+        super().__init__(facts)
+        self._told: set[int] = set()  # what was told, and by function the readings that it was told of
 
     def visit_Module(self, node: cst.Module) -> None:
         for query in self.facts.leases.queries():
@@ -82,7 +88,7 @@ class WallClockLease(Rule):
             self._check(node, node.left, node.comparisons[0].comparator)
 
     def visit_BinaryOperation(self, node: cst.BinaryOperation) -> None:
-        if isinstance(node.operator, cst.Subtract) and self.facts.stakes.decides(node):
+        if isinstance(node.operator, cst.Subtract) and not is_span(node.right) and self.facts.stakes.decides(node):
             self._check(node, node.left, node.right)
 
     def _check(self, node: cst.BaseExpression, left: cst.BaseExpression, right: cst.BaseExpression) -> None:
@@ -90,6 +96,8 @@ class WallClockLease(Rule):
             value = self.facts.clocks.own_reading(own)
             if value is None or not self._is_stored(stored):
                 continue
+            if any(id(origin.node) in self._told for origin in self.facts.origins.trail(own)):
+                return  # the age that is compared was told where it is made
             word = self.facts.leases.word_at(node, stored)
             if word is not None and not self.facts.leases.is_fenced(node):
                 sure = Confidence.LOW if is_only_a_sign(word) else Confidence.MEDIUM
@@ -127,7 +135,13 @@ class WallClockLease(Rule):
         if value is None or call is None or self.facts.leases.is_fenced(node):
             return
         if lease_word([column]) is not None or self.facts.leases.word_at(call, call.func) is not None:
-            self._tell(outer.value, f"{column} {string(node.key)} {self.facts.code(node.value)}", value, None)
+            self._tell(outer.value, f"{column} {string(node.key)} {self.facts.code(node.value)}", value, None, by_store=self._by_store(node, outer, column))
+
+    def _by_store(self, test: cst.DictElement, outer: cst.DictElement, column: str) -> tuple[Edit, ...]:
+        """The same test of a query document, by the clock of the store; none beside other tests of the column."""
+        alone = isinstance(outer.value, cst.Dict) and len(outer.value.elements) == 1
+        code = f'"$expr": {{"{string(test.key)}": ["${column}", "$$NOW"]}}'
+        return (replaced(self.facts, outer, code),) if alone else ()
 
     def _is_only_counted(self, call: cst.Call) -> bool:
         """True when the rows are told to people and nothing is taken."""
@@ -147,7 +161,11 @@ class WallClockLease(Rule):
         value: ClockValue,
         stored: cst.CSTNode | None,
         sure: Confidence = Confidence.MEDIUM,
+        by_store: tuple[Edit, ...] = (),
     ) -> None:
+        if self.facts.leases.is_agreed(node):
+            return
+        self._told.add(id(node))
         what = (
             "the age of a file"
             if stored is not None and self.facts.clocks.of_domain(stored, FILE_TIME) is not None
@@ -165,5 +183,6 @@ class WallClockLease(Rule):
                 Applicability.SUGGESTION,
                 f"let the store judge `{code}` by its own clock (`now()` in the statement, a lifetime of the key), and refuse "
                 f"writes of a holder whose number is no longer the last",
+                by_store,
             ),
         )

@@ -8,7 +8,8 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import string, string_parts
 from safeboundary_lint.core.clocks import FILE_TIME
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, parameter_added, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -64,7 +65,8 @@ class WallClockOrdering(Rule):
 
     Fix safety
     ----------
-    A suggestion: the order has to come from elsewhere, or the cursor needs a second column.
+    A suggestion: the copies are compared by a version first, the cursor gets the id as its second column. Where a version comes
+    from, and who hands in the last id, the code at hand does not tell.
 
     Known limits
     ------------
@@ -143,8 +145,15 @@ class WallClockOrdering(Rule):
                 Applicability.SUGGESTION,
                 f"order the copies by a version or sequence that grows with each write, and use `{stamp}` only between equal "
                 f"ones",
+                tuple(self._versioned(side, stamp) for side in (node.left, node.comparisons[0].comparator)),
             ),
         )
+
+    def _versioned(self, stamped: cst.BaseExpression, stamp: str) -> Edit:
+        """`(x.version, x.updated_at)` for `x.updated_at`."""
+        code = source_of(self.facts, stamped)
+        start = code.rindex(stamp)
+        return replaced(self.facts, stamped, f"({code[:start]}version{code[start + len(stamp) :]}, {code})")
 
     def _keeps_one(self, branch: cst.If | cst.IfExp, one: cst.CSTNode, other: cst.CSTNode) -> bool:
         """True when the branch puts one of the two objects where the other one was kept: under a key or in an attribute."""
@@ -178,7 +187,7 @@ class WallClockOrdering(Rule):
             return
         call = self._selecting_call(node)
         if call is not None:
-            self._tell_query(node, call, column)
+            self._tell_query(node, call, column, self._keyed(node, bound))
 
     def _selecting_call(self, node: cst.CSTNode) -> cst.Call | None:
         outer = self.facts.tree.parent(node)
@@ -209,7 +218,24 @@ class WallClockOrdering(Rule):
         if column is not None and self._is_stamp(column) and isinstance(outer.value, cst.Dict):
             self._tell_query(outer.value, call, column)
 
-    def _tell_query(self, node: cst.BaseExpression, call: cst.Call, column: str) -> None:
+    def _keyed(self, node: cst.Comparison, bound: cst.CSTNode) -> tuple[Edit, ...]:
+        """The comparison and the order by a row's id too, which the caller has to hand in beside the stamp."""
+        left, function = node.left, self.facts.tree.function_of(node)
+        calls = [part for part in descendants(self.facts.tree.statement_of(node)) if isinstance(part, cst.Call)]
+        order = next((call for call in calls if last_name(call.func) == "order_by"), None)
+        if not isinstance(left, cst.Attribute) or not isinstance(function, cst.FunctionDef) or order is None or node.lpar:
+            return ()
+        column, start = source_of(self.facts, left), source_of(self.facts, bound)
+        row = f"{source_of(self.facts, left.value)}.id"
+        both = f"({column} > {start}) | (({column} == {start}) & ({row} > last_id))"
+        several = (
+            parameter_added(self.facts, function, "last_id"),
+            replaced(self.facts, node, both),
+            argument_added(self.facts, order, row),
+        )
+        return tuple(one for one in several if one is not None) if None not in several else ()
+
+    def _tell_query(self, node: cst.BaseExpression, call: cst.Call, column: str, by_both: tuple[Edit, ...] = ()) -> None:
         """A query that reads a limited batch in the order of the column, and says nothing of a second one."""
         names: set[str] = set()
         limited = False
@@ -235,7 +261,9 @@ class WallClockOrdering(Rule):
             f"late with an earlier one, are never read",
             confidence=Confidence.MEDIUM,
             fix=Fix(
-                Applicability.SUGGESTION, f"go on behind `({column}, id)`: compare and order by both, and keep both as the cursor"
+                Applicability.SUGGESTION,
+                f"go on behind `({column}, id)`: compare and order by both, and keep both as the cursor",
+                by_both,
             ),
         )
 
@@ -256,6 +284,7 @@ class WallClockOrdering(Rule):
                 fix=Fix(
                     Applicability.SUGGESTION,
                     f"choose by a version or sequence that grows with each write, and by `{stamp}` only between equal ones",
+                    (self._versioned(key.body, stamp),) if isinstance(key, cst.Lambda) else (),
                 ),
             )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.claims import Claim, Claims
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import removed_statement, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.names import last_name
 
 _REPEATED = frozenset(
     "webhook webhooks event events message messages delivery idempotency idempotent dedup dedupe deduplicate duplicate "
@@ -63,7 +65,7 @@ class CheckThenActDedup(Rule):
 
     Fix safety
     ----------
-    A suggestion: the claim has to come before the work, and be taken back when the work fails.
+    A suggestion: the claim stands where the look was, before the work, and has to be taken back when the work fails.
 
     Known limits
     ------------
@@ -79,6 +81,7 @@ class CheckThenActDedup(Rule):
             "record-lookup",
             r"~raise\b.*([Ee]xist|[Uu]nicity|[Uu]nique|[Dd]uplicate|[Cc]onflict|[Aa]lready|EXIST|CONFLICT|DUPLICATE)",
         ),
+        ("shared-read", "record-creation", "%create|insert|add_record|^execute|^fetch"),
     )
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -123,5 +126,25 @@ class CheckThenActDedup(Rule):
             f"`{mark}` in line {self.facts.line(claim.mark)}: both do the work",
             confidence=confidence,
             trace=[*trace, (claim.mark, "written down only here")],
-            fix=Fix(Applicability.SUGGESTION, instead),
+            fix=Fix(Applicability.SUGGESTION, instead, self._one_step(claim)),
         )
+
+    def _one_step(self, claim: Claim) -> tuple[Edit, ...]:
+        """The mark in place of the look, when it can say that it was new: `if not store.set(key, 1, nx=True): return`."""
+        tree, mark, look = self.facts.tree, claim.mark, claim.look
+        test, statement = tree.parent(look), tree.statement_of(mark)
+        line = tree.parent(statement)
+        block = tree.parent(line) if line is not None else None
+        alone = isinstance(statement, cst.Expr) and isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
+        match = self.facts.match(mark, "shared-write", "shared-claim") if isinstance(mark, cst.Call) else None
+        if not (isinstance(test, cst.If) and alone and match is not None and isinstance(block, cst.IndentedBlock) and len(block.body) > 1):
+            return ()
+        only_new = match.row.get("only_new", ())
+        adds = self.facts.knowledge.of_kind(f"{match.dotted.rpartition('.')[0]}.add", "shared-claim") is not None
+        if not (only_new or adds or last_name(match.call.func) == "sadd") or line.trailing_whitespace.comment is not None:
+            return ()
+        text = source_of(self.facts, mark)
+        claimed = f"{text[:-1].rstrip().rstrip(',')}, {only_new[0]}=True)" if only_new else text
+        if adds and isinstance(match.call.func, cst.Attribute):
+            claimed = source_of(self.facts, match.call.with_changes(func=match.call.func.with_changes(attr=cst.Name("add"))))
+        return replaced(self.facts, look, f"not {claimed}"), removed_statement(self.facts, line)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import libcst as cst
 
 from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import argument, unpacks
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
@@ -60,7 +62,7 @@ class LockWithoutExpiry(Rule):
 
     Fix safety
     ----------
-    A suggestion: how long the work may take is not known here.
+    A suggestion: key and lifetime in one command, of a minute where none is given. How long the work may take is not known here.
 
     Known limits
     ------------
@@ -69,7 +71,7 @@ class LockWithoutExpiry(Rule):
 
     code, name, since, severity = "SBL210", "lock-without-expiry", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("shared-claim", "shared-write", "shared-lock"),)
+    needs = (("shared-claim", "shared-write", "shared-lock"), ("shared-lock", f"%{'|'.join(sorted(_LOCKING))}"))
 
     def visit_Module(self, node: cst.Module) -> None:
         expiries = self.facts.calls("shared-expiry")
@@ -144,17 +146,40 @@ class LockWithoutExpiry(Rule):
             )
         else:
             said = f"`{code}` has no lifetime: when the process that holds it dies, nobody gets it any more"
-        lifetime = edits.argument_added(self.facts, claim.call, "timeout=60") if claim.row.kind == "shared-lock" else None
-        advice = (
-            "give the lock a lifetime longer than its work: `timeout=60`"
-            if lifetime is not None
-            else "set key and lifetime in one command: `set(key, owner, nx=True, ex=seconds)`"
-        )
+        if claim.row.kind == "shared-lock":
+            lifetime = edits.argument_added(self.facts, claim.call, "timeout=60")
+            changes: tuple[Edit, ...] = (lifetime,) if lifetime is not None else ()
+            advice = "give the lock a lifetime longer than its work: `timeout=60`"
+        else:
+            changes = self._in_one(claim, later)
+            advice = "set key and lifetime in one command: `set(key, owner, nx=True, ex=seconds)`"
         trace = [(later.call, "only here does the key get a lifetime")] if later is not None else []
         self.report(
             claim.call,
             said,
             confidence=confidence,
             trace=trace,
-            fix=Fix(Applicability.SUGGESTION, advice, (lifetime,) if lifetime is not None else ()),
+            fix=Fix(Applicability.SUGGESTION, advice, changes),
         )
+
+    def _in_one(self, claim: Match, later: Match | None) -> tuple[Edit, ...]:
+        """Key and lifetime in one command; the seconds are those of the later one, which goes."""
+        call, attribute = claim.call, claim.call.func
+        given = [arg.value for arg in later.call.args[1:2]] if later is not None else []
+        added = edits.argument_added(self.facts, call, f"ex={edits.source_of(self.facts, given[0]) if given else 60}")
+        if added is None or not isinstance(attribute, cst.Attribute):
+            return ()
+        if attribute.attr.value == "setnx":
+            added = replace(added, text=f", nx=True{added.text}")
+            return (edits.replaced(self.facts, attribute.attr, "set"), added, *self._gone(later))
+        return (added, *self._gone(later)) if last_name(attribute) == "set" else ()
+
+    def _gone(self, later: Match | None) -> tuple[Edit, ...]:
+        """The later command removed, where it has a line for itself beside others."""
+        line = self.facts.tree.parent(self.facts.tree.statement_of(later.call)) if later is not None else None
+        block = self.facts.tree.parent(line) if line is not None else None
+        plain = isinstance(line, cst.SimpleStatementLine) and line.trailing_whitespace.comment is None and len(line.body) == 1
+        if not plain or not isinstance(line, cst.SimpleStatementLine) or not isinstance(line.body[0], cst.Expr):
+            return ()
+        several = isinstance(block, cst.IndentedBlock) and len(block.body) > 1
+        return (edits.removed_statement(self.facts, line),) if several else ()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core import edits
+from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.loops import RetryLoop
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect")
+
+Change = tuple[tuple[Edit, ...], tuple[str, ...]]  # edits and imports
 
 
 class RetryOfPermanentError(Rule):
@@ -59,7 +64,8 @@ class RetryOfPermanentError(Rule):
 
     Fix safety
     ----------
-    A suggestion: which failures pass depends on the peer.
+    A suggestion: the errors of the client's library after which another attempt may succeed. Which failures pass depends on the
+    peer.
 
     Known limits
     ------------
@@ -79,13 +85,13 @@ class RetryOfPermanentError(Rule):
             call = calls[0].call
             if region.how == "decorator" and region.match is not None and self._is_unconditional(region):
                 site = region.site.decorator if isinstance(region.site, cst.Decorator) else region.site
-                self._report(site, call, region.match.confidence)
+                self._report(site, call, region.match.confidence, self._narrowed(region.match, calls[0].match))
             elif (
                 region.loop is not None
                 and region.how == "loop"
                 and (handler := self._catches_everything(region.loop, call)) is not None
             ):
-                self._report(handler, call, Confidence.MEDIUM)
+                self._report(handler, call, Confidence.MEDIUM, self._caught(handler, calls[0].match))
 
     def _is_unconditional(self, region: Region) -> bool:
         assert region.match is not None
@@ -117,7 +123,7 @@ class RetryOfPermanentError(Rule):
                 return handler
         return None
 
-    def _report(self, site: cst.CSTNode, call: cst.Call, confidence: Confidence) -> None:
+    def _report(self, site: cst.CSTNode, call: cst.Call, confidence: Confidence, passing: Change) -> None:
         self.report(
             site,
             f"every failure of `{self.facts.code(call.func)}` is repeated, also those "
@@ -125,6 +131,45 @@ class RetryOfPermanentError(Rule):
             confidence=confidence,
             trace=[(call, "this is repeated whatever went wrong")],
             fix=Fix(
-                Applicability.SUGGESTION, "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once"
+                Applicability.SUGGESTION, "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once", *passing
             ),
         )
+
+    def _passing(self, sent: Match) -> str | None:
+        """The errors of the client's library after which another attempt may succeed, as this file calls them."""
+        root = sent.dotted.partition(".")[0]
+        names = [
+            name
+            for name, rows in self.facts.knowledge.rows.items()
+            if name.startswith(f"{root}.") and any(row.kind == "ambiguous-error" for row in rows)
+        ]
+        bound = self.facts.names.module_scope.bindings.items()
+        local = next((name for name, ones in bound for one in ones if one.how == "import" and one.dotted == root), None)
+        return f"({', '.join(local + name.removeprefix(root) for name in names)})" if local and len(names) > 1 else None
+
+    def _caught(self, handler: cst.ExceptHandler, sent: Match) -> Change:
+        if (passing := self._passing(sent)) is None:
+            return (), ()
+        if handler.type is not None:
+            return (edits.replaced(self.facts, handler.type, passing),), ()
+        span = self.facts.span(handler)
+        behind = span.column + len("except")
+        return (Edit(Span(span.line, behind, span.line, behind), f" {passing}"),), ()
+
+    def _narrowed(self, policy: Match, sent: Match) -> Change:
+        """The classes in the policy's own parameter; in a predicate of its library where it wants one."""
+        parameter, passing = policy.row.parameter("exceptions"), self._passing(sent)
+        if parameter is None or passing is None or not isinstance(policy.node, cst.Call):
+            return (), ()
+        imports: tuple[str, ...] = ()
+        if (predicate := policy.row.get("condition")) is not None:
+            maker = policy.call.func
+            if isinstance(maker, cst.Attribute):
+                predicate = f"{edits.source_of(self.facts, maker.value)}.{predicate}"
+            else:
+                imports = (f"from {(self.facts.names.qualified(maker) or '').partition('.')[0]} import {predicate}",)
+            passing = f"{predicate}({passing})"
+        given = argument(policy.call, parameter)
+        added = edits.argument_added(self.facts, policy.call, f"{parameter.name}={passing}") if given is None else None
+        changed = edits.replaced(self.facts, given, passing) if given is not None else added
+        return ((changed,), imports) if changed is not None else ((), ())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import lines_behind
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -60,7 +61,7 @@ class RetryWithoutExit(Rule):
 
     Fix safety
     ----------
-    A suggestion: what follows the loop must know whether an attempt succeeded.
+    A suggestion: an `else` that leaves the loop. What follows the loop must know whether an attempt succeeded.
 
     Known limits
     ------------
@@ -125,5 +126,12 @@ class RetryWithoutExit(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"leave the loop (`break` or `return`) in an `else` of the `try` when `{self.facts.code(work.func)}` succeeded",
+                self._left(block),
             ),
         )
+
+    def _left(self, block: cst.CSTNode | None) -> tuple[Edit, ...]:
+        """An `else` that leaves the loop, where the `try` has room for one."""
+        room = isinstance(block, cst.Try) and block.orelse is None and block.finalbody is None
+        behind = lines_behind(self.facts, block, "else:", "    break") if room and block is not None else None
+        return (behind,) if behind is not None else ()

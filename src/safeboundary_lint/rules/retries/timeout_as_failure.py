@@ -5,7 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import UNSAFE_METHODS, words
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -77,7 +78,7 @@ class TimeoutAsFailure(Rule):
 
     Fix safety
     ----------
-    A suggestion: the caller has to learn a third outcome.
+    A suggestion: None stands where False was, or the state "unknown". The caller has to learn the third outcome.
 
     Known limits
     ------------
@@ -190,5 +191,15 @@ class TimeoutAsFailure(Rule):
                 Applicability.SUGGESTION,
                 "tell a third outcome (None, pending, unknown) for lost answers and ask "
                 "the peer for the state; failure only for refusals and failures to connect",
+                self._unknown(told),
             ),
         )
+
+    def _unknown(self, told: cst.CSTNode) -> tuple[Edit, ...]:
+        """The third outcome in place of the failure: None for False, "unknown" for a state."""
+        for node in descendants(told, into_definitions=False):
+            if isinstance(node, cst.Name) and node.value == "False":
+                return (replaced(self.facts, node, "None"),)
+            if isinstance(node, cst.SimpleString) and self._says_failed(node):
+                return (replaced(self.facts, node, f"{node.quote}unknown{node.quote}"),)
+        return ()

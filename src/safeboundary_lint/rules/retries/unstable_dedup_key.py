@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string_parts
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -26,6 +27,7 @@ _PERSISTING = (
     "create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one",
     "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert",
 )  # fmt: skip
+_LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport", "*pool", "*thread")  # ends with the process
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 
@@ -72,7 +74,7 @@ class UnstableDedupKey(Rule):
 
     Fix safety
     ----------
-    A suggestion: keys that are stored already change.
+    A suggestion: a digest of the text, or sorted entries. Keys that are stored already change.
 
     Known limits
     ------------
@@ -113,7 +115,7 @@ class UnstableDedupKey(Rule):
             if (
                 isinstance(store.target, cst.Attribute)
                 and named_like(store.target.attr.value, *_KEPT)
-                and last_name(store.target.value) not in ("self", "cls")
+                and not named_like(last_name(store.target.value), *_LIVE)
             ):
                 if store.source is not None and isinstance(store.source, cst.BaseExpression):
                     yield store.target, store.source, f"`{self.facts.code(store.target)}`, which is kept", Confidence.MEDIUM
@@ -202,5 +204,19 @@ class UnstableDedupKey(Rule):
             f"`{code}` {why}, but becomes {what}: another process does not find what this one stored",
             confidence=confidence,
             trace=[(sink, f"used here as {what}")],
-            fix=Fix(Applicability.SUGGESTION, advice),
+            fix=Fix(Applicability.SUGGESTION, advice, *self._stable(source)),
         )
+
+    def _stable(self, source: Match) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+        """The edits and imports of a key that is the same everywhere; none for what has no text that is."""
+        call, called = source.call, last_name(source.call.func)
+        given = source_of(self.facts, call.args[0].value) if call.args and not call.args[0].star else None
+        if without := source.row.get("without"):
+            added = argument_added(self.facts, call, f"{without}=True")
+            return ((added,) if added is not None else ()), ()
+        if given is not None and called == "hash":
+            text = given if isinstance(call.args[0].value, cst.SimpleString) else f"repr({given})"
+            return (replaced(self.facts, call, f"hashlib.sha256({text}.encode()).hexdigest()"),), ("import hashlib",)
+        if given is not None and called == "dumps":
+            return (replaced(self.facts, call, f"json.dumps({given}, sort_keys=True).encode()"),), ("import json",)
+        return (), ()
