@@ -8,7 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.acks import Ack
-from safeboundary_lint.core.edits import lines_behind, put_under, replaced
+from safeboundary_lint.core.edits import put_under, raised_again, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
@@ -244,11 +244,7 @@ class AckOnFailure(Rule):
         if follows and node.orelse is None and node.finalbody is None and isinstance(line, cst.SimpleStatementLine):
             if not leaves and len(line.body) == 1 and not line.leading_lines:
                 return put_under(self.facts, "else:", statement, statement)
-        if isinstance(last, cst.SimpleStatementLine):
-            return (replaced(self.facts, last.body[-1], "raise"),) if leaves else tuple(
-                filter(None, [lines_behind(self.facts, last.body[-1], "raise")])
-            )
-        return ()
+        return raised_again(self.facts, handler)
 
     def _to_else(self, ack: Ack, node: cst.Try) -> Fix:
         final = node.finalbody

@@ -7,7 +7,8 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core import paths
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import lines_behind, moved_behind, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -69,7 +70,8 @@ class BufferClearedBeforeFlush(Rule):
 
     Fix safety
     ----------
-    A suggestion: with several threads the batch must be put back, with one it can be removed after the write.
+    A suggestion: the buffer is emptied behind the write. With several threads, what came in between would be lost by that: there
+    the batch must be put back.
 
     Known limits
     ------------
@@ -172,8 +174,36 @@ class BufferClearedBeforeFlush(Rule):
             "what was in it: when that fails, the batch is lost",
             confidence=Confidence.weakest(work.confidence, Confidence.MEDIUM) if work is not None else self._sureness(call),
             trace=[(taken, f"taken over into `{name}`"), (emptied, "emptied here"), (call, "written here, if it succeeds")],
-            fix=Fix(Applicability.SUGGESTION, f"remove `{name}` from the buffer after the write, or put it back in a handler"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"remove `{name}` from the buffer after the write, or put it back in a handler",
+                self._emptied_behind(emptied, call),
+            ),
         )
+
+    def _emptied_behind(self, emptied: cst.CSTNode, write: cst.Call) -> tuple[Edit, ...]:
+        """The buffer emptied behind the write, or behind the loop that writes it; none where that is not one straight line."""
+        tree = self.facts.tree
+        statement = tree.statement_of(emptied)
+        line = tree.parent(statement)
+        block = tree.parent(line) if line is not None else None
+        if not isinstance(line, cst.SimpleStatementLine) or block is None or not tree.within(write, block):
+            return ()
+        loops = [one for one in tree.ancestors(write) if isinstance(one, (cst.For, cst.While)) and tree.within(one, block)]
+        behind = loops[-1] if loops else tree.statement_of(write)
+        popped = statement.value if isinstance(statement, cst.Assign) else None
+        if isinstance(popped, cst.Call) and isinstance(popped.func, cst.Attribute) and popped.func.attr.value in ("pop", "popleft"):
+            first = source_of(self.facts, popped.args[0].value) if popped.args else 0 if popped.func.attr.value == "popleft" else -1
+            peeked = replaced(self.facts, popped, f"{source_of(self.facts, popped.func.value)}[{first}]")
+            taken = lines_behind(self.facts, behind, source_of(self.facts, popped))
+            return (peeked, taken) if taken is not None else ()
+        target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+        if isinstance(target, cst.Tuple) and isinstance(statement, cst.Assign) and isinstance(statement.value, cst.Tuple):
+            (name, old), (buffer, new) = zip(target.elements, statement.value.elements)
+            kept = f"{source_of(self.facts, name.value)} = {source_of(self.facts, buffer.value)}"
+            reset = lines_behind(self.facts, behind, f"{source_of(self.facts, old.value)} = {source_of(self.facts, new.value)}")
+            return (replaced(self.facts, statement, kept), reset) if reset is not None else ()
+        return moved_behind(self.facts, line, behind)
 
     def _sureness(self, call: cst.Call) -> Confidence:
         match = self.facts.match(call, *_WRITES)

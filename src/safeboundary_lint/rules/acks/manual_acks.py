@@ -76,11 +76,15 @@ def handed_over_done(facts: Facts, call: cst.Call) -> Edits:
     parameter = match.row.parameter("work") if match is not None else None
     work = argument(call, parameter) if parameter is not None else None
     function = facts.tree.function_of(call)
-    if work is None or parameter is None or parameter.name == "item" or not isinstance(facts.tree.statement_of(call), cst.Expr):
+    statement = facts.tree.statement_of(call)
+    if work is None or parameter is None or parameter.name == "item" or not isinstance(statement, cst.Expr):
         return ()
     if isinstance(work, cst.Call):
         waits = isinstance(function, cst.FunctionDef) and function.asynchronous is not None
         return (replaced(facts, call, f"await {source_of(facts, work)}"),) if waits else ()
+    if parameter.name == "target" and isinstance(given := argument(call, "args"), cst.Tuple):  # `Thread(...).start()`
+        handed = ", ".join(source_of(facts, element.value) for element in given.elements)
+        return (replaced(facts, statement.value, f"{source_of(facts, work)}({handed})"),)
     if parameter.name not in ("fn", "func", "function") or call.args[0].value is not work:
         return ()
     rest = ", ".join(source_of(facts, arg.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip() for arg in call.args[1:])

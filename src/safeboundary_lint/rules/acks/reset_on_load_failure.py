@@ -7,13 +7,15 @@ import re
 import libcst as cst
 
 from safeboundary_lint.core import paths
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import replaced
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _MISSING = re.compile(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
 _REMADE = re.compile(r"\w*(?:cache|tmp|temp|thumbnail|etag|lockfile|report|fixture|index_file|metrics)\w*")
+_OF_USE = re.compile(r"telemetry|analytics")  # counts of use: what is lost of them is counted again
 _KEEPS = re.compile(
     r"\w*(?:backup|rename|replace|move|copy|copy2|copyfile|quarantine|corrupt|restore|recover|exit|abort|preserve|archive|"
     r"fail)\w*"
@@ -21,6 +23,8 @@ _KEEPS = re.compile(
 _RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 
 _GENERIC = ("path", "f", "p", "file", "filename")
+
+_COVERING = {"builtins.OSError", "builtins.IOError", "builtins.EnvironmentError", "builtins.FileNotFoundError"}
 
 
 class ResetOnLoadFailure(Rule):
@@ -79,12 +83,12 @@ class ResetOnLoadFailure(Rule):
 
     Stays silent when
     -----------------
-    Only a missing file is caught; the handler raises, exits, or moves or copies the broken file away; the file is a cache;
+    Only a missing file is caught; the handler raises, exits, or moves or copies the broken file away; the file is a cache or counts use;
     nothing in sight saves it.
 
     Fix safety
     ----------
-    A suggestion: set the broken file aside (or raise), and start empty only when there is no file.
+    A suggestion: start empty only when there is no file. Whether to raise otherwise or to set the broken file aside is open.
 
     Known limits
     ------------
@@ -105,7 +109,7 @@ class ResetOnLoadFailure(Rule):
             None,
         )
         path = self._read_path(node) if loaded is not None else None
-        if loaded is None or path is None or _REMADE.search(f"{self.facts.code(path)} {self.facts.tree.symbol_of(node)}".lower()):
+        if loaded is None or path is None or self._is_remade(node, path):
             return
         saved = self._saved(path, node)
         handler = next((h for h in node.handlers if not self._is_missing(h)), None)
@@ -114,6 +118,12 @@ class ResetOnLoadFailure(Rule):
         reset = self._resets(handler) or self._stays_empty(node, handler) or self._falls_through(node, handler)
         if reset is not None:
             self._report(node, handler, reset, path, saved)
+
+    def _is_remade(self, node: cst.Try, path: cst.BaseExpression) -> bool:
+        """True for a cache and the like, told by path and function, and for counts of use, told by the module's folder too."""
+        said = f"{self.facts.code(path)} {self.facts.tree.symbol_of(node)}".lower()
+        place = " ".join(self.facts.path.replace("\\", "/").split("/")[-2:])
+        return _REMADE.search(said) is not None or _OF_USE.search(f"{said} {place} {self.facts.files.words(path)}") is not None
 
     def _read_path(self, node: cst.Try) -> cst.BaseExpression | None:
         """The file that the body reads."""
@@ -213,8 +223,22 @@ class ResetOnLoadFailure(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 "start empty only on `FileNotFoundError`; on any other failure move the file aside or raise",
+                self._only_missing(handler, reset),
             ),
         )
+
+    def _only_missing(self, handler: cst.ExceptHandler, reset: cst.CSTNode) -> tuple[Edit, ...]:
+        """The handler for a missing file alone, or, where it never was for that, raising again."""
+        if handler.type is None:
+            span = self.facts.span(handler)
+            behind = span.column + len("except")
+            return (Edit(Span(span.line, behind, span.line, behind), " FileNotFoundError"),)
+        if self.facts.exceptions.catches_all(handler.type) or _COVERING & set(self.facts.exceptions.classes(handler.type)):
+            span = self.facts.span(handler.type)
+            around = len(handler.type.lpar)  # the parentheses of a tuple are not part of its place
+            return (Edit(Span(span.line, span.column - around, span.end_line, span.end_column + around), "FileNotFoundError"),)
+        statement = self.facts.tree.statement_of(reset)
+        return (replaced(self.facts, statement, "raise"),) if self.facts.tree.within(reset, handler.body) else ()
 
     def _is_parse(self, handler: cst.ExceptHandler) -> bool:
         return any(

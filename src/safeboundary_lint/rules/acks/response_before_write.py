@@ -13,6 +13,7 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.acks import manual_acks
 
 _WRITES = re.compile(
     r"_*\w*(?:save|store|persist|insert|upsert|create|update|commit|write|ingest|import|record_(?:event|payment|order|"
@@ -74,7 +75,7 @@ class ResponseBeforeWrite(Rule):
 
     Fix safety
     ----------
-    A suggestion: await the write, or hand it to a durable queue, before the answer.
+    A suggestion: the write is awaited, or done here, before the answer, which then takes as long as the write.
 
     Known limits
     ------------
@@ -130,7 +131,11 @@ class ResponseBeforeWrite(Rule):
             "restart drops it",
             confidence=Confidence.weakest(match.confidence, confidence),
             trace=[(match.node, "the write is scheduled here"), (node, what)],
-            fix=Fix(Applicability.SUGGESTION, f"await the write before line {line}, or hand it to a durable queue"),
+            fix=Fix(
+                Applicability.SUGGESTION,
+                f"await the write before line {line}, or hand it to a durable queue",
+                manual_acks.handed_over_done(self.facts, match.call),
+            ),
         )
 
     def _told_after(self, match: Match, function: cst.FunctionDef) -> tuple[str, cst.CSTNode] | None:

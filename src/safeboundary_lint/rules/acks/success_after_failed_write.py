@@ -8,6 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import NotConstant, literal
+from safeboundary_lint.core.edits import raised_again
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
@@ -66,12 +67,13 @@ class SuccessAfterFailedWrite(Rule):
 
     Stays silent when
     -----------------
-    The handler raises, leaves, answers with a failure, or writes again; success is told only under a flag that the failure
-    changes; what is caught says that the row is there already.
+    The handler raises, leaves, answers with a failure, shows it to the user (`echo`, `flash`), or writes again; success is told
+    only under a flag that the failure changes, or by a list to which only what succeeded is added; what is caught says that the
+    row is there already.
 
     Fix safety
     ----------
-    A suggestion: what the caller is to be told is the author's decision.
+    A suggestion: the handler raises again. What the caller is to be told is the author's decision.
 
     Known limits
     ------------
@@ -179,6 +181,8 @@ class SuccessAfterFailedWrite(Rule):
         node = self.facts.tree.parent(handler)
         if not isinstance(value, cst.Name) or node is None or (found := self.facts.names.lookup(value)) is None:
             return False
+        if any(_adds_to(n, value.value) for n in descendants(node, into_definitions=False)):
+            return False  # `done.append(order)` beside the write: what failed is not among what is returned
         told = (binding for binding in found[1] if binding.how != "parameter")
         return all(
             not self.facts.tree.within(binding.target, node)
@@ -233,14 +237,24 @@ class SuccessAfterFailedWrite(Rule):
                 Applicability.SUGGESTION,
                 f"raise in the handler on line {caught}, or answer with the failure, so that line {line} is reached "
                 "only after the write",
+                raised_again(self.facts, handler),
             ),
         )
+
+
+def _adds_to(node: cst.CSTNode, container: str) -> bool:
+    if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and isinstance(node.func.value, cst.Name):
+        return node.func.value.value == container and node.func.attr.value in ("append", "add", "extend", "update")
+    if isinstance(node, cst.AssignTarget) and isinstance(node.target, cst.Subscript):
+        return isinstance(node.target.value, cst.Name) and node.target.value.value == container
+    return False
 
 
 def _gives_up(call: cst.Call) -> bool:
     return bool(
         re.fullmatch(
-            r"\w*(?:fail|abort|reraise|save_and_reraise|requeue|retry|dead_letter|fallback|rollback_and_raise|spool)\w*",
+            r"\w*(?:fail|abort|reraise|save_and_reraise|requeue|retry|dead_letter|fallback|rollback_and_raise|spool)\w*"
+            r"|s?echo|flash|show_?(?:error|warning)|print_error",  # whoever asked is told
             (last_name(call.func) or "").lower(),
         )
     )

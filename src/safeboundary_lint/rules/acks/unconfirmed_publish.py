@@ -8,8 +8,8 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import argument, unpacks
-from safeboundary_lint.core.edits import replaced
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_added, defined_before, free_name, inserted_after, lines_behind, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -66,7 +66,7 @@ class UnconfirmedPublish(Rule):
     Fix safety
     ----------
     Unsafe where one awaited call has a confirming twin (`send_and_wait`); each message then costs a round trip. Otherwise a
-    suggestion.
+    suggestion: the future is read, a callback logs what was not delivered, or the channel is switched to confirmations.
 
     Known limits
     ------------
@@ -155,7 +155,9 @@ class UnconfirmedPublish(Rule):
             if how == "awaited-future"
             else "read the future (`.get(timeout=...)`, `.result(timeout=...)`) before telling success, or give it a callback"
         )
-        return Fix(Applicability.SUGGESTION, words)
+        waits = match.row.get("wait")
+        edits = (inserted_after(self.facts, match.call, f".{waits}(timeout=10)"),) if how != "awaited-future" and waits else ()
+        return Fix(Applicability.SUGGESTION, words, edits)
 
     def _flushed_after(self, match: Match) -> bool:
         flow = self.facts.flow_around(match.node)
@@ -185,6 +187,7 @@ class UnconfirmedPublish(Rule):
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"pass `{parameter.name}=` with a function that handles the error, and `flush()` before telling success",
+                *self._heard(match, parameter.name),
             ),
         )
 
@@ -204,8 +207,33 @@ class UnconfirmedPublish(Rule):
                 Applicability.SUGGESTION,
                 "call `confirm_delivery()` on this channel when it is opened, so that publishing raises when the "
                 "broker does not take the message",
+                self._switched_on(match),
             ),
         )
+
+    def _heard(self, match: Match, parameter: str) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+        """A function of the module that logs what was not delivered, handed in as the callback."""
+        name = free_name(self.facts, match.call, "log_undelivered")
+        lines = (
+            f"def {name}(error, message):",
+            "    if error is not None:",
+            '        logging.getLogger(__name__).error("not delivered: %s", error)',
+        )
+        added = argument_added(self.facts, match.call, f"{parameter}={name}")
+        before = defined_before(self.facts, match.call, *lines)
+        return ((before, added), ("import logging",)) if added is not None and before is not None else ((), ())
+
+    def _switched_on(self, match: Match) -> tuple[Edit, ...]:
+        """Confirmations where the channel gets the name by which it is published on."""
+        func = match.call.func
+        channel = func.value if isinstance(func, cst.Attribute) else None
+        for origin in self.facts.origins.trail(channel) if channel is not None else ():
+            opened = self.facts.tree.parent(origin.node)
+            if isinstance(opened, cst.Assign) and isinstance(origin.node, cst.Call):
+                name = source_of(self.facts, opened.targets[0].target)
+                behind = lines_behind(self.facts, opened, f"{name}.confirm_delivery()")
+                return (behind,) if behind is not None else ()
+        return ()
 
     def _is_confirmed(self, match: Match) -> bool:
         """True when the channel published on is switched to confirmations: by the same name, or maybe by another method."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.edits import argument_removed, inserted_after, replaced, source_of
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -50,7 +51,7 @@ class UnusedWriteResult(Rule):
 
     Fix safety
     ----------
-    A suggestion: what to do with the failure is the author's decision.
+    A suggestion: the result is read, so that the first failure is raised. What to do with it is the author's decision.
 
     Known limits
     ------------
@@ -127,9 +128,21 @@ class UnusedWriteResult(Rule):
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(work, "this writes"), (match.node, "and its result is dropped")],
             fix=Fix(
-                Applicability.SUGGESTION, "go through the results (`list(...)`, `.result()`), and raise or handle each exception"
+                Applicability.SUGGESTION,
+                "go through the results (`list(...)`, `.result()`), and raise or handle each exception",
+                self._read(match),
             ),
         )
+
+    def _read(self, match: Match) -> tuple[Edit, ...]:
+        """What raises the first failure here."""
+        call, flag = match.call, match.row.get("when")
+        given = next((arg for arg in call.args if flag and arg.keyword is not None and arg.keyword.value == flag), None)
+        if given is not None:
+            return (argument_removed(self.facts, call, given),)
+        if last_name(call.func) == "map":
+            return (replaced(self.facts, call, f"list({source_of(self.facts, call)})"),)
+        return (inserted_after(self.facts, call, ".result()"),) if last_name(call.func) == "submit" else ()
 
     def _outermost(self, call: cst.Call) -> cst.CSTNode:
         """The whole chain: `table.insert().values(...)`."""
@@ -150,5 +163,15 @@ class UnusedWriteResult(Rule):
             f"`{self.facts.code(whole)}` is built and never executed: nothing is written",
             confidence=match.confidence,
             trace=[(whole, "built here")],
-            fix=Fix(Applicability.SUGGESTION, "execute it, through the session or the connection"),
+            fix=Fix(Applicability.SUGGESTION, "execute it, through the session or the connection", self._executed(whole)),
         )
+
+    def _executed(self, whole: cst.CSTNode) -> tuple[Edit, ...]:
+        """Through what is committed in the same function."""
+        function = self.facts.tree.function_of(whole) or self.facts.tree.module
+        calls = (call for call in self.facts.summaries.calls_of(function) if self.facts.match(call, "commit") is not None)
+        commit = next((call.func for call in calls if isinstance(call.func, cst.Attribute)), None)
+        if commit is None:
+            return ()
+        waits = "await " if isinstance(self.facts.tree.parent(self.facts.tree.parent(commit)), cst.Await) else ""  # type: ignore[arg-type]
+        return (replaced(self.facts, whole, f"{waits}{source_of(self.facts, commit.value)}.execute({source_of(self.facts, whole)})"),)
