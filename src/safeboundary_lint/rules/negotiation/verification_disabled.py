@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
-from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.commands import option_texts, without_option
 from safeboundary_lint.core.edits import argument_added, argument_removed, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import HOSTNAME, Weakening
+
+_FACTORIES = ("*session*", "*client*", "*connector*", "*transport*", "*adapter*")
+_PEER = re.compile(r"url|uri|host|addr|endpoint|server|domain|(^|_)ip(_|$)", re.IGNORECASE)
+_VERBS = ("get", "post", "put", "patch", "delete", "head", "request", "stream", "send", "fetch", "ws_connect")
 
 
 class VerificationDisabled(Rule):
@@ -63,7 +72,10 @@ class VerificationDisabled(Rule):
 
     Known limits
     ------------
-    A value that is read from a configuration is the operator's decision and is not reported, whatever its default elsewhere.
+    A value that is read from a configuration is the operator's decision and is not reported, whatever its default elsewhere. Of
+    low confidence is what leaves open who the peer is: a function of the project that makes a session, called with
+    `verify_ssl=False` and no address (an appliance with a certificate of its own making, or a public service?), and a constant
+    `DEFAULT_VERIFY_SSL = False` that no connection in this file uses.
     """
 
     code, name, since, severity = "SBL502", "verification-disabled", "0.1", Severity.ERROR
@@ -151,9 +163,58 @@ class VerificationDisabled(Rule):
         )
 
     def _confidence(self, one: Weakening) -> Confidence:
+        if self._is_for_anybody(one) or self._is_only_offered(one):
+            return Confidence.LOW
         if one.form in ("default", "variable", "entry", "option"):
             return Confidence.weakest(one.confidence, Confidence.MEDIUM)
         return one.confidence
+
+    def _is_for_anybody(self, one: Weakening) -> bool:
+        """A session made by a function of the project: neither its arguments nor a request made with it here name the peer."""
+        name = last_name(one.call.func) if one.call is not None else None
+        if one.call is None or one.form != "argument" or one.row is None or one.row.kind != "verify-switch":
+            return False
+        if name is None or not name.islower() or not named_like(name, *_FACTORIES):
+            return False
+        words = (word for arg in one.call.args if arg is not one.node for word in self._words(arg))
+        return not any(_PEER.search(word) for word in words) and not self._asks(one.call)
+
+    def _words(self, arg: cst.Arg) -> list[str]:
+        names = [last_name(node) for node in descendants(arg) if isinstance(node, (cst.Name, cst.Attribute))]
+        return [word for word in (*names, *(string(node) for node in descendants(arg))) if word is not None]
+
+    def _asks(self, call: cst.Call) -> bool:
+        """`session = make_session(...)`, and `session.get(url)` in the same function."""
+        tree, above = self.facts.tree, self.facts.tree.parent(call)
+        above = tree.parent(above) if isinstance(above, cst.Await) else above
+        bound: cst.CSTNode | None = None
+        if isinstance(above, cst.Assign):
+            bound = above.targets[0].target
+        elif isinstance(above, cst.AnnAssign):
+            bound = above.target
+        elif isinstance(above, cst.WithItem) and above.asname is not None:
+            bound = above.asname.name
+        place = self.facts.origins.place(bound) if bound is not None else None
+        return place is not None and any(
+            isinstance(other.func, cst.Attribute)
+            and other.func.attr.value in _VERBS
+            and self.facts.origins.place(other.func.value) == place
+            for other in self.facts.summaries.calls_of(tree.function_of(call) or tree.module)
+        )
+
+    def _is_only_offered(self, one: Weakening) -> bool:
+        """The default of an option that an operator sees, whose value is used elsewhere."""
+        name = last_name(one.node) if one.form == "variable" else None
+        if name is None or not name.startswith("DEFAULT_"):
+            return False
+        uses = (node for node in self.facts.tree.all(cst.Name) if node.value == name and node is not one.node)
+        return not any(self._connects(self.facts.tree.parent(use)) for use in uses)
+
+    def _connects(self, above: cst.CSTNode | None) -> bool:
+        if isinstance(above, cst.Param):
+            return True
+        keyword = above.keyword.value if isinstance(above, cst.Arg) and above.keyword is not None else None
+        return keyword is not None and (keyword in ("verify", "ssl") or self.facts.security.is_switch("verify-switch", keyword))
 
     def _fix(self, one: Weakening) -> Fix:
         edits: list[Edit] = []
