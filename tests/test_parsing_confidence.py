@@ -70,6 +70,13 @@ def test_a_body_that_is_asked_for_twice_is_one_finding() -> None:
     assert confidences(HOOK.replace("    return store", "    log(await request.body())\n    return store")) == [Confidence.MEDIUM]
 
 
+def test_a_large_document_whose_entities_stay_as_they_are_is_of_low_confidence() -> None:
+    parse = "from lxml import etree\ndef feed(path):\n    return etree.parse(path, etree.XMLParser({0}huge_tree=True))\n"
+    assert confidences(parse.format(""), "SBL404") == [Confidence.HIGH]
+    assert confidences(parse.format("resolve_entities=True, "), "SBL404") == [Confidence.HIGH]
+    assert confidences(parse.format("resolve_entities=False, "), "SBL404") == [Confidence.LOW]
+
+
 def confidences(source: str, code: str = "SBL401") -> list[Confidence]:
     report = analyse(source.encode(), "service.py", Options(frozenset({code}), Confidence.LOW))
     assert not report.problems

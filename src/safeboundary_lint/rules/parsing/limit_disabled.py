@@ -59,7 +59,8 @@ class LimitDisabled(Rule):
 
     Known limits
     ------------
-    Only limits that are known of libraries, or named in the configuration's knowledge, are found.
+    Only limits that are known of libraries, or named in the configuration's knowledge, are found. `huge_tree=True` beside
+    `resolve_entities=False` has low confidence: what was sent is all there is.
     """
 
     code, name, since, severity = "SBL404", "limit-disabled", "0.1", Severity.WARNING
@@ -76,7 +77,7 @@ class LimitDisabled(Rule):
                         given,
                         f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})",
                         row,
-                        confidence,
+                        Confidence.LOW if self._leaves_entities(node) else confidence,
                         self._without(node, given, parameter, row),
                     )
         for arg in node.args:
@@ -133,6 +134,13 @@ class LimitDisabled(Rule):
                 setting = f"{key}: {self.facts.code(value)}"
                 self._tell(at or value, setting, row, confidence, self._restored(key, value, row))
                 return
+
+    def _leaves_entities(self, call: cst.Call) -> bool:
+        """A document that keeps its entities as they are is no larger in memory than what was sent."""
+        return any(
+            arg.keyword is not None and arg.keyword.value == "resolve_entities" and self.facts.is_constant(arg.value, False)
+            for arg in call.args
+        )
 
     def _is_of_client(self, value: cst.CSTNode) -> bool:
         """An option of a connection to a server that the program chose."""
