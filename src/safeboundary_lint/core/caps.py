@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 BYTES = "10 * 2**20"
+EXPANDED = "100 * 2**20"
 ITEMS = "1000"
 _LIMITS = ("max_*", "*_max", "*limit", "*limit_*", "*_max_*")
 _OF_BYTES = (
@@ -28,9 +29,9 @@ _SMALLEST = 1024  # a limit on bytes is no smaller
 REFUSAL = 'raise ValueError("the input is too large")'
 
 
-def byte_cap(facts: Facts) -> str:
+def byte_cap(facts: Facts, otherwise: str = BYTES) -> str:
     """The file's own limit on bytes, or a number to be chosen."""
-    return _own_cap(facts, _OF_BYTES, _SMALLEST) or BYTES
+    return _own_cap(facts, _OF_BYTES, _SMALLEST) or otherwise
 
 
 def item_cap(facts: Facts, *named: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.caps import byte_cap, capped, counted, read_up_to, refused_above
+from safeboundary_lint.core.caps import EXPANDED, byte_cap, capped, counted, read_up_to, refused_above
 from safeboundary_lint.core.edits import awaited, free_name, lines_before, named_first, source_of
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Applicability, Edit, Fix
@@ -18,7 +18,7 @@ _TOO_LARGE = '("the data is cut short, or expands to more than is taken in")'
 
 def called_capped(facts: Facts, match: Match, words: str) -> Fix:
     """A function that expands all of its argument, or a decompressor's method called with no limit."""
-    data, cap = argument(match.call, match.row.parameter("data") or ""), byte_cap(facts)
+    data, cap = argument(match.call, match.row.parameter("data") or ""), byte_cap(facts, EXPANDED)
     if match.row.get("left") is not None:
         return capped(words, cap, _limited(facts, match))
     if data is None or any(arg.star for arg in match.call.args):
@@ -60,7 +60,7 @@ def _by_object(
 
 def _limited(facts: Facts, match: Match) -> tuple[Edit, ...]:
     """A decompressor's method given a limit; what that keeps back is refused."""
-    limit, func, cap = match.row.parameter("limit"), match.call.func, byte_cap(facts)
+    limit, func, cap = match.row.parameter("limit"), match.call.func, byte_cap(facts, EXPANDED)
     if limit is None or not isinstance(func, cst.Attribute):
         return ()
     given = argument(match.call, limit)
@@ -73,7 +73,7 @@ def _limited(facts: Facts, match: Match) -> tuple[Edit, ...]:
 
 def read_capped(facts: Facts, call: cst.Call) -> tuple[Edit, ...]:
     """A read of a file object that expands: one byte more than the limit, or the pieces counted where they are kept."""
-    cap = byte_cap(facts)
+    cap = byte_cap(facts, EXPANDED)
     loops = facts.counting.loops_around(call)
     if not call.args and isinstance(call.func, cst.Attribute) and call.func.attr.value in ("read", "readall"):
         waits = "await " if isinstance(awaited(facts, call), cst.Await) else ""
@@ -94,5 +94,5 @@ def members_counted(facts: Facts, call: cst.Call, opened: Match) -> tuple[Edit, 
     if call.func.attr.value not in ("extractall", "readall", "extract"):
         return ()
     total = f"sum(member.{size} for member in {source_of(facts, call.func.value)}.{members})"
-    check = lines_before(facts, call, *refused_above(byte_cap(facts), total))
+    check = lines_before(facts, call, *refused_above(byte_cap(facts, EXPANDED), total))
     return (check,) if check is not None else ()

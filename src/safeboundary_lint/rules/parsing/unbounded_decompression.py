@@ -6,7 +6,7 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOWN, Source
 from safeboundary_lint.core.calls import argument
-from safeboundary_lint.core.caps import byte_cap, capped
+from safeboundary_lint.core.caps import EXPANDED, byte_cap, capped
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
@@ -168,7 +168,8 @@ class UnboundedDecompression(Rule):
             return
         source = self.facts.boundary.source(value)
         if source.writer == PEER or (source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS)):
-            fix = capped(self._words(call), byte_cap(self.facts), read_capped(self.facts, call))
+            edits = read_capped(self.facts, call)
+            fix = capped(self._words(call), byte_cap(self.facts, EXPANDED), edits)
             self._tell(call, source, self._sureness(source), fix)
 
     def _check_archive(self, match: Match) -> None:
@@ -182,7 +183,7 @@ class UnboundedDecompression(Rule):
         if source.writer in (PEER, PARAMETER) and not named:
             sure = self._sureness(source) is not Confidence.LOW and (source.writer == PEER or self.facts.boundary.is_in_memory(value))
             edits = members_counted(self.facts, match.call, opened)
-            fix = capped(self._words(match.call), byte_cap(self.facts), edits)
+            fix = capped(self._words(match.call), byte_cap(self.facts, EXPANDED), edits)
             self._tell(match.call, source, Confidence.MEDIUM if sure else Confidence.LOW, fix)
 
     def _archive_of(self, call: cst.Call) -> Match | None:
