@@ -105,7 +105,10 @@ class UnboundedRead(Rule):
             if given is None and not knows_size(self.facts, match.call):
                 self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
         elif side == "stream":
-            self._check_size(match.call, given, match.confidence)
+            if given is None and self._fetched(match.call):
+                self._check_response(match)
+            else:
+                self._check_size(match.call, given, match.confidence)
         elif side != "streamed" and not limits_bodies(self.facts) and not self._is_kept_already(match.call):
             sure = Confidence.LOW if has_logged_in(self.facts, match.call) else Confidence.MEDIUM
             self._check_size(match.call, given, Confidence.weakest(match.confidence, sure))
@@ -204,12 +207,7 @@ class UnboundedRead(Rule):
         if holder is None:  # readBody(response): no way to cap it
             self._tell(match.call, "the whole response is gathered, whatever its size", match.confidence)
             return
-        trail = self.facts.origins.trail(holder, callers=True)
-        fetched = [
-            found
-            for origin in trail
-            if isinstance(origin.node, cst.Call) and (found := self.facts.match(origin.node, "fetch")) is not None
-        ]
+        fetched = self._fetched(match.call)
         choosers = [self._chooser(one) for one in fetched]
         plain = any(named_like(last_name(one.call.func), *_PLAIN) for one in fetched)
         if CHOSEN in choosers or CALLER in choosers and plain:
@@ -221,6 +219,14 @@ class UnboundedRead(Rule):
             )
         else:
             self._tell(match.call, "the response is read whole", Confidence.LOW)
+
+    def _fetched(self, call: cst.Call) -> list[Match]:
+        """The requests whose answer a read takes, itself or as its stream: `answer.read()`, `answer.content.read()`."""
+        holder = call.func.value if isinstance(call.func, cst.Attribute) else call
+        streams = [holder.value] if isinstance(holder, cst.Attribute) else []
+        trails = (self.facts.origins.trail(one, callers=True) for one in (holder, *streams))
+        calls = (origin.node for trail in trails for origin in trail if isinstance(origin.node, cst.Call))
+        return [found for one in calls if (found := self.facts.match(one, "fetch")) is not None]
 
     def _check_fetch(self, match: Match) -> None:
         stream = match.row.parameter("stream")
