@@ -33,6 +33,7 @@ _STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
 _IMPORT = re.compile(rb"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*[\w\x80-\xff]*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 _ANY = "*"  # in a set of modules: no import is needed
 _LAST_WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\Z")
+_REMEMBERED = 100_000  # different words of which a pattern remembers whether it is found in them
 _NAME_LENGTH = 120  # bytes in front of a dot in which the receiver's name is looked for
 
 
@@ -104,6 +105,8 @@ class _WordPattern:
         self._matching: set[str] = set()
 
     def found_in(self, words: frozenset[str]) -> bool:
+        if len(self._judged) > _REMEMBERED:
+            self._judged, self._matching = set(), set()
         new = words - self._judged
         self._judged |= new
         self._matching.update(word for word in new if self._pattern.search(word))
