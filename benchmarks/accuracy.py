@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """How accurate the linter is on code that nobody here wrote: two tables, one command.
 
-    python benchmarks/accuracy.py --shared ../shared --mirrors DIR --wild DIR [--rule SBL3] [--sample FILE]
+    python benchmarks/accuracy.py --shared ../shared --mirrors DIR --wild DIR [--rule SBL3] [--sample FILE] [--report FILE]
 
 The first table scores real bugs that real projects fixed (shared/bench/score.py with tune.jsonl; DIR holds the repositories).
 The second draws 200 findings of the default rules from the non-test files of the pinned packages (shared/bench/wild.py lays them out) and counts
 how many are right by the judgements in wild_labels.jsonl. `--sample FILE` writes those of the 200 that nobody has judged yet,
-one JSON object a line in the form of wild_labels.jsonl with an empty verdict, to be read and judged.
+one JSON object a line in the form of wild_labels.jsonl with an empty verdict, to be read and judged. `--report FILE` takes the findings from
+a JSON report of a run in DIR that was made before (`check --isolated --output-format json .`), which takes some minutes.
 
 The draw is by a hash of each finding's place, so that a finding keeps its place in the order when others come and go, and most of a
 new sample has been judged before.
@@ -36,11 +37,12 @@ def main() -> int:
     parser.add_argument("--wild", type=pathlib.Path, help="the laid-out packages; without it the second table is left out")
     parser.add_argument("--rule", default="SBL[1-5]", help="rules to score, by the start of their codes or SBL[1-5] (the default)")
     parser.add_argument("--sample", type=pathlib.Path, help="write the findings of the sample that have no judgement yet")
+    parser.add_argument("--report", type=pathlib.Path, help="a JSON report of the packages that is there already")
     args = parser.parse_args()
     if args.mirrors:
         real_fixes(args.shared / "bench", args.mirrors, args.rule)
     if args.wild:
-        wild(args.wild, args.sample)
+        wild(args.wild, args.sample, args.report)
     return 0
 
 
@@ -60,10 +62,10 @@ def real_fixes(bench: pathlib.Path, mirrors: pathlib.Path, rule: str) -> None:
         cases.unlink()
 
 
-def wild(folder: pathlib.Path, sample_file: pathlib.Path | None) -> None:
+def wild(folder: pathlib.Path, sample_file: pathlib.Path | None, report: pathlib.Path | None) -> None:
     """Print what the judgements say of the sample, and by rule of all that was ever judged and is still reported."""
     print("\nThe wild: default findings in non-test files of pinned packages\n")
-    found = list(findings(folder))
+    found = list(findings(folder, report))
     labels = {key_of(label): label for label in read_labels()}
     by_rule = collections.Counter(finding["code"] for finding in found)
     drawn = sorted(found, key=lambda finding: hashlib.sha256(repr(key_of(finding)).encode()).digest())[:SAMPLE]
@@ -80,14 +82,13 @@ def wild(folder: pathlib.Path, sample_file: pathlib.Path | None) -> None:
         sample_file.write_text("".join(json.dumps({**finding, "verdict": "", "reason": ""}) + "\n" for finding in unjudged))
 
 
-def findings(folder: pathlib.Path) -> Iterator[dict[str, Any]]:
+def findings(folder: pathlib.Path, made: pathlib.Path | None) -> Iterator[dict[str, Any]]:
     """Default findings of all packages in a folder, each with its package and version, those in test files left out."""
     from safeboundary_lint.config import Settings
 
-    ran = subprocess.run(
-        [sys.executable, "-m", "safeboundary_lint", "check", "--isolated", "--output-format", "json", "."], cwd=folder, capture_output=True, text=True
-    )
-    report = json.loads(ran.stdout)
+    command = [sys.executable, "-m", "safeboundary_lint", "check", "--isolated", "--output-format", "json", "."]
+    text = made.read_text() if made else subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout
+    report = json.loads(text)
     for problem in report["errors"]:
         print(f"error     {problem['path']}:{problem['line']}: {problem['message']}", file=sys.stderr)
     settings = Settings(str(folder.resolve()))
