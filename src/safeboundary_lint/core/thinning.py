@@ -72,8 +72,7 @@ class Outline:
         for unit in self.units:
             around += self.lines[end : unit.first]
             end = unit.last
-        loose = Body(node for node in self._module.body if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)))
-        self.around = _words(around + self.lines[end:], loose)
+        self.around = _words(around + self.lines[end:], Body(_loose(self._module.body)))
         aliases = _aliases(self._module.body)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
@@ -101,14 +100,19 @@ class Outline:
         """Units that could hold a part of a finding of a rule, and whether the code around the units could.
 
         A finding needs something from each group of its rule's needs (`tests`), somewhere in what the units name of each other: so it is
-        enough to start from the group that the fewest units meet. A local rule needs all of it in one unit.
+        enough to start from the group that the fewest units meet. A local rule needs all of it in one unit, and has all units where
+        what else it asks for may stand anywhere (`whole`).
         """
         met = [{index for index, unit in enumerate(self.units) if test(unit.words)} for test in tests]
         outside = [test(self.around) for test in tests]
-        if not tests or rule.whole:
-            return set(range(len(self.units))), True
+        everything = set(range(len(self.units)))
+        if not tests:
+            return everything, True
         if rule.local:
-            return set.intersection(*met), all(outside)
+            several, around = set.intersection(*met), all(outside)
+            return (everything, True) if rule.whole and (several or around) else (several, around)
+        if rule.whole:
+            return everything, True
         if not all(several or around for several, around in zip(met, outside, strict=True)):
             return set(), False
         inside = [several for several, around in zip(met, outside, strict=True) if not around]
@@ -218,6 +222,16 @@ class Outline:
                 head = lines[unit.first]
                 lines[unit.first : unit.last] = [head[: len(head) - len(head.lstrip())] + "pass"] + [""] * (unit.last - unit.first - 1)
         return "\n".join(lines)
+
+
+def _loose(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """What stands around the units: statements of the module and of its classes, their bases and decorators."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords))
+            yield from _loose(node.body)
+        elif not isinstance(node, _FUNCTIONS):
+            yield node
 
 
 def _last_name(node: ast.expr | None) -> str:

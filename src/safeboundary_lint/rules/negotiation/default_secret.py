@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
@@ -24,8 +27,37 @@ _NO_VALUE = re.compile(
     r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
     re.IGNORECASE,
 )
-_NAMED = "secret|key|salt|token|passw|passphrase"  # all that both speak of
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
+
+
+def _has_default(body: Sequence[ast.AST]) -> bool:
+    """A lookup, an `or`, a field or a parameter that is called a secret and has a text for a default."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.Call):
+            given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
+            if node.args and given and _is_secret(shapes.text(node.args[0])) and any(map(_may_be_text, given)):
+                return True
+        elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+            if any(shapes.text(value) is not None and _may_be_text(value) for value in node.values[1:]):
+                if any(_is_secret(shapes.text(part) or shapes.last_name(part)) for part in ast.walk(node) if isinstance(part, ast.expr)):
+                    return True
+        elif isinstance(node, ast.AnnAssign):
+            if node.value is not None and _is_secret(shapes.last_name(node.target)) and _may_be_text(node.value):
+                return True
+        elif isinstance(node, ast.arguments):
+            if any(_is_secret(name.arg) and _may_be_text(default) for name, default in shapes.defaults(node)):
+                return True
+    return False
+
+
+def _is_secret(key: str | None) -> bool:
+    return key is not None and (_SECRET.search(key) is not None or _PASSWORD.search(key) is not None)
+
+
+def _may_be_text(default: ast.expr) -> bool:
+    """It isn't seen to be something else, or no value for a secret."""
+    text = shapes.text(default)
+    return not isinstance(default, ast.Constant) or text is not None and len(text) > 2 and _NO_VALUE.search(text) is None
 
 
 class DefaultSecret(Rule):
@@ -71,15 +103,8 @@ class DefaultSecret(Rule):
 
     code, name, since, severity = "SBL513", "default-secret", "0.1", Severity.ERROR
     overlaps = ("ruff:S105", "bandit:B105")
-    needs = (
-        (f"%{_SECRET.pattern}|{_PASSWORD.pattern}",),
-        (
-            "environment-lookup",
-            rf"~(?i:{_NAMED})[^\n]*\bor[ \t\\\n(]+b?[\"']",
-            rf"~(?i:{_NAMED})\w*[ \t]*(?::[^=\n]*=|=[ \t]*(?:b?[\"']|\w+[ \t]*[,)\n]))",
-        ),
-    )
-    whole = True  # the default may be refused anywhere
+    needs = ((f"%{_SECRET.pattern}|{_PASSWORD.pattern}",), (_has_default,))
+    local, whole = True, True  # the default may be refused anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("environment-lookup"):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -26,6 +29,16 @@ _NO_OPTION = re.compile(
 )
 _WEAKENS = re.compile(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
 _FLAG = "action=argparse.BooleanOptionalAction"
+
+
+def _reads_option(body: Sequence[ast.AST]) -> bool:
+    """A call is given the name of a switch first: a lookup, or the declaration of an option with a type."""
+    calls = (node for node in shapes.walk(body) if isinstance(node, ast.Call) and node.args)
+    return any(_is_switch(shapes.text(call.args[0])) for call in calls)
+
+
+def _is_switch(key: str | None) -> bool:
+    return key is not None and _OPTION.search(key) is not None and _NO_OPTION.search(key) is None
 
 
 class TruthyStringOption(Rule):
@@ -81,16 +94,13 @@ class TruthyStringOption(Rule):
 
     code, name, since, severity = "SBL514", "truthy-string-option", "0.1", Severity.WARNING
     overlaps = ("pylint:W1508", "ruff:PLW1508")
-    whole = True  # a constant may be tested anywhere
-    needs = (
-        ("environment-text", r"~\btype[ \t]*=[ \t]*bool\b"),
-        ("%verif|ssl|tls|https|secure|auth|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|access_control|cert_check|validate_|debug",),
-    )
+    needs = (("environment-text", "=add_argument"), (_reads_option,))
+    local, whole = True, True  # a constant may be tested anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("environment-text"):
             key = string(match.call.args[0].value) if match.call.args else None
-            if key is not None and self._is_option(key):
+            if key is not None and _is_switch(key):
                 self._check(match, key)
 
     def visit_Call(self, node: cst.Call) -> None:
@@ -98,7 +108,7 @@ class TruthyStringOption(Rule):
         if last_name(node.func) != "add_argument" or not node.args:
             return
         key, kind = string(node.args[0].value), argument(node, "type")
-        if key is not None and kind is not None and self.facts.names.qualified(kind) == "builtins.bool" and self._is_option(key):
+        if key is not None and kind is not None and self.facts.names.qualified(kind) == "builtins.bool" and _is_switch(key):
             self.report(
                 kind,
                 f"`{key} False` is true: every text but the empty one is, so that the option can't be switched off",
@@ -110,9 +120,6 @@ class TruthyStringOption(Rule):
                     ("import argparse",),
                 ),
             )
-
-    def _is_option(self, key: str) -> bool:
-        return _OPTION.search(key) is not None and _NO_OPTION.search(key) is None
 
     def _check(self, match: Match, key: str) -> None:
         parameter = match.row.parameter("default")

@@ -18,6 +18,9 @@ _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "f
 _CALLABLE = re.compile(r"\w+(\.\w+)+")
 
 
+_TAUGHT = ("add_constructor", "add_multi_constructor", "add_implicit_resolver", "add_path_resolver", "YAMLObject")  # anywhere in a file
+
+
 class UnsafeParser(Rule):
     """Data of the boundary reaches a parser that runs what it says, or expands the entities it declares.
 
@@ -81,9 +84,8 @@ class UnsafeParser(Rule):
         "bandit:B318",
         "bandit:B506",
     )
-    needs = (("unsafe-load", "entity-parser"),)
+    needs = (("unsafe-load", "entity-parser", *(f"={taught}" for taught in _TAUGHT)),)
     fixable = Applicability.SAFE
-    whole = True  # tags may be taught anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("unsafe-load"):
