@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.flow import Point
+from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -58,13 +61,15 @@ _JUDGES = re.compile(
 )
 _JUDGING = re.compile(
     r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|"
-    r"acquire_permission|evaluate_\w+|check_\w+)$"
+    r"acquire_permission|evaluate_\w+|check_\w+(?<!_exists))$"
 )
 _NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
 _ALLOWS = re.compile(
     r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$",
     re.IGNORECASE,
 )
+_NOTED = ("*reject*", "*denied*", "*forbid*", "*refus*", "*unauthori*", "*blocked*")
+_ASKING = ("get*", "is*instance", "hasattr", "len", "any", "all", "callable", "bool")  # calls that tell what there is
 
 
 # By these names (whatever the case) a function may decide; by the last, only in a class that judges.
@@ -129,6 +134,44 @@ def _passes_on(facts: Facts, function: cst.FunctionDef, answer: cst.CSTNode | No
         return False
     found = facts.names.lookup(call.func)
     return found is not None and all(binding.how == "parameter" for binding in found[1])
+
+
+def notes_denial(facts: Facts, statement: cst.CSTNode) -> bool:
+    """`context.rejected = reason`: the caller finds the refusal there."""
+    if not isinstance(statement, cst.Assign) or facts.is_constant(statement.value, None, False):
+        return False
+    targets = (target.target for target in statement.targets)
+    return any(isinstance(target, cst.Attribute) and named_like(target.attr.value, *_NOTED) for target in targets)
+
+
+def is_passed(facts: Facts, function: cst.FunctionDef, how: str, handler: cst.ExceptHandler, point: Point) -> bool:
+    """At this point another check came out well: behind the handler, or in it where it denies in so many words otherwise."""
+    test = point.node
+    above = facts.tree.parent(test) if test is not None else None
+    if point.kind != "branch" or test is None or not isinstance(above, cst.If) or point.outcome is None:
+        return False
+    if not any(_judges(facts, part, truth, handler) for part, truth in implied(test, point.outcome)):
+        return False
+    if point.outcome:
+        return not facts.tree.within(test, handler)
+    answers = [node for node in descendants(above.body, into_definitions=False) if isinstance(node, (cst.Raise, cst.Return))]
+    return any(isinstance(one, cst.Raise) or not allows(facts, function, how, one.value) for one in answers)
+
+
+def _judges(facts: Facts, part: cst.CSTNode, truth: bool, handler: cst.ExceptHandler) -> bool:
+    """`origin in allowed`, `may_update(user)`, `answer["success"]`: of something else than the failure itself."""
+    caught = handler.name.name.value if handler.name is not None and isinstance(handler.name.name, cst.Name) else None
+    if any(isinstance(node, cst.Name) and node.value == caught for node in descendants(part)):
+        return False
+    if isinstance(part, cst.Comparison) and len(part.comparisons) == 1:
+        operator, right = part.comparisons[0].operator, part.comparisons[0].comparator
+        if isinstance(operator, cst.Equal if truth else cst.NotEqual):
+            fixed = (isinstance(side, (cst.SimpleString, cst.Integer)) for side in (part.left, right))
+            return not any(fixed) and not facts.is_constant(right, None, True, False)
+        return isinstance(operator, cst.In if truth else cst.NotIn)
+    if isinstance(part, cst.Call):
+        return truth and not named_like(last_name(part.func), *_ASKING)
+    return truth and isinstance(part, cst.Subscript)
 
 
 def says_allowed(facts: Facts, answer: cst.CSTNode) -> bool:

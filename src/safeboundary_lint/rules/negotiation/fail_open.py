@@ -75,8 +75,9 @@ class FailOpen(Rule):
 
     Stays silent when
     -----------------
-    True means deny (`is_blocked`, `is_expired`); the handler denies, raises or tries the next key; nothing is configured that
-    could decide, by design. Where a comment says that the check fails open, and where no webhook secret is configured, the
+    True means deny (`is_blocked`, `is_expired`); the handler denies, raises or tries the next key; another check has to come out
+    well after the failure; the refusal is noted in an attribute (`context.rejected`); the function asks whether something exists
+    (`check_alias_exists`); nothing is configured that could decide, by design. Where a comment says that the check fails open, and where no webhook secret is configured, the
     finding is information.
 
     Fix safety
@@ -145,7 +146,9 @@ class FailOpen(Rule):
             return how == decisions.RAISING and point is flow.returned
 
         def denied(point: Point) -> bool:
-            return again(point) or isinstance(point.node, cst.Return) and not goal(point)
+            refused = isinstance(point.node, cst.Return) and not goal(point)
+            noted = point.node is not None and decisions.notes_denial(self.facts, point.node)
+            return again(point) or refused or noted or decisions.is_passed(self.facts, function, how, handler, point)
 
         way = paths.find(starts, goal, avoiding=denied, raising=False)
         if way is None or any(point.kind == "next" for point in way):
