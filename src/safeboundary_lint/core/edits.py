@@ -9,11 +9,13 @@ import libcst as cst
 
 from safeboundary_lint.core.finding import Edit, Span
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _SOMETIMES = (cst.Lambda, cst.GeneratorExp, cst.ListComp, cst.SetComp, cst.DictComp, cst.IfExp, cst.BooleanOperation)
+_TEXTS = (cst.SimpleString, cst.FormattedString)
 _HEADS = ((cst.If, "test"), (cst.For, "iter"), (cst.With, "items"))
 
 
@@ -142,7 +144,8 @@ def rewritten(facts: Facts, node: cst.CSTNode, parts: Mapping[cst.CSTNode, str])
 def parameter_added(facts: Facts, function: cst.FunctionDef, text: str) -> Edit | None:
     """One more parameter, by keyword only where those before it have defaults; None where there is nothing to put it behind."""
     params = function.params
-    named = [*params.posonly_params, *params.params, *((params.star_arg,) if isinstance(params.star_arg, cst.Param) else ()), *params.kwonly_params]
+    gathered = (params.star_arg,) if isinstance(params.star_arg, cst.Param) else ()
+    named = [*params.posonly_params, *params.params, *gathered, *params.kwonly_params]
     if not named:
         return None
     last = named[-1]
@@ -154,7 +157,7 @@ def parameter_added(facts: Facts, function: cst.FunctionDef, text: str) -> Edit 
 
 
 def moved_behind(facts: Facts, line: cst.SimpleStatementLine, statement: cst.CSTNode) -> tuple[Edit, ...]:
-    """A statement that has its line for itself, with the comment on it, put behind another one. Empty where it can't be taken away."""
+    """A statement that has its line for itself, with its comment, put behind another one. Empty where it can't be taken away."""
     block, comment = facts.tree.parent(line), line.trailing_whitespace.comment
     if len(line.body) != 1 or not isinstance(block, cst.IndentedBlock) or len(block.body) < 2:
         return ()
@@ -186,14 +189,14 @@ def defined_before(facts: Facts, node: cst.CSTNode, *lines: str) -> Edit | None:
     return Edit(Span(span.line, 1, span.line, 1), f"{text}\n\n")
 
 
-def put_under(facts: Facts, header: str, first: cst.CSTNode, last: cst.CSTNode) -> tuple[Edit, ...]:
-    """Statements of one block, one step deeper below a `header` of their own. Lines inside of strings stay as they are."""
-    tree, start, end = facts.tree, facts.span(first), facts.span(last)
-    texts = (node for node in (*tree.all(cst.SimpleString), *tree.all(cst.FormattedString)) if start.line <= facts.line(node) <= end.end_line)
-    inside = {line for text in map(facts.span, texts) for line in range(text.line + 1, text.end_line + 1)}
+def put_under(facts: Facts, header: str, statement: cst.CSTNode) -> tuple[Edit, ...]:
+    """A statement, one step deeper below a `header` of its own. Lines inside of strings stay as they are."""
+    tree, start = facts.tree, facts.span(statement)
+    spans = [facts.span(node) for node in descendants(statement) if isinstance(node, _TEXTS)]
+    inside = {line for span in spans for line in range(span.line + 1, span.end_line + 1)}
     blank = {line for line, text in enumerate(tree.module.code.split("\n"), start=1) if not text.strip()}
-    step, indent = tree.module.default_indent, indent_of(facts, first)
-    deeper = [line for line in range(start.line + 1, end.end_line + 1) if line not in inside | blank]
+    step, indent = tree.module.default_indent, indent_of(facts, statement)
+    deeper = [line for line in range(start.line + 1, start.end_line + 1) if line not in inside | blank]
     return (
         Edit(Span(start.line, 1, start.line, 1), f"{indent}{header}\n{step}"),
         *(Edit(Span(line, 1, line, 1), step) for line in deeper),

@@ -243,7 +243,7 @@ class AckOnFailure(Rule):
         leaves = isinstance(last, cst.SimpleStatementLine) and isinstance(last.body[-1], (cst.Continue, cst.Return, cst.Break))
         if follows and node.orelse is None and node.finalbody is None and isinstance(line, cst.SimpleStatementLine):
             if not leaves and len(line.body) == 1 and not line.leading_lines:
-                return put_under(self.facts, "else:", statement, statement)
+                return put_under(self.facts, "else:", statement)
         return raised_again(self.facts, handler)
 
     def _to_else(self, ack: Ack, node: cst.Try) -> Fix:

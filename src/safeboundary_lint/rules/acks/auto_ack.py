@@ -167,7 +167,9 @@ class AutoAck(Rule):
             confidence=confidence,
             trace=trace,
             fix=Fix(
-                Applicability.SUGGESTION, "turn it off, and acknowledge (or commit the offset) as the last step of the work", by_hand
+                Applicability.SUGGESTION,
+                "turn it off, and acknowledge (or commit the offset) as the last step of the work",
+                by_hand,
             ),
         )
 
@@ -210,7 +212,8 @@ class AutoAck(Rule):
                 and self.facts.is_constant(store.source, *values)
                 and not self._off_in_file()
             ):
-                self._report(store.target, f'"{key}": {self.facts.code(store.source)}', Confidence.MEDIUM, self._off(store.source))
+                how = f'"{key}": {self.facts.code(store.source)}'
+                self._report(store.target, how, Confidence.MEDIUM, self._off(store.source))
 
     def _off(self, value: cst.CSTNode) -> tuple[Edit, ...]:
         """The setting's other value, as text where it is given as text."""

@@ -192,9 +192,11 @@ class BufferClearedBeforeFlush(Rule):
         loops = [one for one in tree.ancestors(write) if isinstance(one, (cst.For, cst.While)) and tree.within(one, block)]
         behind = loops[-1] if loops else tree.statement_of(write)
         popped = statement.value if isinstance(statement, cst.Assign) else None
-        if isinstance(popped, cst.Call) and isinstance(popped.func, cst.Attribute) and popped.func.attr.value in ("pop", "popleft"):
-            first = source_of(self.facts, popped.args[0].value) if popped.args else 0 if popped.func.attr.value == "popleft" else -1
-            peeked = replaced(self.facts, popped, f"{source_of(self.facts, popped.func.value)}[{first}]")
+        method = popped.func if isinstance(popped, cst.Call) and isinstance(popped.func, cst.Attribute) else None
+        if isinstance(popped, cst.Call) and method is not None and method.attr.value in ("pop", "popleft"):
+            given = source_of(self.facts, popped.args[0].value) if popped.args else None
+            place = given or ("0" if method.attr.value == "popleft" else "-1")
+            peeked = replaced(self.facts, popped, f"{source_of(self.facts, method.value)}[{place}]")
             taken = lines_behind(self.facts, behind, source_of(self.facts, popped))
             return (peeked, taken) if taken is not None else ()
         target = statement.targets[0].target if isinstance(statement, cst.Assign) else None

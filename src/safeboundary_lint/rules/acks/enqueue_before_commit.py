@@ -210,7 +210,8 @@ class EnqueueBeforeCommit(Rule):
         if around is not None and block is around.body:
             return moved_behind(self.facts, line, around)
         siblings = list(block.body) if isinstance(block, cst.IndentedBlock) else []
-        later = (one.body[-1] for one in siblings[siblings.index(line) + 1 :] if isinstance(one, cst.SimpleStatementLine)) if siblings else ()
+        after = siblings[siblings.index(line) + 1 :] if siblings else []
+        later = (one.body[-1] for one in after if isinstance(one, cst.SimpleStatementLine))
         commit = next((one for one in later if any(self._commits(call) for call in descendants(one))), None)
         return moved_behind(self.facts, line, commit) if commit is not None else ()
 

@@ -34,7 +34,7 @@ def acknowledged_by_hand(facts: Facts, match: Match, name: str, value: cst.BaseE
 
 
 def worked_off_from_a_copy(facts: Facts, match: Match) -> Edits:
-    """A value moved to a list of what is being worked on, and taken from there behind the work. For a name and a literal key only."""
+    """A value moved to a list of what is being worked on, and taken from there behind the work; for literal keys only."""
     call, method = match.call, match.dotted.rpartition(".")[2]
     statement = facts.tree.parent(call)
     key = string(call.args[0].value)
@@ -114,7 +114,9 @@ def _behind_loop(facts: Facts, made: cst.Call) -> Edit | None:
     function = facts.tree.function_of(made) or facts.tree.module
     for loop in facts.tree.all(cst.For):
         here = (facts.tree.function_of(loop) or facts.tree.module) is function
-        if here and isinstance(loop.iter, cst.Name) and loop.iter.value == name and not facts.summaries.effects_in(loop.body, "hand-over"):
+        if not here or not isinstance(loop.iter, cst.Name) or loop.iter.value != name:
+            continue
+        if not facts.summaries.effects_in(loop.body, "hand-over"):
             waits = "await " if loop.asynchronous is not None else ""
             return lines_behind(facts, _last(loop.body), f"{waits}{name}.commit()")
     return None

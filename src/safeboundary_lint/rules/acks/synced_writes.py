@@ -80,7 +80,7 @@ def copied_in_place(facts: Facts, write: FileWrite) -> Edits:
 
 
 def written_in_steps(facts: Facts, write: FileWrite, *, replaces: bool) -> Edits:
-    """`path.write_text(text)` as an open file that is synced before it is closed; with `replaces`, one beside it that takes its name."""
+    """`path.write_text(text)` as an open file, synced before it is closed; with `replaces`, one beside it that takes its name."""
     call = write.node
     mode = _METHODS.get(last_name(call.func) or "") if isinstance(call, cst.Call) else None
     statement = facts.tree.statement_of(call)

@@ -8,7 +8,9 @@ import libcst as cst
 
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import argument, unpacks
-from safeboundary_lint.core.edits import argument_added, defined_before, free_name, inserted_after, lines_behind, replaced, source_of
+from safeboundary_lint.core.edits import (
+    argument_added, defined_before, free_name, inserted_after, lines_behind, replaced, source_of,
+)  # fmt: skip
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name

@@ -173,5 +173,7 @@ class UnusedWriteResult(Rule):
         commit = next((call.func for call in calls if isinstance(call.func, cst.Attribute)), None)
         if commit is None:
             return ()
-        waits = "await " if isinstance(self.facts.tree.parent(self.facts.tree.parent(commit)), cst.Await) else ""  # type: ignore[arg-type]
-        return (replaced(self.facts, whole, f"{waits}{source_of(self.facts, commit.value)}.execute({source_of(self.facts, whole)})"),)
+        call = self.facts.tree.parent(commit)
+        waits = "await " if call is not None and isinstance(self.facts.tree.parent(call), cst.Await) else ""
+        through = f"{waits}{source_of(self.facts, commit.value)}.execute"
+        return (replaced(self.facts, whole, f"{through}({source_of(self.facts, whole)})"),)

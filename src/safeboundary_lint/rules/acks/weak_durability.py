@@ -72,8 +72,8 @@ class WeakDurability(Rule):
 
     Fix safety
     ----------
-    Unsafe: the argument, or the word in the statement, is added or replaced. A queue that exists with other settings has to be deleted first, and writes get
-    slower.
+    Unsafe: the argument, or the word in the statement, is added or replaced. A queue that exists with other settings has to be
+    deleted first, and writes get slower.
 
     Known limits
     ------------
@@ -100,7 +100,8 @@ class WeakDurability(Rule):
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("durability-parameter"):
             parameter = match.row.parameter("parameter")
-            if parameter is not None and not self._is_scratch(match.node) and not self._is_transient(match):
+            own = self.facts.types.callee(match.call) is not None  # a method of this file only has the library's name
+            if parameter is not None and not own and not self._is_scratch(match.node) and not self._is_transient(match):
                 self._check_parameter(match, parameter)
 
     def _is_scratch(self, node: cst.CSTNode) -> bool:

@@ -55,7 +55,7 @@ def kept_beside(facts: Facts, use: cst.BaseExpression, readings: Sequence[Match]
 
 
 def read_steadily(facts: Facts, readings: Sequence[Match]) -> Edits:
-    """Every reading by the steady clock; `total_seconds()` of a difference is the difference then, other spans stay to be adapted."""
+    """Every reading by the steady clock; the difference is its own `total_seconds()` then, other spans have to be adapted."""
     spans: list[Edit] = []
     for reading in readings:
         difference = next((a for a in facts.tree.ancestors(reading.node) if isinstance(a, cst.BinaryOperation)), None)

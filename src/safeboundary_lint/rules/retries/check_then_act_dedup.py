@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
-from safeboundary_lint.core.claims import Claim, Claims
+from safeboundary_lint.core import shapes
+from safeboundary_lint.core.claims import Claim, Claims, conflicts, may_create
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
@@ -17,6 +21,23 @@ _REPEATED = frozenset(
     "duplicates seen processed process handle handler consume consumer job jobs task tasks payment payments transaction order "
     "callback notification unicity conflict already storage once claim lock receive ingest".split()
 )
+
+
+def _creates(body: Sequence[ast.AST]) -> bool:
+    """A call by whose name, or by whose statement, a record is created."""
+    return any(isinstance(node, ast.Call) and may_create(node) for node in shapes.walk(body))
+
+
+def _asks(body: Sequence[ast.AST]) -> bool:
+    """Something is tested by an `if`."""
+    return any(isinstance(node, (ast.If, ast.IfExp)) for node in shapes.walk(body))
+
+
+def _refuses_found(body: Sequence[ast.AST]) -> bool:
+    """What is found is refused, and an exception says that it isn't there."""
+    blocks = (node for node in shapes.walk(body) if isinstance(node, ast.Try) and node.handlers)
+    raised = (part for block in blocks for line in block.body for part in ast.walk(line) if isinstance(part, ast.Raise) and part.exc is not None)
+    return any(conflicts(shapes.last_name(part.exc)) for part in raised if part.exc is not None)
 
 
 class CheckThenActDedup(Rule):
@@ -79,10 +100,12 @@ class CheckThenActDedup(Rule):
         (
             "shared-write",
             "record-lookup",
-            r"~raise\b.*([Ee]xist|[Uu]nicity|[Uu]nique|[Dd]uplicate|[Cc]onflict|[Aa]lready|EXIST|CONFLICT|DUPLICATE)",
+            _refuses_found,
         ),
-        ("shared-read", "record-creation", "%create|insert|add_record|^execute|^fetch"),
+        ("shared-read", "record-creation", _creates),
+        (_asks, _refuses_found),
     )
+    local = True
 
     def visit_Module(self, node: cst.Module) -> None:
         claims = Claims(self.facts)
@@ -137,7 +160,8 @@ class CheckThenActDedup(Rule):
         block = tree.parent(line) if line is not None else None
         alone = isinstance(statement, cst.Expr) and isinstance(line, cst.SimpleStatementLine) and len(line.body) == 1
         match = self.facts.match(mark, "shared-write", "shared-claim") if isinstance(mark, cst.Call) else None
-        if not (isinstance(test, cst.If) and alone and match is not None and isinstance(block, cst.IndentedBlock) and len(block.body) > 1):
+        several = isinstance(block, cst.IndentedBlock) and len(block.body) > 1
+        if not (isinstance(test, cst.If) and alone and several) or match is None:
             return ()
         only_new = match.row.get("only_new", ())
         adds = self.facts.knowledge.of_kind(f"{match.dotted.rpartition('.')[0]}.add", "shared-claim") is not None

@@ -55,7 +55,7 @@ def counted_down(facts: Facts, call: cst.Call, function: cst.FunctionDef, counte
 
 
 def raised_in_place(facts: Facts, end: cst.CSTNode, told: str) -> Edits:
-    """A `return` or `break` that is reached when all attempts failed gives way to a raise; with its last error where that is at hand."""
+    """A `return` or `break` reached when all attempts failed gives way to a raise; of the last error where that is at hand."""
     handler = facts.tree.enclosing(end, cst.ExceptHandler, cst.FunctionDef)
     return (replaced(facts, end, "raise" if isinstance(handler, cst.ExceptHandler) else told),)
 

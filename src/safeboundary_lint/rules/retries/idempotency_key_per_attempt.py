@@ -162,7 +162,8 @@ class IdempotencyKeyPerAttempt(Rule):
             return Fix(Applicability.UNSAFE, f"make `{slot}` once, before the loop", self._moved(line, loop))
         value = self._value(source.call)
         made, names = edits.source_of(self.facts, value), {n.value for n in descendants(value) if isinstance(n, cst.Name)}
-        outside = all(self.facts.names.lookup_in(self.facts.names.module_scope, name) is not None for name in names - set(dir(builtins)))
+        lookup, module = self.facts.names.lookup_in, self.facts.names.module_scope
+        outside = all(lookup(module, name) is not None for name in names - set(dir(builtins)))
         words = f"make `{slot}` once, outside what is repeated, and hand it in"
         brought = sent_keys.from_outside(self.facts, region, snake(slot.replace("-", "_")), made) if outside else None
         if brought is None or not brought[1]:

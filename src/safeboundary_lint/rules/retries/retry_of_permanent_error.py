@@ -131,7 +131,9 @@ class RetryOfPermanentError(Rule):
             confidence=confidence,
             trace=[(call, "this is repeated whatever went wrong")],
             fix=Fix(
-                Applicability.SUGGESTION, "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once", *passing
+                Applicability.SUGGESTION,
+                "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once",
+                *passing,
             ),
         )
 

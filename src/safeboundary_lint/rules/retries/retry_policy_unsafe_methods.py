@@ -173,7 +173,8 @@ class RetryPolicyUnsafeMethods(Rule):
         value = given.value
         if isinstance(value, cst.BinaryOperation) and isinstance(value.operator, cst.BitOr):
             added = listed_methods(self.facts, value.right)
-            wholly = isinstance(value.right, cst.Set) and added <= UNSAFE_METHODS and not listed_methods(self.facts, value.left) & added
+            kept_anyway = listed_methods(self.facts, value.left) & added
+            wholly = isinstance(value.right, cst.Set) and added <= UNSAFE_METHODS and not kept_anyway
             return edits.replaced(self.facts, value, edits.source_of(self.facts, value.left)) if wholly else None
         if (
             isinstance(value, cst.Call)

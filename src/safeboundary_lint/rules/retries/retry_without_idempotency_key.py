@@ -78,7 +78,7 @@ class RetryWithoutIdempotencyKey(Rule):
     Known limits
     ------------
     Peers that recognise a repetition by the content itself (a unique name, a natural key) can't be told apart; say so with
-    `# safeboundary: retry=idempotent -- reason`. Telemetry, and wrappers of every method that this file only uses to GET, are
+    `# safeboundary: retry=idempotent -- reason`. Telemetry and shipped logs, and wrappers of every method that this file only uses to GET, are
     reported with low confidence.
     """
 
@@ -169,7 +169,10 @@ class RetryWithoutIdempotencyKey(Rule):
         )
 
     def _fix(self, region: Region, effect: Effect, sent: str) -> Fix:
-        words = f"make a key once, outside what is repeated, and send it with each attempt, or leave `{sent}` out of the repetition"
+        words = (
+            "make a key once, outside what is repeated, and send it with each attempt, "
+            f"or leave `{sent}` out of the repetition"
+        )
         name = "idempotency_key"
         source = sent_keys.from_outside(self.facts, region, name, sent_keys.MADE)
         if source is None or len(effect.via) > 1:

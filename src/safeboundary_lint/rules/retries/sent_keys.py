@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, unpacks
-from safeboundary_lint.core.edits import argument_added, free_name, inserted_before, lines_before, parameter_added, replaced, source_of
+from safeboundary_lint.core.edits import (
+    argument_added, free_name, inserted_before, lines_before, parameter_added, replaced, source_of,
+)  # fmt: skip
 from safeboundary_lint.core.finding import Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.retries import Region

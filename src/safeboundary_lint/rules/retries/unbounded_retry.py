@@ -181,7 +181,8 @@ class UnboundedRetry(Rule):
         )
 
     def _policy_fix(self, policy: cst.CSTNode, stops: list[str]) -> Fix:
-        named = {arg.keyword.value: arg.value for arg in policy.args if arg.keyword is not None} if isinstance(policy, cst.Call) else {}
+        args = policy.args if isinstance(policy, cst.Call) else ()
+        named = {arg.keyword.value: arg.value for arg in args if arg.keyword is not None}
         switched_off = next((name for name in stops if name in named), None)
         limit = switched_off or next((name for name in stops if name in _LIMITS), None)
         if limit is None or limit not in _LIMITS:
@@ -255,7 +256,8 @@ class UnboundedRetry(Rule):
             trace=[(cause, "a failure is seen here and the loop goes on")],
             fix=self._loop_fix(
                 loop.node,
-                "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, and let the last error out",
+                "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, "
+                "and let the last error out",
                 loop.handlers,
             ),
         )
