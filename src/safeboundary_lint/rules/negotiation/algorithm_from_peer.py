@@ -98,7 +98,7 @@ class AlgorithmFromPeer(Rule):
     Stays silent when
     -----------------
     The header is read for the key id or the issuer only; the algorithm is checked against a list that is always there; the
-    token is verified in the same function after a look without verification.
+    token is verified in the same function after a look without verification; the header belongs to a token that is made here.
 
     Fix safety
     ----------
@@ -106,7 +106,8 @@ class AlgorithmFromPeer(Rule):
 
     Known limits
     ------------
-    Verification that happens in another file is not seen; reading claims unverified is told as information only.
+    Verification that happens in another file is not seen; reading claims unverified is told as information only, and with low
+    confidence for an ID token that came with an access token: TLS may stand for its signature there.
     """
 
     code, name, since, severity = "SBL504", "algorithm-from-peer", "0.1", Severity.ERROR
@@ -133,7 +134,7 @@ class AlgorithmFromPeer(Rule):
             self._tell_unverified(match)
         elif given is not None:
             way = self.facts.origins.derivation(given, self._is_unverified, through=lambda node: not isinstance(node, cst.IfExp))
-            if way is not None and not self._listed(match.call):
+            if way is not None and not self._listed(match.call) and not self._only_signs(match.call):
                 self._tell_header(match, way[-1], given)
         elif not match.row.get("required") and not unpacks(match.call):
             self.report(
@@ -148,6 +149,19 @@ class AlgorithmFromPeer(Rule):
                     self._allowed(match.call, parameter),
                 ),
             )
+
+    def _only_signs(self, call: cst.Call) -> bool:
+        """`coder = JsonWebToken(algorithms)`, and nothing but `coder.encode(...)` in the function: the header is our own."""
+        above, function = self.facts.tree.parent(call), self.facts.tree.function_of(call)
+        place = self.facts.origins.place(above.targets[0].target) if isinstance(above, cst.Assign) else None
+        if place is None or function is None:
+            return False
+        used = [
+            node.attr.value
+            for node in descendants(function.body)
+            if isinstance(node, cst.Attribute) and self.facts.origins.place(node.value) == place
+        ]
+        return bool(used) and all(named_like(name, "encode", "encrypt", "sign", "serialize*") for name in used)
 
     def _is_unverified(self, node: cst.CSTNode) -> bool:
         if isinstance(node, cst.Call) and self.facts.match(node, "unverified-header") is not None:
@@ -210,9 +224,23 @@ class AlgorithmFromPeer(Rule):
             match.call,
             f"`{self.facts.code(match.call.func)}` reads the token without verifying it: what it says can be written by anyone",
             severity=Severity.INFO,
-            confidence=Confidence.MEDIUM if self._decides(match.call) else Confidence.LOW,
+            confidence=Confidence.MEDIUM if self._decides(match.call) and not self._fetched(match.call) else Confidence.LOW,
             fix=Fix(Applicability.SUGGESTION, "verify the token, or use nothing of it but the key id and the issuer"),
         )
+
+    def _fetched(self, call: cst.Call) -> bool:
+        """An ID token beside an access token: the answer of the provider itself, over TLS, in exchange for a code."""
+        function = self.facts.tree.function_of(call)
+        if function is None or not call.args:
+            return False
+        given = self._words(call.args[0].value) | {
+            word for origin in self.facts.origins.trail(call.args[0].value) for word in self._words(origin.node)
+        }
+        return "id_token" in given and "access_token" in self._words(function)
+
+    def _words(self, root: cst.CSTNode) -> set[str]:
+        names = {node.value for node in descendants(root) if isinstance(node, cst.Name)}
+        return names | {text for node in descendants(root) if isinstance(node, cst.SimpleString) and (text := string(node))}
 
     def _decides(self, call: cst.Call) -> bool:
         """The claims say who somebody is: they are returned, or a field that identifies or allows is read."""

@@ -11,6 +11,8 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_KEYS = ("use_certificate*", "use_privatekey*", "check_privatekey", "load_cert_chain")
+
 
 class WeakProtocolFloor(Rule):
     """A TLS connection is pinned to a broken protocol version, or may be talked down to one.
@@ -49,7 +51,8 @@ class WeakProtocolFloor(Rule):
     Stays silent when
     -----------------
     The constant is compared, excluded, named in a table of choices, or asked for by an option; the context has a floor
-    (`minimum_version`, `OP_NO_TLSv1`); the protocol is `PROTOCOL_TLS_CLIENT` or `PROTOCOL_TLS_SERVER`.
+    (`minimum_version`, `OP_NO_TLSv1`); the protocol is `PROTOCOL_TLS_CLIENT` or `PROTOCOL_TLS_SERVER`; the context only compares a
+    key with its certificate.
 
     Fix safety
     ----------
@@ -78,7 +81,8 @@ class WeakProtocolFloor(Rule):
         if place is None or self.facts.consent.given(match.node) or self.facts.downgrades.holds(place):
             return
         if match.row.kind == "any-protocol":
-            if isinstance(place, cst.Call) and self.facts.match(place, "tls-context") is not None and not self._has_floor(place):
+            made = isinstance(place, cst.Call) and self.facts.match(place, "tls-context") is not None
+            if made and not self._has_floor(place) and not self._only_reads_keys(place):
                 self._tell_any(match, place)
             return
         if named_ceiling(place):
@@ -142,6 +146,17 @@ class WeakProtocolFloor(Rule):
                 edits,
             ),
         )
+
+    def _only_reads_keys(self, call: cst.Call) -> bool:
+        """A context that loads a key and its certificate to see whether they belong together connects nothing."""
+        tree, above = self.facts.tree, self.facts.tree.parent(call)
+        target = above.targets[0].target if isinstance(above, cst.Assign) else None
+        function = tree.function_of(call)
+        if not isinstance(target, cst.Name) or function is None:
+            return False
+        uses = [n for n in tree.all(cst.Name) if n.value == target.value and n is not target and tree.within(n, function)]
+        accessed = [one.attr.value for use in uses if isinstance(one := tree.parent(use), cst.Attribute) and one.value is use]
+        return len(accessed) == len(uses) and "check_privatekey" in accessed and all(named_like(name, *_KEYS) for name in accessed)
 
     def _has_floor(self, call: cst.Call) -> bool:
         """Something in the function sets the lowest version, or excludes the old ones."""
