@@ -102,6 +102,10 @@ def gives_up_aloud(facts: Facts, loop: RetryLoop) -> bool:
         leaves = [n for n in descendants(handler.body, into_definitions=False) if isinstance(n, (cst.Raise, cst.Return))]
         if leaves and not facts.loops.is_narrowed(handler) or any(facts.loops.limits.is_limited(loop, node) for node in leaves):
             return True
+        if isinstance(handler.body.body[-1], cst.SimpleStatementLine) and handler.body.body[-1].body[0] in leaves:
+            again = [n for n in descendants(handler.body, into_definitions=False) if isinstance(n, cst.Continue)]
+            if all(facts.loops.limits.is_limited(loop, node) for node in again):
+                return True  # `if attempt < last and ...: continue`, and what is left raises
         for limit in facts.loops.limits.below(loop, handler.body):
             branches = [limit.body] if limit.orelse is None else [limit.body, limit.orelse]
             last = [

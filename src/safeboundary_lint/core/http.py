@@ -48,7 +48,8 @@ _POLICY_ASKED = (
 )  # fmt: skip
 # a model or a judge is asked: it costs money twice, it changes nothing
 _ASKING = re.compile("llm|completion|embedding|judge|guardrail|moderation")
-_BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat".split())
+_MODELS = frozenset("llm llms judge judges guardrail guardrails".split())  # as folders: what stands there asks
+_BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat logger".split())
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
@@ -142,12 +143,13 @@ class Requests:
     def only_reads(self, chain: Iterable[cst.CSTNode]) -> bool:
         """A POST that asks and changes nothing, told by the words of its address and of the functions around it."""
         told = [word for node in chain for word in self._told(node)]
-        if any(_ASKING.search(word) for word in told):
+        folders = self.facts.path.replace("\\", "/").split("/")[-3:-1]
+        if any(_ASKING.search(word) for word in told) or not _MODELS.isdisjoint(folders):
             return True
         return any(word in _READING for word in told) and not any(word in _DOING for word in told)
 
     def is_best_effort(self, chain: Iterable[cst.CSTNode]) -> bool:
-        """True for what may get lost or come twice: measurements of use, spans; told by the same words and the file's folder."""
+        """True for what may get lost or come twice: counts of use, spans, logs; told by the same words and the file's folder."""
         place = self.facts.path.replace("\\", "/").split("/")[-2:]
         told = [*(word for part in place for word in words(part)), *(word for node in chain for word in self._told(node))]
         return not _BEST_EFFORT.isdisjoint(told)

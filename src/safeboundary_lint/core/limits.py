@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
     from safeboundary_lint.core.loops import RetryLoop
 
-ATTEMPT = ("*attempt*", "*retr*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
+ATTEMPT = ("*attempt*", "*retry*", "*retrie[sd]*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
 _BOUND = (
     *ATTEMPT, "*deadline*", "*timeout*", "*timed_out*", "*elapsed*", "*expire*", "*remaining*", "*max*", "*limit*", "*budget*",
     "*give*up*",

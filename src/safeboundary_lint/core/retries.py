@@ -127,7 +127,7 @@ class Retries:
         words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in _KINDS))
         objects = bool(self.facts.calls("retry-caller"))
         for call in self.facts.tree.all(cst.Call):
-            named = last_name(call.func) in words or named_like(last_name(call.func), "*retr*", "*attempt*", "*backoff*")
+            named = last_name(call.func) in words or named_like(last_name(call.func), "*retry*", "*retrie[sd]*", "*attempt*", "*backoff*")
             if not call.args or not (named or objects) or isinstance(self.facts.tree.parent(call), cst.Decorator):
                 continue
             match = self.decorator(call.func) if isinstance(call.func, cst.Call) else None

@@ -34,6 +34,7 @@ _WATCHERS = re.compile(
     r"websocket|limiter)\w*"
 )
 _ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route")
+_STARTING = ("*setup*", "*set_up*", "*start*", "*init*", "*connect*")  # answers that it is ready, not that something is stored
 _MARKS = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
 
 
@@ -79,7 +80,8 @@ class ResponseBeforeWrite(Rule):
 
     Known limits
     ------------
-    What a function of another file does is guessed from its name.
+    What a function of another file does is guessed from its name. Functions that set something up, and answer that it is ready,
+    are reported with low confidence.
     """
 
     code, name, since, severity = "SBL310", "response-before-write", "0.1", Severity.WARNING
@@ -124,6 +126,8 @@ class ResponseBeforeWrite(Rule):
         if told is None:
             return
         what, node = told
+        if named_like(function.name.value, *_STARTING):
+            confidence = Confidence.LOW
         here, line = self.facts.line(match.node), self.facts.line(node)
         self.report(
             match.node,

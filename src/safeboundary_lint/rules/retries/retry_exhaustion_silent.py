@@ -18,6 +18,7 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
+_LOOKING = ("*discover*", "*scan*", "*detect*", "*search*")  # to find nothing is an answer
 
 
 class RetryExhaustionSilent(Rule):
@@ -75,8 +76,8 @@ class RetryExhaustionSilent(Rule):
 
     Known limits
     ------------
-    A function annotated as optional that returns None by name, or that logs the failure and returns nothing, is reported with low
-    confidence.
+    A function annotated as optional that returns None, one that logs the failure and returns nothing, and one that looks around
+    for what there is (`discover_devices`) and finds nothing, are reported with low confidence.
     """
 
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
@@ -127,7 +128,8 @@ class RetryExhaustionSilent(Rule):
             if end.value is None or last_name(end.value) == "None":
                 return "None", Confidence.LOW if ends.logs or optional or end.value is not None else Confidence.MEDIUM
             if self._is_empty(end.value):
-                return f"`{self.facts.code(end.value)}`", Confidence.LOW if ends.logs else Confidence.MEDIUM
+                weak = ends.logs or optional or named_like(function.name.value, *_LOOKING)
+                return f"`{self.facts.code(end.value)}`", Confidence.LOW if weak else Confidence.MEDIUM
         if ends.falls:
             told_of = ends.logs or self._logs_failures(loop)
             weak = optional or not values and (told_of or not loop.telling)

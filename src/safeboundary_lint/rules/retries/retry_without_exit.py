@@ -13,7 +13,7 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
 from safeboundary_lint.core.tree import descendants
 
-_RETRY = ("*attempt*", "*retr*", "tries", "max_tries", "num_tries", "*_tries")
+_RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tries", "*_tries")
 _GATHERING = ("append", "add", "extend", "record", "observe", "assert*")
 
 
@@ -101,9 +101,19 @@ class RetryWithoutExit(Rule):
             tested = {last_name(n) for n in descendants(loop.node.test) if isinstance(n, (cst.Name, cst.Attribute))}
             if any(isinstance(n, cst.AssignTarget) and last_name(n.target) in tested for n in below):
                 return True
+            if any(isinstance(n, cst.Call) and self._sets(n, tested) for n in below):
+                return True
         if any(isinstance(n, cst.Call) and named_like(last_name(n.func), *_GATHERING) for n in below):
             return True
         return any(isinstance(n, (cst.AugAssign, cst.Raise, cst.Yield)) and not self._is_counter(loop, n) for n in below)
+
+    def _sets(self, call: cst.Call, tested: set[str | None]) -> bool:
+        """A helper of this file sets an attribute that the loop asks for: `self._measure(image)` sets `image.digest`."""
+        helper = self.facts.types.callee(call)
+        return isinstance(helper, cst.FunctionDef) and any(
+            isinstance(n, cst.AssignTarget) and isinstance(n.target, cst.Attribute) and n.target.attr.value in tested
+            for n in descendants(helper.body)
+        )
 
     def _is_counter(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
         if not isinstance(node, cst.AugAssign) or not isinstance(loop.node, cst.While):

@@ -78,8 +78,8 @@ class RetryWithoutIdempotencyKey(Rule):
     Known limits
     ------------
     Peers that recognise a repetition by the content itself (a unique name, a natural key) can't be told apart; say so with
-    `# safeboundary: retry=idempotent -- reason`. Telemetry and shipped logs, and wrappers of every method that this file only uses to GET, are
-    reported with low confidence.
+    `# safeboundary: retry=idempotent -- reason`. Telemetry and shipped logs, and
+    wrappers of every method that this file only uses to GET, are reported with low confidence.
     """
 
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
