@@ -77,6 +77,28 @@ def test_a_large_document_whose_entities_stay_as_they_are_is_of_low_confidence()
     assert confidences(parse.format("resolve_entities=False, "), "SBL404") == [Confidence.LOW]
 
 
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        ("def parse(document):\n    return ET.fromstring(document.encode().strip())", Confidence.MEDIUM),
+        ("def parse(document):\n    return ET.parse(io.BytesIO(document))", Confidence.MEDIUM),
+        ("def status(tool):\n    return ET.fromstring(run([tool, 'status', '--xml']))", Confidence.LOW),
+    ],
+)
+def test_what_a_tool_prints_is_no_document_that_was_handed_in(reading: str, expected: Confidence) -> None:
+    source = f"import io\nimport xml.etree.ElementTree as ET\nfrom service.tools import run\n{reading}\n"
+    assert confidences(source, "SBL405") == [expected]
+
+
+def test_a_helper_is_behind_the_login_of_its_callers() -> None:
+    helper = "async def _body(request: Request):\n    return await request.body()\n"
+    caller = ROUTE.replace("await request.body()", "await _body(request)")
+    empty = {"router": "", "route": "", "parameter": "", "before": "pass"}
+    behind = caller.format(**{**empty, "parameter": ", user=Depends(current_user)"}) + helper
+    assert confidences(behind) == [Confidence.LOW]
+    assert confidences(caller.format(**empty) + helper) == [Confidence.MEDIUM]
+
+
 def confidences(source: str, code: str = "SBL401") -> list[Confidence]:
     report = analyse(source.encode(), "service.py", Options(frozenset({code}), Confidence.LOW))
     assert not report.problems

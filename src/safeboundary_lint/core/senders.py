@@ -16,7 +16,7 @@ from safeboundary_lint.core.wire import names_content_length
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_IDENTITY = re.compile(r"auth(?!ors?(_|$))|login|current_?user|api_?key|principal|permission|credential", re.IGNORECASE)
+_IDENTITY = re.compile(r"auth(?!ors?(_|$))|login|(current|get|require)_?user|user_?dep|api_?key|principal|permission|credential", re.IGNORECASE)
 _REFUSED = re.compile(r"\b40[13]\b|unauthori[sz]ed|forbidden|unauthenticated", re.IGNORECASE)
 _INJECTED = ("Depends", "Security")
 _SIZES = ("size", "content_length", "file_size", "length")
@@ -25,8 +25,11 @@ _CHECKING = ("*check*", "*valid*", "*ensure*", "*verify*", "*limit*", "*within*"
 _LIMITING = ("*size*limit*", "*limit*size*", "*body*limit*", "*limit*body*", "*max*body*", "*content*length*", "*max*size*")
 
 
-def has_logged_in(facts: Facts, read: cst.CSTNode) -> bool:
-    """True when only those reach a read of a request whom the route's dependencies, or a refusal before it, have let in."""
+def has_logged_in(facts: Facts, read: cst.CSTNode, levels: int = 2) -> bool:
+    """True when only those reach a read of a request whom the route's dependencies, or a refusal before it, have let in.
+
+    So it is in a helper that all its callers here call for such.
+    """
     function = facts.tree.function_of(read)
     if not isinstance(function, cst.FunctionDef):
         return False
@@ -34,7 +37,10 @@ def has_logged_in(facts: Facts, read: cst.CSTNode) -> bool:
     asked += [decorator.decorator for decorator in function.decorators]
     if any(_names_identity(facts, part) for part in asked):
         return True
-    return any(_refuses_strangers(statement) for statement in _statements_before(facts, read, function))
+    if any(_refuses_strangers(statement) for statement in _statements_before(facts, read, function)):
+        return True
+    callers = facts.types.callers(function) if levels and function.name.value.startswith("_") else []
+    return bool(callers) and all(has_logged_in(facts, call, levels - 1) for call in callers)
 
 
 def limits_bodies(facts: Facts) -> bool:

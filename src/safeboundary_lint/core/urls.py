@@ -98,6 +98,18 @@ class Urls:
                     queue.append(one)
         return next((one for one in (CHOSEN, CALLER, UNKNOWN, CONFIGURED, CONSTANT) if one in found), UNKNOWN)
 
+    def is_inline(self, call: cst.Call) -> bool:
+        """True for a fetch, here or by the callers of this function, only under `url.startswith("data:")`: nobody is asked."""
+        function = self.facts.tree.function_of(call)
+        callers = self.facts.types.callers(function) if function is not None else []
+        return self._is_under_data(call) or bool(callers) and all(self._is_under_data(caller) for caller in callers)
+
+    def _is_under_data(self, call: cst.Call) -> bool:
+        return any(
+            isinstance(branch, cst.If) and self.facts.tree.within(call, branch.body) and _asks_for_data(branch.test)
+            for branch in self.facts.tree.ancestors(call)
+        )
+
     def choosers(self, response: cst.CSTNode) -> set[str]:
         """Who chose the hosts of the requests of this file that a response answers; empty where they aren't in sight."""
         calls = (origin.node for origin in self.facts.origins.trail(response, callers=True) if isinstance(origin.node, cst.Call))
@@ -190,6 +202,15 @@ class Urls:
         if (last_name(call.func) or "").lstrip("_") in _FIRST_ARGUMENT and call.args:
             return [call.args[0].value]
         return [origin.node for origin in self.facts.origins.step(call)]
+
+
+def _asks_for_data(test: cst.BaseExpression) -> bool:
+    return (
+        isinstance(test, cst.Call)
+        and last_name(test.func) == "startswith"
+        and bool(test.args)
+        and (string(test.args[0].value) or "").startswith("data:")
+    )
 
 
 def _attribute_names(node: cst.CSTNode) -> list[str]:

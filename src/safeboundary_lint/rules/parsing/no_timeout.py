@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
 from safeboundary_lint.core.edits import argument_added, lines_before, lines_behind, replaced, source_of
-from safeboundary_lint.core.finding import Applicability, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -14,6 +16,7 @@ from safeboundary_lint.core.tree import descendants
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _RECEIVERS = ("recv", "recv_into", "recvfrom", "read", "readline", "makefile", "readinto", "recvmsg")
+_PROMPTS = ("builtins.input", "getpass.getpass")
 _SETTERS = ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
 
 
@@ -23,7 +26,7 @@ class NoTimeout(Rule):
     What it does
     ------------
     Finds calls that wait for another host without a limit: `requests` functions and sessions, `urlopen`, sockets, `smtplib`,
-    `ftplib`, `http.client`, DNS queries, SSH connections, Redis and Postgres connections, and calls that switch off the
+    `ftplib`, `http.client`, DNS queries, SSH and Postgres connections, and calls that switch off the
     default timeout of a library that has one.
 
     Why it matters
@@ -51,7 +54,7 @@ class NoTimeout(Rule):
 
     Stays silent when
     -----------------
-    The library has a default timeout (httpx, aiohttp) and it isn't switched off; `**kwargs` may hold one; the file calls
+    The library has a default timeout (httpx, aiohttp, redis) and it isn't switched off; `**kwargs` may hold one; the file calls
     `socket.setdefaulttimeout`, sets a timeout on the socket, or mounts an adapter that has one.
 
     Fix safety
@@ -61,7 +64,8 @@ class NoTimeout(Rule):
 
     Known limits
     ------------
-    Sessions and timeouts that are set up in another file are not seen.
+    Sessions and timeouts that are set up in another file are not seen. redis-py has a default timeout since version 8 only. In a
+    program that asks its user for something (`input`, `getpass`) the finding is of low confidence.
     """
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
@@ -83,7 +87,8 @@ class NoTimeout(Rule):
             if self.facts.is_constant(given, None):
                 self._tell(match, given)
         elif match.row.get("off") is None and not unpacks(call) and self._is_meant(match) and not self._set_elsewhere(match):
-            self._tell(match, None)
+            if not self.facts.urls.is_inline(call):
+                self._tell(match, None)
 
     def _is_meant(self, match: Match) -> bool:
         """A receiver known by its name alone must be given something that looks like a URL."""
@@ -96,10 +101,22 @@ class NoTimeout(Rule):
             return True
         if match.row.get("object"):
             return self._object_has_timeout(call)
+        if self._is_given_timeout_later(call):
+            return True
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         if receiver is None or self.facts.names.qualified(call.func) is not None:
             return False
         return self._is_made_with_timeout(receiver) or self._session_has_timeout(self.facts.origins.place(receiver))
+
+    def _is_given_timeout_later(self, call: cst.Call) -> bool:
+        """`client = FTP()`, then `client.connect(host, timeout=30)`."""
+        return any(
+            isinstance(other.func, cst.Attribute)
+            and other.func.attr.value in ("connect", "open")
+            and "timeout" in keyword_names(other)
+            and any(origin.node is call for origin in self.facts.origins.trail(other.func.value))
+            for other in self.facts.tree.all(cst.Call)
+        )
 
     def _is_made_with_timeout(self, receiver: cst.BaseExpression) -> bool:
         """Its constructor is given a timeout, or its class in this file sends requests in a way of its own."""
@@ -154,6 +171,11 @@ class NoTimeout(Rule):
             last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS)
         )  # connecting alone ends with TCP
 
+    @cached_property
+    def _asks_its_user(self) -> bool:
+        """A program that somebody sits in front of: he sees it wait, and stops it."""
+        return any(self.facts.names.qualified(call.func) in _PROMPTS for call in self.facts.tree.all(cst.Call))
+
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:
         return any(
@@ -168,7 +190,7 @@ class NoTimeout(Rule):
         self.report(
             match.call,
             f"`{called}` {how}: when the other side accepts and then stays silent, this waits for ever",
-            confidence=match.confidence,
+            confidence=Confidence.LOW if self._asks_its_user else match.confidence,
             fix=self._fix(match, given),
         )
 

@@ -32,6 +32,7 @@ _RESTORING = (
     "*get_state*",
     "*unpickle*",
 )
+_DECLARED = ("*uncompressed*", "*decompressed*", "*content_size*", "*decompress*_len*", "*original_size*")
 _SURENESS = {PEER: Confidence.HIGH, PARAMETER: Confidence.MEDIUM, UNKNOWN: Confidence.MEDIUM, SHARED: Confidence.LOW}
 
 
@@ -110,7 +111,7 @@ class UnboundedDecompression(Rule):
         if given is not None and not self.facts.is_constant(given, None, *off):
             return
         value = argument(match.call, data) if data is not None else None
-        if value is None or self._has_limited_sibling(match) or (self._is_incremental(match) and self._is_counted(match.call)):
+        if value is None or self._has_limited_sibling(match) or self._is_measured_first(match.call, value) or (self._is_incremental(match) and self._is_counted(match.call)):
             return
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
@@ -128,6 +129,17 @@ class UnboundedDecompression(Rule):
             any(isinstance(arg.value, cst.Name) and arg.value.value in limits for arg in call.args)
             for call in self.facts.summaries.calls_of(function)
             if self.facts.match(call, "decompress") is not None
+        )
+
+    def _is_measured_first(self, call: cst.Call, data: cst.BaseExpression) -> bool:
+        """The size that the data declares is asked for and refused above a bound; the format holds it to that."""
+        function, guards = self.facts.tree.function_of(call), self.facts.guards
+        places = guards.places(data)
+        return function is not None and any(
+            named_like(last_name(other.func), *_DECLARED)
+            and any(guards.mentions(arg.value, places) for arg in other.args)
+            and guards.holds(places, call, since=other)
+            for other in self.facts.summaries.calls_of(function)
         )
 
     def _passes_on(self, call: cst.Call) -> bool:

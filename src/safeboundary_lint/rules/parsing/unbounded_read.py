@@ -204,6 +204,8 @@ class UnboundedRead(Rule):
     def _check_response(self, match: Match) -> None:
         func = match.call.func
         holder = func.value if isinstance(func, cst.Attribute) and self.facts.names.qualified(func) is None else None
+        if self.facts.urls.is_inline(match.call):
+            return
         if holder is None:  # readBody(response): no way to cap it
             self._tell(match.call, "the whole response is gathered, whatever its size", match.confidence)
             return

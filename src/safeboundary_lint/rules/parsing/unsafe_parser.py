@@ -12,9 +12,12 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
 _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_WRAPPING = ("BytesIO", "StringIO", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "InputSource", "cast", "b64decode")
+_STEPS = 20
 _CALLABLE = re.compile(r"\w+(\.\w+)+")
 
 
@@ -66,7 +69,8 @@ class UnsafeParser(Rule):
 
     Known limits
     ------------
-    Values from other files are not followed. Newer versions of expat limit how far entities expand, but not to nothing.
+    Values from other files are not followed; XML that a call of another file gives has low confidence. Newer versions of expat
+    limit how far entities expand, but not to nothing.
     """
 
     code, name, since, severity = "SBL405", "unsafe-parser", "0.1", Severity.ERROR
@@ -117,7 +121,7 @@ class UnsafeParser(Rule):
         if source.writer == PEER:
             confidence = source.confidence
         elif source.writer == PARAMETER and not match.row.get("seen") and not self.facts.boundary.names_file(source, *_FILES):
-            confidence = Confidence.MEDIUM
+            confidence = Confidence.MEDIUM if self._is_handed_in(match) else Confidence.LOW
         else:
             return
         self._tell(
@@ -127,6 +131,21 @@ class UnsafeParser(Rule):
             Confidence.weakest(match.confidence, confidence),
             Severity.WARNING,
         )
+
+    def _is_handed_in(self, match: Match) -> bool:
+        """The text is a parameter or comes out of one, and isn't what a call gave that was told something by one."""
+        parameter = match.row.parameter("data")
+        value = argument(match.call, parameter) if parameter is not None else None
+        queue: list[cst.CSTNode] = [value] if value is not None else []
+        for node in queue:  # grows while it is walked
+            for origin in self.facts.origins.trail(node):
+                if isinstance(origin.node, cst.Param) and origin.node.name.value not in ("self", "cls"):
+                    return True
+                if isinstance(origin.node, cst.Call) and len(queue) < _STEPS:
+                    func = origin.node.func
+                    queue += [arg.value for arg in origin.node.args] if last_name(func) in _WRAPPING else []
+                    queue += [func.value] if isinstance(func, cst.Attribute) and self.facts.names.qualified(func) is None else []
+        return False
 
     def _source(self, match: Match) -> Source | None:
         data = match.row.parameter("data")
