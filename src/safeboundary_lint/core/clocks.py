@@ -273,6 +273,12 @@ def _is_literal(node: cst.CSTNode) -> bool:
     return isinstance(node, cst.BaseNumber)
 
 
+def is_span(node: cst.CSTNode) -> bool:
+    """True for a value whose name says a span and not a moment: `self.limits.max_hold_duration`."""
+    name = (last_name(node) or "").lower()
+    return bool(_SPAN_NAME.search(name)) and not _STAMP_NAME.search(name)
+
+
 def _is_stamp(node: cst.CSTNode) -> bool:
     """True for an operand whose name says a moment and not a span."""
     name = (last_name(node) or "").lower()

@@ -24,7 +24,10 @@ _WORDS = frozenset(
     "claimed claimant lockout".split()
 )
 _SIGNS = frozenset(("heartbeat", "heartbeats"))
-_ACCOUNTS = frozenset("user account login password lockout failed attempts otp pin auth jwt token unlock clock".split())
+_ACCOUNTS = frozenset("user account login password lockout failed attempts otp pin auth jwt token exp nbf iat unlock clock".split())
+_LEADERS = frozenset(("leader", "leadership"))
+_LIFETIME = re.compile(r"expir|until|deadline|heartbeat|renew|ttl|seen|alive|updated|acquired|elected|term")
+_CLOCKS_AGREE = re.compile(r"\bclocks?\b[^.]{0,120}\b(synchron|in sync|in step|skew|drift|ntp)|(synchron|skew|ntp)[^.]{0,60}\bclocks?\b")
 _NOT_A_LOCK = re.compile(
     r"for\s+update(?:\s+of\s+\w+)?(?:\s+skip\s+locked|\s+nowait)?|skip\s+locked|nolock|lock\s+in\s+share\s+mode|lock\s+table",
     re.IGNORECASE,
@@ -70,6 +73,8 @@ class Leases:
         if (found := lease_word(own)) is not None and not is_only_a_sign(found):
             return found
         around = self.facts.tree.symbol_of(node).split(".")[-2:]
+        if found is None and lease_word(around) in _LEADERS and not any(_LIFETIME.search(snake(name)) for name in own):
+            return None  # one of several events or requests that leads the others
         return lease_word([*around, *own]) if found is not None or lease_word(around) is not None else None
 
     def is_fenced(self, node: cst.CSTNode) -> bool:
@@ -83,6 +88,11 @@ class Leases:
             and _FENCING.search(part.value)
             for part in parts
         )
+
+    def is_agreed(self, node: cst.CSTNode) -> bool:
+        """True where a docstring around says what the clocks of the hosts have to be like: the contract is written down."""
+        around = [one for one in self.facts.tree.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.ClassDef, cst.Module))]
+        return any(_CLOCKS_AGREE.search((one.get_docstring() or "").lower()) for one in around)
 
     def _names_of(self, operand: cst.CSTNode) -> Iterator[str]:
         for origin in self.facts.origins.trail(operand)[:8]:

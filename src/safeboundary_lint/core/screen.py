@@ -254,6 +254,8 @@ class _Group:
 
 
 def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:
+    if "" in globs and last in words.mentions:
+        return True  # called by its bare name
     receivers = words.receivers(last)
     return _ANY in receivers or any(_globs(globs).match(receiver) for receiver in receivers)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.calls import string
-from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue
+from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue, is_span
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.leases import is_only_a_sign, lease_word
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _LOOKUP = re.compile(r"__(lt|lte|gt|gte|range)$")
@@ -54,9 +58,9 @@ class WallClockLease(Rule):
 
     Stays silent when
     -----------------
-    The store's own clock or lifetime decides (`now()` inside the statement, a TTL), a docstring says that the hosts' clocks have
-    to be in step, the holder's token is checked against a
-    generation, term or fencing number, or nothing speaks of a lock: expired rows are only cleaned up, an account is locked out.
+    The store's own clock or lifetime decides (`now()` inside the statement, a TTL), the holder's token is checked against a
+    generation, term or fencing number, a docstring says that the hosts' clocks have to be in step, or nothing speaks of a lock:
+    expired rows are only cleaned up, an account is locked out, one event leads the others.
 
     Fix safety
     ----------
@@ -74,7 +78,8 @@ class WallClockLease(Rule):
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
-        self._told: set[int] = set()  # what was told, and by function the readings that it was told of
+        self._told: set[int] = set()  # expressions
+        self._judged: set[tuple[int, int]] = set()  # function and reading: several tests of one moment are one cause
 
     def visit_Module(self, node: cst.Module) -> None:
         for query in self.facts.leases.queries():
@@ -99,7 +104,9 @@ class WallClockLease(Rule):
             if any(id(origin.node) in self._told for origin in self.facts.origins.trail(own)):
                 return  # the age that is compared was told where it is made
             word = self.facts.leases.word_at(node, stored)
-            if word is not None and not self.facts.leases.is_fenced(node):
+            cause = id(self.facts.tree.function_of(node)), id(value.readings[0].node)
+            if word is not None and cause not in self._judged and not self.facts.leases.is_fenced(node):
+                self._judged.add(cause)
                 sure = Confidence.LOW if is_only_a_sign(word) else Confidence.MEDIUM
                 self._tell(node, self.facts.code(node), value, stored, sure)
             return
@@ -135,7 +142,8 @@ class WallClockLease(Rule):
         if value is None or call is None or self.facts.leases.is_fenced(node):
             return
         if lease_word([column]) is not None or self.facts.leases.word_at(call, call.func) is not None:
-            self._tell(outer.value, f"{column} {string(node.key)} {self.facts.code(node.value)}", value, None, by_store=self._by_store(node, outer, column))
+            test = f"{column} {string(node.key)} {self.facts.code(node.value)}"
+            self._tell(outer.value, test, value, None, by_store=self._by_store(node, outer, column))
 
     def _by_store(self, test: cst.DictElement, outer: cst.DictElement, column: str) -> tuple[Edit, ...]:
         """The same test of a query document, by the clock of the store; none beside other tests of the column."""
