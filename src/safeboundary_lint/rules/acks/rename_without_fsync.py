@@ -90,7 +90,8 @@ class RenameWithoutFsync(Rule):
 
     Known limits
     ------------
-    The sync of the folder, which makes the new name itself durable, is not asked for.
+    The sync of the folder, which makes the new name itself durable, is not asked for. What the users of a general helper
+    (`atomic_write(path)`) write is not known: where it can be made again, the finding is a false alarm.
     """
 
     code, name, since, severity = "SBL307", "rename-without-fsync", "0.1", Severity.WARNING
