@@ -21,6 +21,7 @@ _IDENTITY = re.compile(
     r"etag|"
     r"dedup_key|dedupe_key|idempotency_key|object_key|file_key|s3_key|blob_name|object_name)$"
 )
+_BOOT = re.compile(r"(^|_)boot_?id$")  # protocols ask for the time of the start, which grows from one to the next
 _CHANGES = re.compile(r"(^|_)(version|revision|generation|etag)$")
 _UNIQUE = re.compile(
     r"uuid|ulid|rand|token|secret|urandom|counter|count|seq|next|getpid|pid|index|idx|hash|hex|digest|sha\d|md5|choice|"
@@ -196,7 +197,8 @@ def snake(name: str) -> str:
 
 def is_identity(name: str) -> bool:
     """True for a name that says that its value tells one thing from all others, or one state from the next."""
-    return bool(_IDENTITY.search(snake(name).replace("-", "_")))
+    plain = snake(name).replace("-", "_")
+    return bool(_IDENTITY.search(plain)) and _BOOT.search(plain) is None
 
 
 def is_version(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -15,6 +16,7 @@ from safeboundary_lint.rules.ordering import unique_parts
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
+_SHOWN = re.compile(r"notification|toast|popup|dialog|widget")
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 
@@ -55,7 +57,8 @@ class WallClockIdentity(Rule):
     Stays silent when
     -----------------
     The identifier has a random part, a counter or a process id beside the time, the value is kept above the one before
-    (`max(now, last + 1)`), it is the number of a period (`int(time.time() // 60)`), or it is a time stamp by name and use.
+    (`max(now, last + 1)`), it is the number of a period (`int(time.time() // 60)`), it tells one boot from the next, or it is a
+    time stamp by name and use. What is only shown to people, a notification or a dialog, is of low confidence.
 
     Fix safety
     ----------
@@ -129,7 +132,7 @@ class WallClockIdentity(Rule):
             f"{what} is nothing but the wall clock (`{self.facts.code(reading)}` in line {self.facts.line(reading)}): two "
             f"within one tick, or after "
             f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
-            confidence=Confidence.weakest(clock.confidence, _sureness(recipe)),
+            confidence=Confidence.weakest(clock.confidence, _sureness(recipe, name)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
             fix=self._fix(value, name, stored),
         )
@@ -158,7 +161,7 @@ class WallClockIdentity(Rule):
         return Fix(Applicability.SUGGESTION, words, edits, imports if edits else ())
 
 
-def _sureness(recipe: Recipe) -> Confidence:
-    if recipe.identified:
-        return Confidence.LOW  # it would take the same one twice within a tick
+def _sureness(recipe: Recipe, name: str) -> Confidence:
+    if recipe.identified or _SHOWN.search(snake(name)):
+        return Confidence.LOW  # it would take the same one twice within a tick; people don't
     return Confidence.MEDIUM if recipe.named else Confidence.HIGH
