@@ -1,4 +1,4 @@
-"""How sure the parsing rules are: strangers are more of a danger than whoever has logged in, chosen hosts more than configured ones."""
+"""How sure the parsing rules are: less of whoever has logged in than of strangers, less of configured hosts than of chosen ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ async def accept(request: Request{parameter}):
     {before}
     return store(await request.body())
 """
-HOOK = ROUTE.format(router="", route="", parameter=", settings=Depends(read_settings)", before="if settings.closed: return Response(status_code=503)")
+HOOK = ROUTE.format(
+    router="", route="", parameter=", settings=Depends(read_settings)", before="if settings.closed: return Response(status_code=503)"
+)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,8 @@ def test_a_body_of_a_stranger_is_told_by_default() -> None:
 def test_pieces_of_a_response_are_as_sure_as_its_host_is_chosen_by_others() -> None:
     gathering = "        for piece in {0}.iter_bytes():\n            kept += piece\n    return kept\n"
     handed_in = "import httpx\ndef relay(answer: httpx.Response):\n    kept = b''\n    if answer:\n" + gathering.format("answer")
-    asked_for = "import httpx\ndef fetch(url):\n    kept = b''\n    with httpx.stream('GET', url, timeout=5) as answer:\n" + gathering.format("answer")
+    asked_for = "import httpx\ndef fetch(url):\n    kept = b''\n    with httpx.stream('GET', url, timeout=5) as answer:\n"
+    asked_for += gathering.format("answer")
     assert confidences(handed_in) == [Confidence.LOW]
     assert confidences(asked_for) == [Confidence.MEDIUM]
 

@@ -1,4 +1,4 @@
-"""Who may send a request, and how much, as far as one file shows: callers that have logged in, limits set for the whole application."""
+"""Who may send a request, and how much, as far as one file shows: those who have logged in, limits of the whole application."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from safeboundary_lint.core.wire import names_content_length
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_IDENTITY = re.compile(r"auth(?!ors?(_|$))|login|(current|get|require)_?user|user_?dep|api_?key|principal|permission|credential", re.IGNORECASE)
+_IDENTITY = re.compile(
+    r"auth(?!ors?(_|$))|login|(current|get|require)_?user|user_?dep|api_?key|principal|permission|credential", re.IGNORECASE
+)
 _REFUSED = re.compile(r"\b40[13]\b|unauthori[sz]ed|forbidden|unauthenticated", re.IGNORECASE)
 _INJECTED = ("Depends", "Security")
 _SIZES = ("size", "content_length", "file_size", "length")
@@ -67,7 +69,7 @@ def knows_size(facts: Facts, read: cst.Call) -> bool:
 
 def _looks_at_size(facts: Facts, function: cst.FunctionDef | cst.Lambda, holder: str | None) -> bool:
     return any(
-        isinstance(node, cst.Comparison) and _compares_size(node) or isinstance(node, cst.Call) and _checks_size(facts, node, holder)
+        _compares_size(node) if isinstance(node, cst.Comparison) else isinstance(node, cst.Call) and _checks_size(facts, node, holder)
         for node in descendants(function.body)
     )
 
@@ -79,7 +81,7 @@ def _compares_size(node: cst.Comparison) -> bool:
 
 
 def _checks_size(facts: Facts, call: cst.Call, holder: str | None) -> bool:
-    """`ensure_size_within_limit(upload)`, `within_bounds(content_length)`: a checker by its name that is given what it is about."""
+    """`ensure_size_within_limit(upload)`, `within_bounds(content_length)`: a checker by its name, given what it is about."""
     name = last_name(call.func)
     if not (named_like(name, *_OF_SIZE) and named_like(name, *_CHECKING)):
         return False
@@ -88,7 +90,7 @@ def _checks_size(facts: Facts, call: cst.Call, holder: str | None) -> bool:
 
 
 def _names_identity(facts: Facts, part: cst.CSTNode) -> bool:
-    """`Depends(current_user)`, `caller: AuthenticatedUser`, `@login_required`, `@router.post(..., dependencies=[Depends(auth)])`."""
+    """`Depends(current_user)`, `caller: AuthenticatedUser`, `@login_required`, `@router.post(dependencies=[Depends(auth)])`."""
     injected = [call for call in (part, *descendants(part)) if isinstance(call, cst.Call) and last_name(call.func) in _INJECTED]
     if isinstance(part, cst.Annotation):
         names: Iterator[str | None] = (last_name(node) for node in descendants(part))

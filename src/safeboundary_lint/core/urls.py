@@ -114,7 +114,8 @@ class Urls:
         """Who chose the hosts of the requests of this file that a response answers; empty where they aren't in sight."""
         calls = (origin.node for origin in self.facts.origins.trail(response, callers=True) if isinstance(origin.node, cst.Call))
         asked = (match for call in calls if (match := self.facts.match(call, "fetch")) is not None)
-        urls = (argument(match.call, parameter) if (parameter := match.row.parameter("url")) is not None else None for match in asked)
+        given = ((match.call, match.row.parameter("url")) for match in asked)
+        urls = (argument(call, parameter) if parameter is not None else None for call, parameter in given)
         return {self.chooser(url) if url is not None else UNKNOWN for url in urls}
 
     def _direct(self, node: cst.CSTNode) -> str | None:

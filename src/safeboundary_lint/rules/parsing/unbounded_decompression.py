@@ -111,7 +111,9 @@ class UnboundedDecompression(Rule):
         if given is not None and not self.facts.is_constant(given, None, *off):
             return
         value = argument(match.call, data) if data is not None else None
-        if value is None or self._has_limited_sibling(match) or self._is_measured_first(match.call, value) or (self._is_incremental(match) and self._is_counted(match.call)):
+        if value is None or self._has_limited_sibling(match) or self._is_measured_first(match.call, value):
+            return
+        if self._is_incremental(match) and self._is_counted(match.call):
             return
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
@@ -193,10 +195,11 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         named = source.writer == PARAMETER and self.facts.boundary.names_file(source, *_PATHS)
         if source.writer in (PEER, PARAMETER) and not named:
-            sure = self._sureness(source) is not Confidence.LOW and (source.writer == PEER or self.facts.boundary.is_in_memory(value))
+            sure = source.writer == PEER or self.facts.boundary.is_in_memory(value)
             edits = members_counted(self.facts, match.call, opened)
             fix = capped(self._words(match.call), byte_cap(self.facts, EXPANDED), edits)
-            self._tell(match.call, source, Confidence.MEDIUM if sure else Confidence.LOW, fix)
+            confidence = Confidence.weakest(self._sureness(source), Confidence.MEDIUM)
+            self._tell(match.call, source, confidence if sure else Confidence.LOW, fix)
 
     def _archive_of(self, call: cst.Call) -> Match | None:
         """The archive that a member is taken out of, also by `archive.open(name).read()`."""

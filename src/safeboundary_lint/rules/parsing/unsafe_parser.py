@@ -16,7 +16,9 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 
 _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
-_WRAPPING = ("BytesIO", "StringIO", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "InputSource", "cast", "b64decode")
+_WRAPPING = (
+    "BytesIO", "StringIO", "InputSource", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "cast", "b64decode",
+)  # fmt: skip
 _STEPS = 20
 _CALLABLE = re.compile(r"\w+(\.\w+)+")
 
