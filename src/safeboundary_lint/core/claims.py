@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, argument, string_parts
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
@@ -312,6 +314,23 @@ class Claims:
             )
             for one in calls
         )
+
+
+def conflicts(name: str | None) -> bool:
+    """True for the name of an exception that says that something is there already."""
+    return named_like(name, *_CONFLICT)
+
+
+def may_create(call: ast.Call) -> bool:
+    """False for a call that creates no record by its name or by a statement in it."""
+    name, func = shapes.last_name(call.func), call.func
+    if isinstance(func, ast.Attribute) and shapes.last_name(func.value) in ("self", "cls") and named_like(name, *_CREATING):
+        return True
+    given = shapes.given(call)
+    if not given or not named_like(name, "execute", "fetch*", "executemany"):
+        return False
+    text = shapes.text_parts(given[0])
+    return text is None or _INSERT.match(text) is not None
 
 
 def _is_negated(test: cst.BaseExpression) -> bool:

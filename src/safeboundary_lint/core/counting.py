@@ -11,12 +11,12 @@ import libcst as cst
 
 from safeboundary_lint.core.guards import bounds
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.shapes import GROWING
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 _LEAVING = (cst.Raise, cst.Return, cst.Break)
 _CLOSING = (
     "close",
@@ -67,7 +67,7 @@ class Counting:
             if isinstance(added.operator, cst.AddAssign) and not isinstance(added.target, cst.Subscript):
                 found.append((added.target, added))  # type: ignore[arg-type]
         for call in tree.all(cst.Call):
-            if isinstance(call.func, cst.Attribute) and call.func.attr.value in _GROWING and call.args:
+            if isinstance(call.func, cst.Attribute) and call.func.attr.value in GROWING and call.args:
                 found.append((call.func.value, call))
         for assign in tree.all(cst.Assign):
             target, value = assign.targets[0].target, assign.value

@@ -16,6 +16,7 @@ Shape = Callable[[Sequence[ast.AST]], bool]
 
 _NO_NODES = frozenset("ctx op ops id attr arg kind type_comment lineno col_offset names asname module level conversion".split())
 _COUNTING = ("range", "xrange", "count", "repeat")
+GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 
@@ -61,6 +62,60 @@ def last_name(node: ast.expr) -> str | None:
 def text(node: ast.AST | None) -> str | None:
     """The value of a string literal; None for anything else."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def text_parts(node: ast.AST) -> str | None:
+    """The literal text of a string or f-string, with `{}` where an expression stands; None for anything else."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text(part) or "{}" for part in node.values)
+    return text(node)
+
+
+def given(call: ast.Call) -> list[ast.expr]:
+    """What is passed, by position and by keyword, in the order in which it stands."""
+    if not call.keywords:
+        return call.args
+    return sorted([*call.args, *(keyword.value for keyword in call.keywords)], key=lambda value: (value.lineno, value.col_offset))
+
+
+def targets(node: ast.AST) -> list[ast.expr]:
+    """What an assignment of any kind binds."""
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)) else []
+
+
+def grown(node: ast.AST) -> ast.expr | None:
+    """What a statement or call makes larger by something that is no literal, as `core.counting` says it of LibCST's nodes."""
+    if isinstance(node, ast.AugAssign):
+        return node.target if isinstance(node.op, ast.Add) and not isinstance(node.value, ast.Constant) else None
+    if isinstance(node, ast.Call):
+        added = given(node) if isinstance(node.func, ast.Attribute) and node.func.attr in GROWING else []
+        return node.func.value if added and not isinstance(added[-1], ast.Constant) else None
+    value = node.value if isinstance(node, ast.Assign) else None
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) and ast.unparse(value.left) == ast.unparse(node.targets[0]):
+        return node.targets[0]
+    return None
+
+
+def root(node: ast.expr) -> str | None:
+    """The name with which a chain of attributes starts."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def holds(node: ast.AST, *kinds: type[ast.AST]) -> bool:
+    """True when a node of one of these kinds is in this one, or is it."""
+    return any(isinstance(part, kinds) for part in ast.walk(node))
+
+
+def is_negated(test: ast.expr) -> bool:
+    """`not x`, `x is None`, `x is False`."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return True
+    right = test.comparators[0] if isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) else None
+    return isinstance(right, ast.Constant) and right.value in (None, False)
 
 
 def defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:

@@ -34,8 +34,8 @@ def _has_default(body: Sequence[ast.AST]) -> bool:
     """A lookup, an `or`, a field or a parameter that is called a secret and has a text for a default."""
     for node in shapes.walk(body):
         if isinstance(node, ast.Call):
-            given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
-            if node.args and given and _is_secret(shapes.text(node.args[0])) and any(map(_may_be_text, given)):
+            key, *others = shapes.given(node) or [None]
+            if _is_secret(shapes.text(key)) and any(map(_may_be_text, others)):
                 return True
         elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
             if any(shapes.text(value) is not None and _may_be_text(value) for value in node.values[1:]):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import lines_behind, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -26,6 +29,22 @@ _PROTECTS = re.compile(
     r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
 )
 _INCLUSIVE = (cst.Equal, cst.NotEqual, cst.GreaterThanEqual, cst.LessThanEqual)
+
+
+def _defaults_version(body: Sequence[ast.AST]) -> bool:
+    """`x = data.get("version", 1)`, and x is compared."""
+    nodes = [node for node in shapes.walk(body) if isinstance(node, (ast.Assign, ast.Compare))]
+    compared = {node.left.id for node in nodes if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name)}
+    looked_up = (node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in compared)
+    return any(isinstance(part, ast.Call) and _looks_up_version(part) for node in looked_up for part in ast.walk(node.value))
+
+
+def _looks_up_version(call: ast.Call) -> bool:
+    given = shapes.given(call)
+    if (shapes.last_name(call.func), len(given)) not in (("get", 2), ("getattr", 3)) or not isinstance(given[-1], ast.Constant):
+        return False
+    key = shapes.text(given[-2])
+    return key is not None and (key in _VERSIONS or key.rpartition("-")[2] in _VERSIONS)
 
 
 class VersionDefaultDowngrade(Rule):
@@ -77,7 +96,7 @@ class VersionDefaultDowngrade(Rule):
 
     code, name, since, severity = "SBL509", "version-default-downgrade", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (tuple(f"={name}" for name in _VERSIONS), ("=get", "=getattr"), ("^if", "^elif"))
+    needs = (tuple(f"={name}" for name in _VERSIONS), ("=get", "=getattr"), ("^if", "^elif"), (_defaults_version,))
     local = True
 
     def visit_Call(self, node: cst.Call) -> None:

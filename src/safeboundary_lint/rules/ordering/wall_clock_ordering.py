@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string, string_parts
 from safeboundary_lint.core.clocks import FILE_TIME
 from safeboundary_lint.core.edits import argument_added, parameter_added, replaced, source_of
@@ -25,6 +28,40 @@ _HERE = frozenset("local existing current stored mine ours our own self cached k
 _COPIES = re.compile(r"(^|_)(replicas?|copies|conflicts?|siblings|peers|divergent|contenders|votes)(_|$)")
 _CURSOR = re.compile(r"(^|_)(last|cursor|watermark|checkpoint|bookmark|high_water|resume|since|after|offset)(_|$)")
 _ROW_KEY = re.compile(r"(^|_)(id|pk|uuid|key|seq|sequence|version)$")
+
+
+def _compares_stamps(body: Sequence[ast.AST]) -> bool:
+    """A statement that asks for what is later, two stamps or a stamp and a cursor compared, the newest of several copies."""
+    for node in shapes.walk(body):
+        if isinstance(node, (ast.Constant, ast.JoinedStr)):
+            text = shapes.text_parts(node)
+            if text is not None and is_statement(text) and skips_tied_rows(text) is not None:
+                return True
+        elif isinstance(node, ast.Compare):
+            if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
+                one, other = _stamp_of(node.left), _stamp_of(node.comparators[0])
+                cursor = isinstance(node.ops[0], ast.Gt) and _CURSOR.search(snake(shapes.last_name(node.comparators[0]) or ""))
+                if one is not None and (one == other or cursor):
+                    return True
+        elif isinstance(node, ast.Call):
+            named = [keyword.arg or "" for keyword in node.keywords]
+            if shapes.last_name(node.func) == "filter" and any(name.endswith("__gt") for name in named):
+                return True
+            if "key" in named and _COPIES.search(snake(shapes.last_name(shapes.given(node)[0]) or "")):
+                return True
+        elif isinstance(node, ast.Dict) and any(shapes.text(key) == "$gt" for key in node.keys):
+            return True
+    return False
+
+
+def _stamp_of(node: ast.expr) -> str | None:
+    """The name by which something is read from an object or a record."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript):
+        return shapes.text(node.slice)
+    key = shapes.given(node)[:1] if isinstance(node, ast.Call) else []
+    return shapes.text(key[0]) if key else None
 
 
 class WallClockOrdering(Rule):
@@ -75,7 +112,8 @@ class WallClockOrdering(Rule):
 
     code, name, since, severity = "SBL101", "wall-clock-ordering", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("record-stamp",),)
+    needs = (("record-stamp",), (_compares_stamps,))
+    local = True
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         self._check_text(node)

@@ -29,8 +29,17 @@ def _creates(body: Sequence[ast.AST]) -> bool:
 
 
 def _asks(body: Sequence[ast.AST]) -> bool:
-    """Something is tested by an `if`."""
-    return any(isinstance(node, (ast.If, ast.IfExp)) for node in shapes.walk(body))
+    """An `if` asks what a call found, and leaves, or else calls something."""
+    nodes = [node for node in shapes.walk(body) if isinstance(node, (ast.If, ast.Assign, ast.NamedExpr))]
+    bound = [(target, node.value) for node in nodes if not isinstance(node, ast.If) for target in shapes.targets(node)]
+    found = {target.id for target, value in bound if isinstance(target, ast.Name) and shapes.holds(value, ast.Call)}
+    for node in nodes:
+        if isinstance(node, ast.If):
+            asked = any(isinstance(part, ast.Call) or isinstance(part, ast.Name) and part.id in found for part in ast.walk(node.test))
+            follows = (ast.Call,) if shapes.is_negated(node.test) else (ast.Raise, ast.Return, ast.Continue)
+            if asked and any(shapes.holds(line, *follows) for line in node.body):
+                return True
+    return False
 
 
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
@@ -103,7 +112,7 @@ class CheckThenActDedup(Rule):
             _refuses_found,
         ),
         ("shared-read", "record-creation", _creates),
-        (_asks, _refuses_found),
+        ("shared-read", _asks, _refuses_found),
     )
     local = True
 
