@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths
+from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.consent import consents
 from safeboundary_lint.core.edits import replaced, source_of
@@ -27,6 +28,21 @@ _CHECK = re.compile(
 )
 _MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
 _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
+
+
+def _asks_for_proof(body: Sequence[ast.AST]) -> bool:
+    """A test of a proof around or beside a check, or of a field by which a peer skips it."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.If):
+            tested = list(ast.walk(node.test))
+            words = {(shapes.text(part) or shapes.last_name(part) or "").lower() for part in tested if isinstance(part, ast.expr)}
+            if any(map(_SKIPS.match, words)):
+                return True
+            if any(_PROOF.search(word.replace("-", "_")) for word in words):
+                calls = (part for part in shapes.walk([node]) if isinstance(part, ast.Call))
+                if any(_CHECK.search((shapes.last_name(call.func) or "").lower()) for call in calls):
+                    return True
+    return False
 
 
 class PresenceConditionedVerification(Rule):
@@ -77,7 +93,8 @@ class PresenceConditionedVerification(Rule):
     overlaps = ()
     needs = (
         (r"%sig|mac$|digest|proof|attestation|csrf|nonce|jws|ssl_check|skip|no_?verify|bypass",),
-        ("%verif|valid|check_|compare_digest|authenticate",),
+        ("%verif|valid|check_|compare_digest|authenticate", "%skip|bypass|ssl_check"),
+        (_asks_for_proof,),
     )
     local = True
 
