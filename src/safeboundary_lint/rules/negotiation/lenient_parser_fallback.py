@@ -9,7 +9,7 @@ from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.refusals import let_out, raised_instead
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -28,6 +28,8 @@ _FORMATS = (
     "*scheme*",
     "*version*",
 )
+_WRITERS = ("*set*", "*stor*", "*save*", "*writ*", "*put*", "*dump*", "*add*", "*encod*", "*seriali*", "*pack*")
+_VALUES = ("*value*", "*data*", "*result*", "*response*", "*item*", "*obj*", "*payload*", "*content*", "*record*", "*state*")
 
 
 class LenientParserFallback(Rule):
@@ -65,7 +67,8 @@ class LenientParserFallback(Rule):
 
     Stays silent when
     -----------------
-    The second parser is as strict; the unsafe one is chosen by the own configuration; the safe loader is given.
+    The second parser is as strict; the unsafe one is chosen by the own configuration; the safe loader is given;
+    `literal_eval` reads what the same class has stored with `str(value)`.
 
     Fix safety
     ----------
@@ -86,7 +89,9 @@ class LenientParserFallback(Rule):
                 self._check(match)
 
     def visit_Call(self, node: cst.Call) -> None:
-        if self.facts.match(node, "python-literal") is not None and (strict := self._strict_before(node)) is not None:
+        if self.facts.match(node, "python-literal") is None or self._is_own_format(node):
+            return
+        if (strict := self._strict_before(node)) is not None:
             self.report(
                 node,
                 f"what the parser in line {self.facts.line(strict)} refuses is read as Python "
@@ -104,6 +109,21 @@ class LenientParserFallback(Rule):
             self._tell(match, strict)
         elif (tag := self._unknown_tag(match.call)) is not None:
             self._tell_tag(match, tag)
+
+    def _is_own_format(self, call: cst.Call) -> bool:
+        """The class (or the module) stores its values with `str(value)`: Python's notation is what it agreed on with itself."""
+        tree = self.facts.tree
+        owner = tree.class_of(call) or tree.module
+        for other in tree.all(cst.Call):
+            function = tree.function_of(other)
+            if not isinstance(function, cst.FunctionDef) or not tree.within(other, owner) or not other.args:
+                continue
+            if self.facts.names.qualified(other.func) in ("builtins.str", "builtins.repr"):
+                written = last_name(other.args[0].value)
+                given = {parameter.name.value for parameter in parameters(function)}
+                if written in given and named_like(written, *_VALUES) and named_like(function.name.value, *_WRITERS):
+                    return True
+        return False
 
     def _strict_before(self, call: cst.Call) -> cst.Call | None:
         """The strict parser of the same input whose failure leads here: in the try around the handler, or before it."""

@@ -137,8 +137,8 @@ class SignatureCompare(Rule):
 
     Stays silent when
     -----------------
-    The digest has no key (an integrity check of public data); one side is a constant; both are given by the same user; the
-    tokens are those of a parser or of a list that is read page by page.
+    The digest has no key (an integrity check of public data), or one that is sent in clear (a WebSocket's opening); one side is
+    a constant; both are given by the same user; the tokens are those of a parser or of a list that is read page by page.
 
     Fix safety
     ----------
@@ -160,11 +160,23 @@ class SignatureCompare(Rule):
         sides = (node.left, node.comparisons[0].comparator)
         if any(self._is_constant(side) for side in sides):
             return
+        if self._is_handshake(node):
+            return
         made = next((found for side in sides if (found := self._mac(side)) is not None), None)
         if made is not None:
             self._tell(node, f"the keyed digest made in line {self.facts.line(made)}", Confidence.HIGH, made)
         elif all(self._is_secret(side) for side in sides) and self._is_judged(node, sides):
             self._tell(node, f"`{self.facts.code(sides[1])}`", Confidence.MEDIUM, None)
+
+    def _is_handshake(self, node: cst.Comparison) -> bool:
+        """The answer to a WebSocket's opening: the digest of a key that was sent in clear."""
+        words = (
+            string(part) or last_name(part) or ""
+            for side in (node.left, node.comparisons[0].comparator)
+            for origin in self.facts.origins.trail(side)
+            for part in descendants(origin.node)
+        )
+        return any("websocket_accept" in word.lower().replace("-", "_") for word in words)
 
     def _is_constant(self, side: cst.BaseExpression) -> bool:
         """A literal, or a constant by its name: what is no secret of this run."""
