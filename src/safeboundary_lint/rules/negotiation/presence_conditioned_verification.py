@@ -27,6 +27,7 @@ _CHECK = re.compile(
     r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token"
 )
 _MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
+_OF_SCHEMAS = ("params", "parameters", "inputs", "outputs", "return_annotation", "bind", "bind_partial")
 _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
 
 
@@ -78,7 +79,7 @@ class PresenceConditionedVerification(Rule):
     Stays silent when
     -----------------
     Absence is refused on another branch or before; the other branch answers no; the presence of our own key alone decides; an
-    option, off by default, allows unsigned messages.
+    option, off by default, allows unsigned messages; the signature is that of a function or a model (`signature.parameters`).
 
     Fix safety
     ----------
@@ -141,7 +142,14 @@ class PresenceConditionedVerification(Rule):
             isinstance(part, (cst.Name, cst.Attribute))
             and bool(_PROOF.search((last_name(part) or "").lower()))
             and not self._is_own(part)
+            and not self._is_schema(part)
         )
+
+    def _is_schema(self, part: cst.CSTNode) -> bool:
+        """What is called a signature and lists parameters or types: that of a function, or of a model."""
+        around = self.facts.tree.function_of(part) or self.facts.tree.module
+        read = (node for node in descendants(around) if isinstance(node, cst.Attribute) and node.attr.value in _OF_SCHEMAS)
+        return any(last_name(node.value) == last_name(part) for node in read)
 
     def _is_own(self, part: cst.CSTNode) -> bool:
         """`self.hmac`, `settings.signature`: our configuration decides, not the peer."""

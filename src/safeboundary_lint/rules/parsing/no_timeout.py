@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
@@ -64,8 +62,8 @@ class NoTimeout(Rule):
 
     Known limits
     ------------
-    Sessions and timeouts that are set up in another file are not seen. redis-py has a default timeout since version 8 only. In a
-    program that asks its user for something (`input`, `getpass`) the finding is of low confidence.
+    Sessions and timeouts that are set up in another file are not seen. redis-py has a default timeout since version 8 only. What a
+    function asks for that also asks its user (`input`, `getpass`), itself or by its callers, is of low confidence.
     """
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
@@ -171,10 +169,17 @@ class NoTimeout(Rule):
             last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS)
         )  # connecting alone ends with TCP
 
-    @cached_property
-    def _asks_its_user(self) -> bool:
-        """A program that somebody sits in front of: he sees it wait, and stops it."""
-        return any(self.facts.names.qualified(call.func) in _PROMPTS for call in self.facts.tree.all(cst.Call))
+    def _asks_its_user(self, call: cst.Call) -> bool:
+        """The function, or one that leads to it, asks somebody who sits in front of it: he sees it wait, and stops it."""
+        level = [self.facts.tree.function_of(call)]
+        for _ in range(3):
+            around = [function or self.facts.tree.module for function in level]
+            asked = (other for function in around for other in self.facts.summaries.calls_of(function))
+            if any(self.facts.names.qualified(other.func) in _PROMPTS for other in asked):
+                return True
+            calls = [caller for one in level if one is not None for caller in self.facts.types.callers(one)]
+            level = [self.facts.tree.function_of(caller) for caller in calls]
+        return False
 
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:
@@ -190,7 +195,7 @@ class NoTimeout(Rule):
         self.report(
             match.call,
             f"`{called}` {how}: when the other side accepts and then stays silent, this waits for ever",
-            confidence=Confidence.LOW if self._asks_its_user else match.confidence,
+            confidence=Confidence.LOW if self._asks_its_user(match.call) else match.confidence,
             fix=self._fix(match, given),
         )
 
