@@ -52,9 +52,10 @@ class WallClockElapsed(Rule):
     Finds differences and comparisons of two wall-clock readings of the same process: `time.time() - start`,
     `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
     file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
-    one that is only logged or stored, or decides when something is logged or repeated work has its next turn, is for
-    information, at low confidence, as is the lifetime of tokens and of dates that are kept. Several uses of one kept reading in a
-    function or class are one finding.
+    one that is only logged or stored, or decides when something is logged or shown or repeated work has its next turn
+    (`sleep(interval - elapsed)`), is for information, at low confidence. So is the lifetime of tokens, of dates that are kept,
+    and of what stands in attributes where the file saves whole objects. Several uses of one kept reading in a function or class
+    are one finding.
 
     Why it matters
     --------------
@@ -90,7 +91,8 @@ class WallClockElapsed(Rule):
     Stays silent when
     -----------------
     The other operand comes from outside this process: a token's `exp`, a database column, a header, a certificate, a file
-    time, a retention cut-off; or it is a time of day (`now.replace(hour=3, minute=0)`).
+    time, a retention cut-off; or it is a time of day (`now.replace(hour=3, minute=0)`), the next full second or the number of a
+    period (`now // period`).
 
     Fix safety
     ----------
@@ -101,7 +103,8 @@ class WallClockElapsed(Rule):
 
     Known limits
     ------------
-    Values handed to other files are not followed.
+    Values handed to other files are not followed. Whether a date that is kept is wanted as a date, whether saved state includes
+    the moment at hand, and how much it matters that a turn of repeated work comes late, can't be told from one file.
     """
 
     code, name, since, severity = "SBL102", "wall-clock-elapsed", "0.1", Severity.WARNING
