@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths
+from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.edits import raised_again
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -23,11 +25,39 @@ _DONE = re.compile(
 _MARK = re.compile(
     r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*"
 )
+_REMOVES = re.compile(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*")
 _EXPECTED = re.compile(
     r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
 )
 
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
+
+
+def _swallows(body: Sequence[ast.AST]) -> bool:
+    """A handler that does not always raise, around something that is called."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.Try) and any(shapes.holds(line, ast.Call) for line in node.body):
+            if not all(isinstance(handler.body[-1], ast.Raise) and not _tells(handler.body) for handler in node.handlers):
+                return True
+    return False
+
+
+def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
+    return _swallows(body) and _tells(body)
+
+
+def _tells(body: Sequence[ast.AST]) -> bool:
+    """Something is answered, marked as done or removed."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.Return) and node.value is not None:
+            if isinstance(node.value, (ast.Name, ast.Dict)) or isinstance(node.value, ast.Constant) and node.value.value:
+                return True
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+            if _DONE.fullmatch(node.targets[0].attr) or _MARK.fullmatch(node.targets[0].attr):
+                return True
+        elif isinstance(node, ast.Call) and _REMOVES.fullmatch(shapes.last_name(node.func) or ""):
+            return True
+    return False
 
 
 class SuccessAfterFailedWrite(Rule):
@@ -67,7 +97,8 @@ class SuccessAfterFailedWrite(Rule):
 
     Stays silent when
     -----------------
-    The handler raises, leaves, answers with a failure, shows it to the user (`echo`, `flash`), or writes again; success is told
+    The handler raises, leaves, answers with a failure, keeps it (`self.error = error`), shows it to the user (`echo`, `flash`),
+    or writes again; success is told
     only under a flag that the failure changes, or by a list to which only what succeeded is added; what is caught says that the
     row is there already.
 
@@ -82,7 +113,12 @@ class SuccessAfterFailedWrite(Rule):
 
     code, name, since, severity = "SBL308", "success-after-failed-write", "0.1", Severity.ERROR
     overlaps = ("ruff:TRY300",)
-    needs = (("durable-write", "commit", "publish", "enqueue", "batch-send"), ("^except",))
+    needs = (
+        ("durable-write", "commit", "publish", "enqueue", "batch-send"),
+        ("ack", "source-delete", _swallows_and_tells),
+        (_swallows,),
+    )
+    anchored = True
 
     def visit_Try(self, node: cst.Try) -> None:
         flow = self.facts.flow_around(node)
@@ -151,11 +187,20 @@ class SuccessAfterFailedWrite(Rule):
         """True where the write is done after all, or the failure is stored."""
         if point.node is None or point.kind not in ("statement", "test", "enter"):
             return False
+        if isinstance(point.node, cst.Assign) and self._keeps_failure(point.node):
+            return True
         calls = [n for n in descendants(point.node, into_definitions=False) if isinstance(n, cst.Call)]
         return any(
             self.facts.work.of_call(call) is not None or self.facts.match(call, "nack", "enqueue") is not None or _gives_up(call)
             for call in calls
         )
+
+    def _keeps_failure(self, node: cst.Assign) -> bool:
+        """`self.error = error` in a handler: who asks later is told."""
+        handler = self.facts.tree.enclosing(node, cst.ExceptHandler)
+        caught = handler.name.name if handler is not None and handler.name is not None else None
+        stored = any(isinstance(one.target, (cst.Attribute, cst.Subscript)) for one in node.targets)
+        return stored and caught is not None and any(n.deep_equals(caught) for n in descendants(node.value))
 
     def _told(self, point: Point, handler: cst.ExceptHandler, durable: bool) -> tuple[cst.CSTNode, str] | None:
         """The positive news at a point, and what it is."""
@@ -218,12 +263,7 @@ class SuccessAfterFailedWrite(Rule):
         callee = self.facts.types.callee(call)
         if callee is not None:
             return bool(self.facts.summaries.effects(callee, "source-delete"))
-        return bool(
-            re.fullmatch(
-                r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*",
-                last_name(call.func) or "",
-            )
-        )
+        return bool(_REMOVES.fullmatch(last_name(call.func) or ""))
 
     def _report(self, tried: WorkCall, handler: cst.ExceptHandler, told: cst.CSTNode, what: str) -> None:
         failing, caught, line = self.facts.line(tried.call), self.facts.line(handler), self.facts.line(told)
