@@ -63,9 +63,15 @@ class Buffers:
                 continue
             if isinstance(value, cst.Call) and self.facts.names.qualified(value.func) == "builtins.len":
                 continue
+            if self._is_number(target):
+                continue
             source = self.facts.boundary.source(value)
             if source.writer == PEER and self._arrives_in_pieces(source.node):
                 yield Growth(target, place, node, value, source.node)
+
+    def _is_number(self, target: cst.BaseExpression) -> bool:
+        """A sum: it starts with a number."""
+        return any(isinstance(origin.node, (cst.Integer, cst.Float)) for origin in self.facts.origins.trail(target))
 
     @staticmethod
     def _arrives_in_pieces(source: cst.CSTNode) -> bool:

@@ -126,7 +126,7 @@ class Urls:
             if self.facts.boundary.direct(node) is not None and self.facts.boundary.source(node).writer == PEER:
                 return CHOSEN
             function = self.facts.tree.enclosing(node, cst.FunctionDef, cst.Lambda)
-            if isinstance(function, cst.FunctionDef) and function.name.value == "__init__":
+            if isinstance(function, cst.FunctionDef) and (function.name.value == "__init__" or function.name.value.startswith("set_")):
                 return CONFIGURED  # whoever sets a client up says where to
             if self.facts.origins.passed(node):
                 return None
