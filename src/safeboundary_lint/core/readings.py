@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,6 @@ class Readings:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self._names: dict[str, list[cst.Name]] | None = None
         self._attributes: dict[str, list[cst.Attribute]] | None = None
 
     # -- where variables and attributes are read --------------------------------------------------------------------------
@@ -52,16 +52,16 @@ class Readings:
         if not isinstance(target, cst.Name) or (found := self.facts.names.lookup(target)) is None:
             return
         targets = {id(binding.target) for binding in found[1]}
-        for name in self._named(target.value):
-            if id(name) not in targets and (other := self.facts.names.lookup(name)) is not None and other[1] is found[1]:
-                yield name
+        yield from (name for name in self._bound.get(id(found[1]), ()) if id(name) not in targets)
 
-    def _named(self, name: str) -> list[cst.Name]:
-        if self._names is None:
-            self._names = defaultdict(list)
-            for node in self.facts.tree.all(cst.Name):
-                self._names[node.value].append(node)
-        return self._names.get(name, [])
+    @functools.cached_property
+    def _bound(self) -> dict[int, list[cst.Name]]:
+        """Names by the list of bindings that they stand for."""
+        names: dict[int, list[cst.Name]] = defaultdict(list)
+        for node in self.facts.tree.all(cst.Name):
+            if (found := self.facts.names.lookup(node)) is not None:
+                names[id(found[1])].append(node)
+        return names
 
     def _attributed(self, name: str) -> list[cst.Attribute]:
         if self._attributes is None:

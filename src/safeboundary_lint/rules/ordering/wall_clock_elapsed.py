@@ -39,9 +39,10 @@ class _Use:
     kept: frozenset[int]
     place: cst.CSTNode
 
-    def shares(self, other: _Use) -> bool:
-        """True for a use of the same kept reading in the same class or function: one cause."""
-        return self.place is other.place and not self.kept.isdisjoint(other.kept)
+    @property
+    def causes(self) -> list[tuple[int, int]]:
+        """Kept readings in a class or function: uses that share one have one cause."""
+        return [(id(self.place), reading) for reading in self.kept]
 
 
 class WallClockElapsed(Rule):
@@ -134,12 +135,14 @@ class WallClockElapsed(Rule):
     def finish(self) -> None:
         """Tell each cause once: of the uses of a kept reading in one function or class the one that most hangs on."""
         told: list[tuple[_Use, list[_Use]]] = []
+        first: dict[tuple[int, int], int] = {}  # by cause
         for use in sorted(self._uses, key=lambda use: -use.stake):
-            same = next((others for first, others in told if first.shares(use)), None)
-            if same is None:
-                told.append((use, []))
-            else:
-                same.append(use)
+            index = min((first[cause] for cause in use.causes if cause in first), default=None)
+            if index is not None:
+                told[index][1].append(use)
+                continue
+            first |= dict.fromkeys(use.causes, len(told))
+            told.append((use, []))
         for use, others in told:
             self._tell(use, [other for other in others if not self.facts.tree.within(other.node, use.node)])
 
