@@ -11,7 +11,7 @@ from safeboundary_lint.core.edits import argument_added, lines_before, replaced,
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.knowledge import Parameter
 from safeboundary_lint.core.matching import Match, named_like
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -236,7 +236,8 @@ class AlgorithmFromPeer(Rule):
         given = self._words(call.args[0].value) | {
             word for origin in self.facts.origins.trail(call.args[0].value) for word in self._words(origin.node)
         }
-        return "id_token" in given and "access_token" in self._words(function)
+        received = {parameter.name.value for parameter in parameters(function)}
+        return "id_token" in given and "access_token" in received | self._words(function)
 
     def _words(self, root: cst.CSTNode) -> set[str]:
         names = {node.value for node in descendants(root) if isinstance(node, cst.Name)}

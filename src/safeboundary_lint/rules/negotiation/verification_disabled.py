@@ -18,7 +18,7 @@ from safeboundary_lint.core.weakening import HOSTNAME, Weakening
 
 _FACTORIES = ("*session*", "*client*", "*connector*", "*transport*", "*adapter*")
 _PEER = re.compile(r"url|uri|host|addr|endpoint|server|domain|(^|_)ip(_|$)", re.IGNORECASE)
-_VERBS = ("get", "post", "put", "patch", "delete", "head", "request", "stream", "send", "fetch", "ws_connect")
+_VERBS = ("get", "post", "put", "patch", "delete", "head", "request*", "stream", "send", "fetch", "ws_connect")
 
 
 class VerificationDisabled(Rule):
@@ -83,7 +83,7 @@ class VerificationDisabled(Rule):
     needs = (
         (
             "verify-option",
-            "verify-switch",
+            "verify-switch=",
             "verify-off",
             "verify-setting",
             "unverified-context",
@@ -197,7 +197,7 @@ class VerificationDisabled(Rule):
         place = self.facts.origins.place(bound) if bound is not None else None
         return place is not None and any(
             isinstance(other.func, cst.Attribute)
-            and other.func.attr.value in _VERBS
+            and named_like(other.func.attr.value, *_VERBS)
             and self.facts.origins.place(other.func.value) == place
             for other in self.facts.summaries.calls_of(tree.function_of(call) or tree.module)
         )

@@ -1,0 +1,78 @@
+"""How sure the rules about peers are: less where the file leaves open who the peer is, or whom its silence would harm."""
+
+from __future__ import annotations
+
+import pytest
+
+from safeboundary_lint.analyse import Options, analyse
+from safeboundary_lint.core.finding import Confidence
+
+SESSION = """
+from service.web import shared_session
+async def ask(app, entry, url):
+    session = shared_session(app, verify_ssl=False{more})
+    return {asked}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "asked", "confidence"),
+    [
+        ("", "Heater(entry, session)", Confidence.LOW),
+        (", cookies=Jar()", "Heater(entry['host'], session)", Confidence.LOW),
+        (", base_url=url", "Heater(entry, session)", Confidence.MEDIUM),
+        ("", "await session.get(url)", Confidence.MEDIUM),
+    ],
+)
+def test_a_session_is_for_somebody_when_an_address_stands_beside_it(more: str, asked: str, confidence: Confidence) -> None:
+    assert confidences("SBL502", SESSION.format(more=more, asked=asked)) == [confidence]
+
+
+def test_a_client_without_checks_is_told_by_default() -> None:
+    source = "from vendor import Archive\ndef archive(entry):\n    return Archive(entry, verify_ssl=False)\n"
+    assert confidences("SBL502", source) == [Confidence.MEDIUM]
+
+
+@pytest.mark.parametrize(
+    ("use", "confidence"),
+    [
+        ("SCHEMA = {optional('verify', default=DEFAULT_VERIFY_SSL): bool}", Confidence.LOW),
+        ("CLIENT = connect('archive', verify_ssl=DEFAULT_VERIFY_SSL)", Confidence.MEDIUM),
+        ("def client(verify=DEFAULT_VERIFY_SSL): return connect(verify)", Confidence.MEDIUM),
+    ],
+)
+def test_a_default_matters_where_something_connects_with_it(use: str, confidence: Confidence) -> None:
+    assert confidences("SBL502", f"from vendor import connect, optional\nDEFAULT_VERIFY_SSL = False\n{use}\n") == [confidence]
+
+
+CLAIMS = """
+import jwt
+def claims({given}):
+    found = jwt.decode(id_token, options={{"verify_signature": False}})
+    return found
+"""
+
+
+def test_an_id_token_beside_an_access_token_came_from_the_provider() -> None:
+    assert confidences("SBL504", CLAIMS.format(given="id_token, access_token")) == [Confidence.LOW]
+    assert confidences("SBL504", CLAIMS.format(given="id_token, app")) == [Confidence.MEDIUM]
+
+
+ACCOUNT = """
+import requests
+def create(address, name):
+    return requests.post(address, json=name)
+def main(address):
+    create(address, {name})
+"""
+
+
+def test_somebody_in_front_of_a_program_sees_it_wait() -> None:
+    assert confidences("SBL409", ACCOUNT.format(name="input('name: ')")) == [Confidence.LOW]
+    assert confidences("SBL409", ACCOUNT.format(name="read()")) == [Confidence.HIGH]
+
+
+def confidences(code: str, source: str) -> list[Confidence]:
+    report = analyse(source.encode(), "peers.py", Options(frozenset({code}), min_confidence=Confidence.LOW))
+    assert not report.problems
+    return [one.confidence for one in report.findings]
