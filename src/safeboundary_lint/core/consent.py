@@ -28,7 +28,7 @@ _WITHOUT = re.compile(r"(^|_)no_(\w+_)?(check|checks|checking|verify|verificatio
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
 _NAMED_WEAK = tuple(
-    "insecure unsafe noverify no_verify unverified selfsigned self_signed without skip disable "
+    "insecure unsafe noverify no_verify non_verif unverified selfsigned self_signed without skip disable "
     "unchecked no_check trust_all dangerous".split()
 )
 _WEAK_MODES = frozenset("none off no 0 false never optional allow prefer require plain http disabled anonymous".split())

@@ -43,6 +43,7 @@ _NO_SECRETS = (
     "prev_*",
     "old_*",
     "last_*",
+    "failed_*",
     "sub*token",
     "*type*",
     "eos*",
@@ -229,7 +230,14 @@ class SignatureCompare(Rule):
         name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
         if _FENCES.search(self.facts.code(named)):
             return False  # a token of our own that tells generations apart, and not who somebody is
-        return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS)
+        return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS) and not self._is_schema(named)
+
+    def _is_schema(self, named: cst.BaseExpression) -> bool:
+        """`signature: ModelSignature`, of a function or a model: an object of some class, and no text."""
+        bound = self.facts.names.lookup(named) if isinstance(named, cst.Name) else None
+        declared = (binding.source for binding in (bound[1] if bound is not None else ()) if binding.how == "parameter")
+        annotations = (one.annotation for one in declared if isinstance(one, cst.Param) and one.annotation is not None)
+        return any((last_name(node) or "").endswith("Signature") for one in annotations for node in descendants(one))
 
     def _from_peer(self, side: cst.CSTNode) -> bool:
         """`request.headers["X-Key"]`, `request.args.get("token")`."""
