@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
@@ -31,6 +33,25 @@ _SEARCHES = (
     "count",
     "rsplit",
 )
+
+
+_RECEIVING = ("recv", "receive", "read", "iter_", "stream")
+
+
+def receives(body: Sequence[ast.AST]) -> bool:
+    """Something is called by whose name data comes in."""
+    names = {shapes.last_name(node.func) or "" for node in shapes.walk(body) if isinstance(node, ast.Call)}
+    return any(word in name.lower() for name in names for word in _RECEIVING)
+
+
+def searches(body: Sequence[ast.AST]) -> bool:
+    """A delimiter is looked for: by `in`, or by a method that searches."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SEARCHES:
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +101,7 @@ class Buffers:
         return (
             isinstance(source, cst.Param)
             or name is not None
-            and any(word in name.lower() for word in ("recv", "receive", "read", "iter_", "stream"))
+            and any(word in name.lower() for word in _RECEIVING)
         )
 
     def is_searched(self, place: str, within: cst.CSTNode) -> cst.CSTNode | None:

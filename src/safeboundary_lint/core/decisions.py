@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.matching import named_like
@@ -64,6 +67,8 @@ _JUDGING = re.compile(
     r"acquire_permission|evaluate_\w+|check_\w+(?<!_exists))$"
 )
 _NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
+_OUTCOMES = ("status", "decision", "action", "result", "verdict", "outcome", "effect")
+_ALLOWED = re.compile(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$")
 _ALLOWS = re.compile(
     r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$",
     re.IGNORECASE,
@@ -97,6 +102,49 @@ def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
     if _JUDGING.search(function.name.value) and cls is not None and _JUDGES.search(cls.name.value):
         return TRUE
     return None
+
+
+def meanings(name: str, around: Sequence[str], owner: str | None) -> frozenset[str]:
+    """What `meaning` may say of a function with this name in functions of those, innermost first, and a class (None: not known)."""
+    for level, one in enumerate(each.lower() for each in (name, *around)):
+        if _IDENTITIES.search(one):
+            return frozenset((IDENTITY,))
+        if _DENIES.search(one):
+            return frozenset((DENYING,))
+        if _TRUE_DENIES.search(one):
+            return frozenset()
+        if _FILTERS.search(one) and not _STRONG.search(one):
+            return frozenset((FILTER,))
+        if (_STRONG.search(one) or _WEAK.search(one) or _NOUN_FIRST.search(one)) and (not level or _REQUIRES.search(one)):
+            return frozenset((TRUE, RAISING) if _REQUIRES.search(one) else (TRUE,))
+    return frozenset((TRUE,) if _JUDGING.search(name) and (owner is None or _JUDGES.search(owner)) else ())
+
+
+def may_allow(meant: frozenset[str], answer: ast.expr | None) -> bool:
+    """False for an answer that lets nobody pass, whatever of this the function means."""
+    if answer is None or isinstance(answer, ast.Constant) and answer.value is None:
+        return RAISING in meant
+    if isinstance(answer, ast.Name):
+        return True
+    if DENYING in meant and isinstance(answer, ast.Constant) and answer.value is False:
+        return True
+    call = answer.value if isinstance(answer, ast.Await) else answer
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _NEXT:
+        return True
+    return TRUE in meant and may_say_yes(answer)
+
+
+def may_say_yes(answer: ast.expr) -> bool:
+    """As `is_yes` says it of LibCST's nodes."""
+    if isinstance(answer, ast.Constant):
+        return answer.value is True or isinstance(answer.value, str) and bool(_ALLOWS.match(answer.value))
+    if isinstance(answer, ast.Tuple):
+        return bool(answer.elts) and (not isinstance(answer.elts[0], ast.Constant) or answer.elts[0].value is True)
+    if isinstance(answer, ast.Attribute):
+        return answer.attr.isupper() and bool(_ALLOWS.match(answer.attr))
+    keys = [shapes.text(key) for key in answer.keys] if isinstance(answer, ast.Dict) else []
+    keys += [keyword.arg for keyword in answer.keywords] if isinstance(answer, ast.Call) else []
+    return any(key is not None and (_ALLOWS.match(key) or _ALLOWED.match(key) or key.lower() in _OUTCOMES) for key in keys)
 
 
 def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bool:
@@ -185,7 +233,7 @@ def says_allowed(facts: Facts, answer: cst.CSTNode) -> bool:
         pairs = [(arg.keyword.value if arg.keyword else None, arg.value) for arg in answer.args]
     return any(
         key is not None
-        and re.match(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$", key)
+        and _ALLOWED.match(key)
         and facts.is_constant(value, True)
         for key, value in pairs
     )
@@ -215,7 +263,7 @@ def _is_yes_entry(facts: Facts, key: str | None, value: cst.CSTNode) -> bool:
     if _ALLOWS.match(key):
         return facts.is_constant(value, True)
     return (
-        key.lower() in ("status", "decision", "action", "result", "verdict", "outcome", "effect")
+        key.lower() in _OUTCOMES
         and is_yes(facts, value)
         and not facts.is_constant(value, True)
     )

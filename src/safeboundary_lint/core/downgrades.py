@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, literal, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.names import last_name
@@ -27,6 +30,7 @@ _PLAIN_SCHEMES = {
     "http": "https",
     "ws": "wss",
 }
+PLAIN = tuple(_PLAIN_SCHEMES)
 _ATTEMPTS = tuple(
     "get head post request ping probe connect open fetch check test try reach handshake call send login "
     "download available works supports".split()
@@ -260,6 +264,17 @@ class Downgrades:
         ):
             return not self.facts.is_constant(node.value, False, None)
         return isinstance(node, cst.Call) and self.facts.match(node, "implicit-tls", "starttls", "tls-connect") is not None
+
+
+def may_probe(node: ast.AST) -> bool:
+    """False for a node by which no attempt at a protected connection is made: no such address, keyword, name or check."""
+    if isinstance(node, ast.keyword):
+        return node.arg is None or re.search("ssl|tls|secure|https|verif|cert|check|valid", node.arg.lower()) is not None
+    if isinstance(node, ast.Call):
+        name = (shapes.last_name(node.func) or "").lower()
+        return re.search("https|tls|ssl|ping|probe|handshake|check_connection|test_connection|try_connect|is_reachable", name) is not None
+    text = shapes.text_parts(node)
+    return text is not None and text.lower().startswith(tuple(_PLAIN_SCHEMES.values()))
 
 
 def _failed(test: cst.CSTNode, outcome: bool) -> bool:

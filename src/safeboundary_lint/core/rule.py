@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -50,6 +51,8 @@ class Rule(cst.CSTVisitor):
     whole: ClassVar[bool] = False  # what it asks of a file that concerns it may stand anywhere in it
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
+    anchored: ClassVar[int] = 0  # the last need must be met in one function, the others there or so many steps down in what it uses
+    parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of that function that the first need is about
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 
     def __init__(self, facts: Facts) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.shapes import Shape
+from safeboundary_lint.core.shapes import Shape, bound_names, last_name, walk
 
 _WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
 # A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement. Only whole words are
@@ -73,13 +73,36 @@ class Words:
         return decoded(tops)
 
     def receivers(self, name: str) -> frozenset[str]:
-        """What stands in front of `.name`, lowered and without leading underscores; `_ANY` for more than a name."""
+        """What stands in front of `.name`, lowered and without leading underscores; `_ANY` for more than a name where that isn't told."""
+        if self.body is not None:
+            return self._receivers_by_name.get(name, frozenset())
         if name not in self._receivers:
             ends = (match.start() for match in _compiled(rf"\.\s*{name}\b").finditer(self.source))
             heads = (self.source[max(0, end - _NAME_LENGTH) : end].rstrip(b" \t\r\n\\") for end in ends)
             found = (match[0] if (match := _LAST_WORD.search(head)) else _ANY.encode() for head in heads)
             self._receivers[name] = frozenset(word.lower().lstrip("_") for word in decoded(found))
         return self._receivers[name]
+
+    @functools.cached_property
+    def _receivers_by_name(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for node in walk(self.body or ()):
+            if isinstance(node, ast.Attribute):
+                found[node.attr].add((last_name(node.value) or "").lower().lstrip("_"))
+        return {name: frozenset(several) for name, several in found.items()}
+
+    @functools.cached_property
+    def bound(self) -> frozenset[str]:
+        """Names that something is bound to: variables, attributes, keys, parameters and keywords. Only for what has a `body`."""
+        return bound_names(self.body or ())
+
+    def tells(self, program: str, texts: Iterable[str]) -> bool:
+        """True when a text stands here, whatever the case, and the name of the program that reads it."""
+        return program in self._lowered and any(text in self._lowered for text in texts)
+
+    @functools.cached_property
+    def _lowered(self) -> str:
+        return self.source.decode("utf-8", "replace").lower().replace(",", " ")
 
     @functools.cached_property
     def statements(self) -> frozenset[str]:
@@ -135,6 +158,8 @@ class _Way:
 
     anchors: frozenset[Anchor]
     receivers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()  # one of these has to stand in the file too, whatever the case
+    program: str = ""  # and this
 
     def open_to(self, words: Words) -> bool:
         """True when the file imports and names what the row asks for."""
@@ -159,7 +184,7 @@ class Screen:
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
         if head == "*":
-            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers)
+            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers, tuple(row.get("text", ())), row.get("program", ""))
         else:
             way = _Way(self._anchors_of(head))
         self._table[row.kind][last].add(way)
@@ -209,7 +234,8 @@ class _Group:
     """Needs of which one has to be met, taken apart once.
 
     A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
-    function or class, likewise), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape (core.shapes).
+    function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
+    to something), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape (core.shapes).
     """
 
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Iterable[str | Shape]) -> None:
@@ -220,26 +246,46 @@ class _Group:
         self._words = [_word_pattern(need[1:]) for need in texts if need.startswith("%")]
         self._names = [_word_pattern(need[1:]) for need in texts if need.startswith("$")]
         self._lines = [need[1:] for need in texts if need.startswith("~")]
+        self._defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
         self._ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
         for need in texts:
             for last, ways in table.get(need, {}).items():
                 self._ways[last] += [(way, need in knowledge.settings) for way in ways]
+        self._bound: dict[str, list[_Way]] = defaultdict(list)
+        for need in texts:
+            for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
+                self._bound[last] += ways
 
     def test(self, file: Words) -> Callable[[Words], bool]:
         """A test for the parts of a file."""
-        plain, mentions, received = set(self._plain), set(), {}
+        plain, mentions, received, told = set(self._plain), set(), {}, {}
+        bound = frozenset(last for last in self._bound.keys() & file.all if any(way.open_to(file) for way in self._bound[last]))
         for last in self._ways.keys() & file.all:
             open_ways = [(way, setting) for way, setting in self._ways[last] if way.open_to(file)]
-            if any(setting for _way, setting in open_ways):
+            if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)
+            elif any(setting for _way, setting in open_ways):
+                told[last] = [way for way, _setting in open_ways]
             elif not all(way.receivers for way, _setting in open_ways):
                 mentions.add(last)
             elif open_ways:
                 received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
-        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), received)
+        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), received, told, bound)
 
-    def _meets(self, plain: frozenset[str], mentions: frozenset[str], received: Mapping[str, tuple[str, ...]], words: Words) -> bool:
+    def _meets(
+        self,
+        plain: frozenset[str],
+        mentions: frozenset[str],
+        received: Mapping[str, tuple[str, ...]],
+        told: Mapping[str, list[_Way]],
+        bound: frozenset[str],
+        words: Words,
+    ) -> bool:
         present = words.all
+        if any(words.tells(way.program, way.texts) for last in told.keys() & present for way in told[last]):
+            return True
+        if not present.isdisjoint(bound) and (words.body is None or not words.bound.isdisjoint(bound)):
+            return True
         if not present.isdisjoint(plain) or (not present.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
             return True
         if not present.isdisjoint(received) and any(_is_received(words, last, received[last]) for last in received.keys() & present):
@@ -247,6 +293,8 @@ class _Group:
         if not present.isdisjoint(self._statements) and not words.statements.isdisjoint(self._statements):
             return True
         if any(pattern.found_in(present) for pattern in self._words) or any(pattern.found_in(words.defined) for pattern in self._names):
+            return True
+        if not present.isdisjoint(self._defined) and not words.defined.isdisjoint(self._defined):
             return True
         if any(words.holds(pattern) for pattern in self._lines):
             return True

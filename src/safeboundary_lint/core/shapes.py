@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from safeboundary_lint.core.limits import ATTEMPT
 from safeboundary_lint.core.matching import named_like
 
+_NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
 _NO_NODES = frozenset("ctx op ops id attr arg kind type_comment lineno col_offset names asname module level conversion".split())
@@ -118,6 +119,27 @@ def is_negated(test: ast.expr) -> bool:
     return isinstance(right, ast.Constant) and right.value in (None, False)
 
 
+def bound_names(body: Sequence[ast.AST]) -> frozenset[str]:
+    """The last names and the keys that a constant or a name may be bound to, parameters included."""
+    found: set[str | None] = set()
+    for node in walk(body):
+        if isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(getattr(node, "value", None), _NO_CONSTANTS):
+            continue
+        elif isinstance(node, ast.keyword):
+            found.add(node.arg)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.AsyncFor)):
+            several = node.targets if isinstance(node, ast.Assign) else [node.target]
+            parts = [part for target in several for part in (target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target])]
+            found.update(text(part.slice) if isinstance(part, ast.Subscript) else last_name(part) for part in parts)
+        elif isinstance(node, ast.Dict):
+            found.update(text(key) for key, value in zip(node.keys, node.values, strict=True) if not isinstance(value, _NO_CONSTANTS))
+        elif isinstance(node, ast.Call) and last_name(node.func) == "setdefault":
+            found.update(map(text, given(node)[:1]))
+    return frozenset(filter(None, found))
+
+
 def defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:
     """The parameters that have a default, each with it."""
     positional = [*arguments.posonlyargs, *arguments.args]
@@ -126,7 +148,11 @@ def defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:
 
 
 class Body(list[ast.AST]):
-    """Statements whose nodes several shapes ask for: they are gone through once."""
+    """Statements whose nodes several shapes ask for: they are gone through once. `owner` is the class of a method, "" for none."""
+
+    def __init__(self, nodes: Iterable[ast.AST], owner: str | None = None) -> None:
+        super().__init__(nodes)
+        self.owner = owner
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:

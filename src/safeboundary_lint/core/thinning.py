@@ -73,7 +73,7 @@ class Outline:
             around += self.lines[end : unit.first]
             end = unit.last
         self.around = _words(around + self.lines[end:], Body(_loose(self._module.body)))
-        aliases = _aliases(self._module.body)
+        self._aliases = aliases = _aliases(self._module.body)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
             if unit.owner and "cls" in unit.words.all:
@@ -83,7 +83,7 @@ class Outline:
         for node in body:
             if isinstance(node, _FUNCTIONS):
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node])))
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node], owner)))
             elif isinstance(node, ast.ClassDef):
                 self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
                 yield from self._units(node.body, node.name)
@@ -115,6 +115,10 @@ class Outline:
             return everything, True
         if not all(several or around for several, around in zip(met, outside, strict=True)):
             return set(), False
+        if rule.anchored:
+            below = [several for several, around in zip(met[1:], outside[1:], strict=True) if not around]
+            anchors = [index for index in met[-1] if not any(several.isdisjoint(self._reached([index], rule.anchored)) for several in below)]
+            return {index for index in anchors if outside[0] or self._has_part(index, rule, tests[0], met[0])}, outside[-1]
         inside = [several for several, around in zip(met, outside, strict=True) if not around]
         # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
         return (min(inside, key=self._size), False) if inside else (set.union(*met), True)
@@ -137,14 +141,43 @@ class Outline:
     def _next_to(self, index: int) -> Iterator[int]:
         """Units that a unit names or is named by, and those it shares an attribute of an object or a container of the module with."""
         unit = self.units[index]
+        yield from self._used_by(index)
+        own = unit.owner if unit.name in _IMPLIED else unit.name
+        yield from (other for other in self._mentions.get(own, ()) if self._may_mean(self.units[other], unit))
+
+    def _used_by(self, index: int) -> Iterator[int]:
+        """The same without those that name the unit."""
+        return self._used_in(self.units[index])
+
+    def _used_in(self, unit: Unit) -> Iterator[int]:
         for word in unit.words.all & self._by_name.keys():
             yield from (other for other in self._by_name[word] if self._may_mean(unit, self.units[other]))
         for attribute in unit.attributes:
             yield from self._by_attribute.get((self._family[unit.owner], attribute), ())
         for word in unit.words.all & self._shared:
             yield from self._sharing.get(word, ())
-        own = unit.owner if unit.name in _IMPLIED else unit.name
-        yield from (other for other in self._mentions.get(own, ()) if self._may_mean(self.units[other], unit))
+
+    def _has_part(self, index: int, rule: type[Rule], test: Callable[[Words], bool], met: set[int]) -> bool:
+        """True when one of the parts of a unit that count meets a need, or uses a unit that does."""
+        if rule.parts is None:
+            return not met.isdisjoint(self._reached([index], rule.anchored))
+        unit = self.units[index]
+        for part in rule.parts(unit.words.body or ()):
+            lines = self.lines[min(node.lineno for node in part) - 1 : max(node.end_lineno or node.lineno for node in part)]
+            words = _words(lines, Body(part))
+            words.add(original for alias, original in self._aliases if alias in words.all)
+            piece = Unit(unit.name, unit.owner, unit.first, unit.last, words)
+            if test(words) or not met.isdisjoint(self._reached(set(self._used_in(piece)), rule.anchored - 1)):
+                return True
+        return False
+
+    def _reached(self, start: Iterable[int], steps: int) -> set[int]:
+        """These units and those that they use, so many steps far."""
+        reached = edge = set(start)
+        for _step in range(steps):
+            edge = {other for one in edge for other in self._used_by(one)} - reached
+            reached = reached | edge
+        return reached
 
     @functools.cached_property
     def _by_name(self) -> dict[str, list[int]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths
+from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.edits import lines_behind, moved_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import last_name
@@ -22,6 +24,34 @@ _OBSERVED = re.compile(
 _FLUSHES = re.compile(r"flush|drain|persist|save|commit|sync|upload")
 _BUFFER = re.compile(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
+
+
+def _takes_over(body: Sequence[ast.AST]) -> bool:
+    """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
+    taken: set[str] = set()
+    emptied: set[str] = set()
+    for node in shapes.walk(body):
+        if isinstance(node, ast.While) and any(isinstance(one, ast.Assign) and _pops(one.value) for one in shapes.walk([node])):
+            return True
+        if isinstance(node, ast.Assign):
+            bound = [part for target in node.targets for part in ast.walk(target)]
+            if any(isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) for part in bound):
+                taken.update(_own(ast.walk(node.value)))
+            if shapes.holds(node.value, ast.List, ast.Dict, ast.Set, ast.Call):
+                emptied.update(_own(bound))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "clear":
+            emptied.add(shapes.last_name(node.func.value) or "")
+    return not taken.isdisjoint(emptied)
+
+
+def _own(parts: Iterable[ast.AST]) -> Iterator[str]:
+    return (part.attr for part in parts if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self")
+
+
+def _pops(value: ast.expr) -> bool:
+    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in ("pop", "popleft")):
+        return False
+    return _BUFFER.search((shapes.last_name(value.func.value) or "").lstrip("_").lower()) is not None
 
 
 class BufferClearedBeforeFlush(Rule):
@@ -80,14 +110,8 @@ class BufferClearedBeforeFlush(Rule):
 
     code, name, since, severity = "SBL311", "buffer-cleared-before-flush", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (
-        _WRITES,
-        (
-            r"~self\.\w+\b.*=.*(\[\]|\{\}|\(\))",
-            "~self\\.\\w+\\.clear\\(",
-            "~\\w+\\.pop(?:left)?\\(",
-        ),
-    )
+    needs = (_WRITES, (_takes_over,))
+    anchored = 3
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
         taken = self._taken(node) if self.facts.types.method_class(node) is not None else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
@@ -26,6 +26,7 @@ _MARK = re.compile(
     r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*"
 )
 _REMOVES = re.compile(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*")
+_OUTCOME = re.compile(r"err|fail|success|ok|status|result|count")
 _EXPECTED = re.compile(
     r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
 )
@@ -33,24 +34,39 @@ _EXPECTED = re.compile(
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
 
 
+_LEADING_OUT = (ast.Return, ast.Assign, ast.Continue, ast.Break)
+
+
+def _tried(body: Sequence[ast.AST]) -> list[list[ast.stmt]]:
+    """What is called with a handler that does not always raise."""
+    return [block.body for block in _swallowing(body)]
+
+
 def _swallows(body: Sequence[ast.AST]) -> bool:
-    """A handler that does not always raise, around something that is called."""
+    return any(True for _ in _swallowing(body))
+
+
+def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
     for node in shapes.walk(body):
         if isinstance(node, ast.Try) and any(shapes.holds(line, ast.Call) for line in node.body):
-            if not all(isinstance(handler.body[-1], ast.Raise) and not _tells(handler.body) for handler in node.handlers):
-                return True
-    return False
+            if any(not isinstance(one.body[-1], ast.Raise) or shapes.holds(one, *_LEADING_OUT) for one in node.handlers):
+                yield node
 
 
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
-    return _swallows(body) and _tells(body)
+    return any(_tells(body, {part.id for part in ast.walk(block) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}) for block in _swallowing(body))
 
 
-def _tells(body: Sequence[ast.AST]) -> bool:
-    """Something is answered, marked as done or removed."""
+def _tells(body: Sequence[ast.AST], bound: set[str]) -> bool:
+    """Something is answered that the block has not bound, marked as done or removed."""
     for node in shapes.walk(body):
-        if isinstance(node, ast.Return) and node.value is not None:
-            if isinstance(node.value, (ast.Name, ast.Dict)) or isinstance(node.value, ast.Constant) and node.value.value:
+        if isinstance(node, ast.Return):
+            answer = node.value
+            if isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None:
+                return True
+            if isinstance(answer, ast.Constant) and answer.value in (True, "ok", "OK", "success", "done"):
+                return True
+            if isinstance(answer, ast.Dict) and any(shapes.text(key) in ("success", "ok", "status", "saved") for key in answer.keys):
                 return True
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
             if _DONE.fullmatch(node.targets[0].attr) or _MARK.fullmatch(node.targets[0].attr):
@@ -118,7 +134,7 @@ class SuccessAfterFailedWrite(Rule):
         ("ack", "source-delete", _swallows_and_tells),
         (_swallows,),
     )
-    anchored = True
+    anchored, parts = 3, staticmethod(_tried)
 
     def visit_Try(self, node: cst.Try) -> None:
         flow = self.facts.flow_around(node)
@@ -234,7 +250,7 @@ class SuccessAfterFailedWrite(Rule):
             and not self.facts.is_constant(binding.source, None, False, True, 0, "")
             for binding in told
             if binding.how in ("value", "item", "augmented")
-        ) and not re.search(r"err|fail|success|ok|status|result|count", value.value)
+        ) and not _OUTCOME.search(value.value)
 
     def _is_success(self, value: cst.BaseExpression) -> bool:
         try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import decisions, paths, shapes
+from safeboundary_lint.core import decisions, paths
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -17,22 +15,14 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.rules.negotiation.open_answers import NOBODY, may_let_pass
 
 _MISSING = re.compile(
     r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"
     r"webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|"
     r"_client$"
 )
-_NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
-
-
-def _answers_without(body: Sequence[ast.AST]) -> bool:
-    """Something is missing, and there is an answer."""
-    branches = (node for node in shapes.walk(body) if isinstance(node, ast.If) and any(isinstance(line, ast.Return) for line in node.body))
-    return any(
-        isinstance(part, ast.Constant) and part.value is None or isinstance(part, ast.Not) for branch in branches for part in ast.walk(branch.test)
-    )
 
 
 class FailOpen(Rule):
@@ -93,7 +83,7 @@ class FailOpen(Rule):
     overlaps = ()
     needs = (
         (f"${decisions.NAMES}", f"${decisions.JUDGING_NAMES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
-        ("^except", _answers_without, f"${decisions.IDENTITY_NAMES}"),
+        (may_let_pass,),
     )
     local = True
 
@@ -319,7 +309,7 @@ class FailOpen(Rule):
     def _check_identity(self, function: cst.FunctionDef) -> None:
         for returned in self.facts.origins.returned(function):
             handler = self.facts.tree.enclosing(returned, cst.ExceptHandler, cst.FunctionDef, cst.Lambda)
-            if isinstance(handler, cst.ExceptHandler) and (string(returned) or "").lower() not in _NOBODY:
+            if isinstance(handler, cst.ExceptHandler) and (string(returned) or "").lower() not in NOBODY:
                 self._tell_identity(function, returned)
                 return
             for origin in self.facts.origins.trail(returned):
@@ -340,7 +330,7 @@ class FailOpen(Rule):
         elif isinstance(node, cst.BooleanOperation) and isinstance(node.operator, cst.Or):
             default = node.right
         text = string(default)
-        if text is None or text.lower() in _NOBODY:
+        if text is None or text.lower() in NOBODY:
             return None
         words = ((last_name(part) or "").lower() for part in descendants(node) if isinstance(part, (cst.Name, cst.Attribute)))
         return default if any(_ABOUT_REQUEST.match(word) for word in words) else None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
-from safeboundary_lint.core.downgrades import Downgrade
+from safeboundary_lint.core import shapes
+from safeboundary_lint.core.downgrades import PLAIN, Downgrade, may_probe
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity
 from safeboundary_lint.core.refusals import raised_from
@@ -12,6 +16,27 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.weakening import PLAINTEXT, PROTOCOL
 
 _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
+
+
+def _falls_back(body: Sequence[ast.AST]) -> bool:
+    """A failure is handled, or a test may ask how an attempt went."""
+    probes = None
+    for node in shapes.walk(body):
+        if isinstance(node, ast.ExceptHandler):
+            return True
+        if isinstance(node, (ast.If, ast.IfExp, ast.While)):
+            if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in ast.walk(node.test)):
+                return True
+            probes = any(map(may_probe, shapes.walk(body))) if probes is None else probes
+            if probes:
+                return True
+    return False
+
+
+def _connects_plainly(body: Sequence[ast.AST]) -> bool:
+    """The text of an unprotected address."""
+    texts = (shapes.text_parts(node) or "" for node in shapes.walk(body))
+    return any(text.lower().startswith(PLAIN) for text in texts)
 
 
 class InsecureFallback(Rule):
@@ -65,18 +90,17 @@ class InsecureFallback(Rule):
     needs = (
         (
             "verify-option",
-            "verify-switch",
+            "verify-switch=",
             "verify-off",
             "unverified-context",
-            "secure-switch",
+            "secure-switch=",
             "plaintext-connect",
             "weak-protocol",
-            "~http://",
-            "~https?[\"']",
-            "~ws://",
-            "~ldap://",
+            _connects_plainly,
         ),
+        (_falls_back,),
     )
+    anchored = 1
 
     def visit_Module(self, node: cst.Module) -> None:
         for downgrade in self.facts.downgrades.all:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
-from safeboundary_lint.core.buffers import Growth
+from safeboundary_lint.core.buffers import Growth, receives, searches
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
@@ -17,6 +21,15 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdown*", "*stop*", "*out*", "*send*", "*write*")
+
+
+def _grows(body: Sequence[ast.AST]) -> bool:
+    """Something that is no literal is added to an attribute of the object, or in a loop that looks for a delimiter."""
+    loops = [node for node in shapes.walk(body) if isinstance(node, (ast.For, ast.AsyncFor, ast.While))]
+    searching = [loop for loop in loops if searches([loop])]
+    grown = [(node, target) for node in shapes.walk(body) if (target := shapes.grown(node)) is not None]
+    looped = {id(node) for loop in searching for node in shapes.walk([loop])} if grown else set()
+    return any(id(node) in looped or isinstance(target, ast.Attribute) and shapes.root(target) == "self" for node, target in grown)
 
 
 class UnboundedBuffer(Rule):
@@ -75,8 +88,9 @@ class UnboundedBuffer(Rule):
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("push-parser", "queue", "%(^|_)a?(recv|receive|read|iter_)|stream"),
-        ("queue", r"~\+=", r"~\.(?:append|extend|write|add|appendleft|insert|put|put_nowait|feed)\(", r"~^[ \t]*([\w.]+)[^=\n]*=[ \t(]*\1[ \t]*\+"),
+        ("@push-parser", "queue", receives),
+        ("queue", _grows),
+        ("queue", searches),
     )
     fixable = Applicability.UNSAFE
 

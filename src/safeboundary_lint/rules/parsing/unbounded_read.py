@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
-from safeboundary_lint.core.buffers import Growth
+from safeboundary_lint.core.buffers import Growth, receives
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
@@ -23,6 +27,12 @@ _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
 _PLAIN = ("get", "urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
+
+
+def _gathers(body: Sequence[ast.AST]) -> bool:
+    """A loop in which something comes in, and a variable grows."""
+    loops = [node for node in shapes.walk(body) if isinstance(node, ast.While) or isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.iter, ast.Call)]
+    return any(receives([loop]) and any(isinstance(shapes.grown(node), ast.Name) for node in shapes.walk([loop])) for loop in loops)
 
 
 class UnboundedRead(Rule):
@@ -81,7 +91,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("read-all", "fetch", "boundary-stream", "%^recv|^receive_some|^a?iter_|^stream$|^input$"),)
+    needs = (("read-all", "fetch", "boundary-stream", r"~wsgi\.input", _gathers),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:

@@ -1,0 +1,60 @@
+"""Answers that let a request pass, told from Python's own tree: which functions SBL506 has to look at."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from safeboundary_lint.core import decisions, shapes
+
+NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
+_LEADING_OUT = (ast.Return, ast.Continue, ast.Break)
+
+
+def may_let_pass(body: Sequence[ast.AST]) -> bool:
+    """A function that decides by its name has an answer that lets pass, and a handler or a branch for what is missing."""
+    owner = body.owner if isinstance(body, shapes.Body) else None
+    return any(_may_answer(function, decisions.meanings(function.name, around, owner)) for function, around in _functions(body, ()))
+
+
+def _functions(body: Sequence[ast.AST], around: tuple[str, ...]) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, tuple[str, ...]]]:
+    """Each function with the names of those around it, innermost first."""
+    for node in body:
+        inner = around
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node, around
+            inner = (node.name, *around)
+        if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)):
+            yield from _functions(list(ast.iter_child_nodes(node)), inner)
+
+
+def _may_answer(function: ast.FunctionDef | ast.AsyncFunctionDef, meant: frozenset[str]) -> bool:
+    handlers, answers, branches = [], [], []
+    for node in shapes.walk([function]):
+        if isinstance(node, ast.ExceptHandler):
+            handlers.append(node)
+        elif isinstance(node, ast.Return):
+            answers.append(node.value)
+        elif isinstance(node, ast.If):
+            branches += [line.value for line in node.body if isinstance(line, ast.Return)]
+    in_handlers = [node.value for handler in handlers for node in shapes.walk([handler]) if isinstance(node, ast.Return)]
+    if any(answer is not None and decisions.may_say_yes(answer) for answer in in_handlers):
+        return True
+    if decisions.IDENTITY in meant:
+        return any(_stands_in(node) for node in shapes.walk([function]))
+    if any(decisions.may_allow(meant, answer) for answer in branches):
+        return True
+    if not any(not isinstance(handler.body[-1], ast.Raise) or shapes.holds(handler, *_LEADING_OUT) for handler in handlers):
+        return False
+    return decisions.RAISING in meant or any(decisions.may_allow(meant, answer) for answer in answers)
+
+
+def _stands_in(node: ast.AST) -> bool:
+    """A text that takes the place of who asks."""
+    if isinstance(node, ast.Return):
+        parts = [node.value]
+    elif isinstance(node, ast.BoolOp):
+        parts = node.values
+    else:
+        parts = shapes.given(node) if isinstance(node, ast.Call) and shapes.last_name(node.func) in ("getattr", "get") else []
+    return any((shapes.text(part) or "").lower() not in NOBODY for part in parts)
