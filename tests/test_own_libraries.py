@@ -9,7 +9,7 @@ from command import call
 
 KNOWLEDGE = """
 [[tool.safeboundary-lint.knowledge.wall-clock]]
-names = ["shop.clock.now"]
+names = ["shop.clock.tick"]
 
 [[tool.safeboundary-lint.knowledge.retry-decorator]]
 names = ["shop.resilience.persevere"]
@@ -37,12 +37,12 @@ names = ["shop.ledger.Ledger.book"]
 """
 
 CLOCK = """\
-from shop.clock import now
+from shop.clock import tick
 
 
 def wait_for(ready):
-    deadline = now() + 5
-    while now() < deadline:
+    deadline = tick() + 5
+    while tick() < deadline:
         if ready():
             return True
     return False
