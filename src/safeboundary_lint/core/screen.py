@@ -45,6 +45,7 @@ class Words:
         self.body = body  # Python's own tree, where somebody has made it already
         self.all = decoded(_WORD.findall(source))
         self.tests: dict[tuple[str | Shape, ...], Callable[[Words], bool]] = {}  # made by a screen for parts of this file
+        self.added: frozenset[str] = frozenset()  # words that others stand for
         self._receivers: dict[str, frozenset[str]] = {}
 
     @functools.cached_property
@@ -62,6 +63,7 @@ class Words:
     def add(self, meant: Iterable[str]) -> None:
         """Take in words that are meant by other ones: what an alias stands for."""
         if several := frozenset(meant):
+            self.added |= several
             self.mentions, self.all = self.mentions | several, self.all | several
 
     @functools.cached_property
@@ -90,6 +92,14 @@ class Words:
             if isinstance(node, ast.Attribute):
                 found[node.attr].add((last_name(node.value) or "").lower().lstrip("_"))
         return {name: frozenset(several) for name, several in found.items()}
+
+    @functools.cached_property
+    def read(self) -> frozenset[str]:
+        """Names of variables that are called, or read and not bound here: what may be built in. Only for what has a `body`."""
+        called = {node.func.id for node in walk(self.body or ()) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+        names = {node.id for node in walk(self.body or ()) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        meant = frozenset(word for word in self.added if word not in names)
+        return frozenset(called | (names - self.bound) | meant)
 
     @functools.cached_property
     def bound(self) -> frozenset[str]:
@@ -158,6 +168,7 @@ class _Way:
 
     anchors: frozenset[Anchor]
     receivers: tuple[str, ...] = ()
+    builtin: bool = False  # met by its bare name only
     texts: tuple[str, ...] = ()  # one of these has to stand in the file too, whatever the case
     program: str = ""  # and this
 
@@ -184,9 +195,9 @@ class Screen:
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
         if head == "*":
-            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers, tuple(row.get("text", ())), row.get("program", ""))
+            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers, False, tuple(row.get("text", ())), row.get("program", ""))
         else:
-            way = _Way(self._anchors_of(head))
+            way = _Way(self._anchors_of(head), builtin=head == "builtins")
         self._table[row.kind][last].add(way)
         for alias in self._producers.get(("alias", name), ()):
             self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_anchor(alias.rpartition(".")[0]),))))
@@ -258,7 +269,7 @@ class _Group:
 
     def test(self, file: Words) -> Callable[[Words], bool]:
         """A test for the parts of a file."""
-        plain, mentions, received, told = set(self._plain), set(), {}, {}
+        plain, mentions, bare, received, told = set(self._plain), set(), set(), {}, {}
         bound = frozenset(last for last in self._bound.keys() & file.all if any(way.open_to(file) for way in self._bound[last]))
         for last in self._ways.keys() & file.all:
             open_ways = [(way, setting) for way, setting in self._ways[last] if way.open_to(file)]
@@ -266,22 +277,27 @@ class _Group:
                 plain.add(last)
             elif any(setting for _way, setting in open_ways):
                 told[last] = [way for way, _setting in open_ways]
+            elif open_ways and all(way.builtin for way, _setting in open_ways) and "builtins" not in file.imported:
+                bare.add(last)
             elif not all(way.receivers for way, _setting in open_ways):
                 mentions.add(last)
             elif open_ways:
                 received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
-        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), received, told, bound)
+        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), frozenset(bare), received, told, bound)
 
     def _meets(
         self,
         plain: frozenset[str],
         mentions: frozenset[str],
+        bare: frozenset[str],
         received: Mapping[str, tuple[str, ...]],
         told: Mapping[str, list[_Way]],
         bound: frozenset[str],
         words: Words,
     ) -> bool:
         present = words.all
+        if not present.isdisjoint(bare) and (words.body is None and not words.mentions.isdisjoint(bare) or not words.read.isdisjoint(bare)):
+            return True
         if any(words.tells(way.program, way.texts) for last in told.keys() & present for way in told[last]):
             return True
         if not present.isdisjoint(bound) and (words.body is None or not words.bound.isdisjoint(bound)):

@@ -22,15 +22,30 @@ _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 
 def retry_loop(body: Sequence[ast.AST]) -> bool:
-    """A `while`, or a `for` over a count, in which failures are handled."""
+    """A `while`, or a `for` over a count, in which failures are handled, after which it goes round again."""
     loops = (node for node in walk(body) if isinstance(node, ast.While) or isinstance(node, ast.For) and _counts(node))
-    return any(isinstance(node, ast.ExceptHandler) for loop in loops for node in walk([loop]))
+    return any(isinstance(node, ast.ExceptHandler) and _goes_round(node) for loop in loops for node in walk([loop]))
+
+
+def _goes_round(handler: ast.ExceptHandler) -> bool:
+    return not isinstance(handler.body[-1], (ast.Raise, ast.Return, ast.Break)) or holds(handler, ast.Continue)
 
 
 def restart(body: Sequence[ast.AST]) -> bool:
-    """A function that calls itself."""
-    functions = (node for node in walk(body) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-    return any(isinstance(node, ast.Call) and _is_call_of(node, function.name) for function in functions for node in walk([function]))
+    """A function that calls itself after a failure: in a handler, or where a status tells it."""
+    for function in walk(body):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            failing = (node for node in walk([function]) if isinstance(node, ast.ExceptHandler) or isinstance(node, ast.If) and _tells_failure(node.test))
+            if any(isinstance(node, ast.Call) and _is_call_of(node, function.name) for part in failing for node in walk([part])):
+                return True
+    return False
+
+
+def _tells_failure(test: ast.expr) -> bool:
+    parts = [part for part in ast.walk(test) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
+    if any(isinstance(part, ast.Constant) and isinstance(part.value, int) and 401 <= part.value <= 599 for part in parts):
+        return True
+    return any(named_like(last_name(part), "*status_code*", "*too_many*", "*rate_limit*", "*retry*") for part in parts)
 
 
 def _is_call_of(call: ast.Call, name: str) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, keyword_names, string_parts
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -29,6 +31,22 @@ _PERSISTING = (
 )  # fmt: skip
 _LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport", "*pool", "*thread")  # ends with the process
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
+
+
+def _keeps_key(body: Sequence[ast.AST]) -> bool:
+    """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
+    for node in shapes.walk(body):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if named_like(node.name, *_MAKERS):
+                return True
+        elif isinstance(node, ast.Attribute):
+            if isinstance(node.ctx, ast.Store) and named_like(node.attr, *_KEPT):
+                return True
+        elif isinstance(node, ast.Call) and node.keywords:
+            wanted = (*_KEPT, *_IDENTIFIERS) if named_like(shapes.last_name(node.func), *_PERSISTING) else _KEPT
+            if any(named_like(keyword.arg, *wanted) for keyword in node.keywords):
+                return True
+    return False
 
 
 class UnstableDedupKey(Rule):
@@ -83,7 +101,8 @@ class UnstableDedupKey(Rule):
 
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("unstable-value",),)
+    needs = (("unstable-value",), (*_STORES, "open-file", "write-file", "read-file", _keeps_key))
+    anchored = 3
 
     def visit_Module(self, node: cst.Module) -> None:
         seen: set[int] = set()
