@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.flow import Flow
 
 _SEARCH_BUDGET = 1500  # points looked at for one use; past it every binding of the name counts
+_TOO_MANY = 100  # bindings of one name in one function: what it holds where is not told
 _ROOT_BUDGET = 60  # values looked at for one question
 
 
@@ -78,12 +79,16 @@ class Origins:
             yield Origin(binding.source, binding.how, binding.index)
 
     def reaching(self, name: cst.Name) -> list[Binding]:
-        """The bindings of a local name that reach this use; for names of other scopes all of their bindings."""
+        """The bindings of a local name that reach this use, none when it has too many; for names of other scopes all of their bindings."""
         found = self.facts.names.lookup(name)
         if found is None:
             return []
         scope, bindings = found
-        if len(bindings) == 1 or not isinstance(scope.node, (cst.FunctionDef, cst.Lambda)):
+        if len(bindings) == 1:
+            return bindings
+        if len(bindings) > _TOO_MANY:
+            return []
+        if not isinstance(scope.node, (cst.FunctionDef, cst.Lambda)):
             return bindings
         if self.facts.tree.function_of(name) is not scope.node:
             return bindings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ _RENEWING = re.compile(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|st
 _BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
 _STOPPING = re.compile(r"stop|exit|shut|quit|clos|cancel|terminat|finish|done")
 _CALLERS = 6
+_USES = 60  # of one variable; what these decide speaks for the others
 _NAME_LENGTH = 200
 
 
@@ -64,6 +66,7 @@ class Stakes:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._known: dict[tuple[int, int], Stake] = {}
+        self._tests: dict[int, Stake] = {}
 
     def decides(self, expression: cst.CSTNode, depth: int = 2) -> bool:
         """True when a span or moment is compared, waited for or tested, whatever comes of it."""
@@ -108,6 +111,11 @@ class Stakes:
 
     def of_test(self, test: cst.CSTNode) -> Stake:
         """What hangs on a comparison or a condition, by the statement that it stands in."""
+        if id(test) not in self._tests:
+            self._tests[id(test)] = self._of_test(test)
+        return self._tests[id(test)]
+
+    def _of_test(self, test: cst.CSTNode) -> Stake:
         for ancestor in self.facts.tree.ancestors(test):
             if isinstance(ancestor, cst.While) and self.facts.tree.within(test, ancestor.test):
                 return Stake.WAIT
@@ -137,7 +145,7 @@ class Stakes:
                 key = (id(target), depth)
                 if key not in self._known:
                     self._known[key] = Stake.FIGURE  # a variable that is made of itself
-                    uses = self.facts.readings.uses(target)
+                    uses = itertools.islice(self.facts.readings.uses(target), _USES)
                     self._known[key] = self._most((use for use in uses if self._reaches(target, use)), depth - 1)
                 most = max(most, self._known[key])
         return most
