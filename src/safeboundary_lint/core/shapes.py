@@ -155,6 +155,20 @@ def bound_names(body: Sequence[ast.AST]) -> frozenset[str]:
     return frozenset(filter(None, found))
 
 
+def bound_values(body: Sequence[ast.AST]) -> Iterator[str]:
+    """The last names and the keys that something but a constant is bound to, by an assignment, a keyword or an entry."""
+    for node in walk(body):
+        if isinstance(node, ast.Dict):
+            found = [text(key) for key, value in zip(node.keys, node.values, strict=True) if not isinstance(value, ast.Constant)]
+        elif not isinstance(node, (ast.keyword, ast.Assign, ast.AnnAssign)) or node.value is None or isinstance(node.value, ast.Constant):
+            continue
+        elif isinstance(node, ast.keyword):
+            found = [node.arg]
+        else:
+            found = [text(one.slice) if isinstance(one, ast.Subscript) else last_name(one) for one in targets(node)]
+        yield from filter(None, found)
+
+
 def defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:
     """The parameters that have a default, each with it."""
     positional = [*arguments.posonlyargs, *arguments.args]

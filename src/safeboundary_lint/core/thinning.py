@@ -69,11 +69,14 @@ class Outline:
         self._bases: dict[str, list[str]] = {}
         self.units = list(self._units(self._module.body, ""))
         around, end = [], 0
-        for unit in self.units:
-            around += self.lines[end : unit.first]
-            end = unit.last
+        imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self._module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        plain = [(first, last) for first, last in imports if not any(";" in line for line in self.lines[first:last])]
+        for first, last in sorted([*((unit.first, unit.last) for unit in self.units), *plain]):  # what is only imported is not used here
+            around += self.lines[end:first]
+            end = max(end, last)
         self.around = _words(around + self.lines[end:], Body(_loose(self._module.body)))
         self._aliases = aliases = _aliases(self._module.body)
+        self.around.add(original for alias, original in aliases if alias in self.around.all)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
             if unit.owner and "cls" in unit.words.all:
@@ -284,7 +287,8 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
     found = []
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            found += [(alias.asname, alias.name.rpartition(".")[2]) for alias in node.names if alias.asname]
+            named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
+            found += [(alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named]
         elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
             original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
             found += [(target.id, original) for target in node.targets if isinstance(target, ast.Name)]

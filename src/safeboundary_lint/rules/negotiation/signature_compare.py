@@ -89,19 +89,56 @@ _KEEPS = (
 
 
 def _compares_secrets(body: Sequence[ast.AST]) -> bool:
-    """Something that is called a secret, or is sent, is compared with another value."""
+    """Two values are compared that are called secrets, are sent, or are looked up in what is sent."""
+    sent: set[str] | None = None
     for node in shapes.walk(body):
         if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            sides = (node.left, node.comparators[0])
-            parts = [part for side in sides for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
-            words = [part.value if isinstance(part, ast.Constant) else shapes.last_name(part) for part in parts]
-            if not any(isinstance(side, ast.Constant) for side in sides) and any(_is_telling(word) for word in words):
+            if sent is None:
+                bound = [one for one in shapes.walk(body) if isinstance(one, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and one.value is not None]
+                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in ast.walk(target))
+                sent = {part.id for part in several if isinstance(part, ast.Name)}
+            if _may_be_secret(node.left, sent) and _may_be_secret(node.comparators[0], sent):
                 return True
     return False
 
 
-def _is_telling(word: object) -> bool:
-    return isinstance(word, str) and (named_like(word, *_SECRETS) or word.lower() in _FROM_PEER)
+def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
+    """By the name of any part, by being sent, or by a name for what was."""
+    parts = [part for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
+    return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
+
+
+def _holds_sent(value: ast.expr | None) -> bool:
+    return value is not None and any(map(_is_sent, ast.walk(value)))
+
+
+def _is_sent(node: ast.AST) -> bool:
+    """`request.headers["X-Key"]`, `request.args.get("token")`."""
+    source = node.value if isinstance(node, ast.Subscript) else node.func if isinstance(node, ast.Call) else None
+    receiver = source.value if isinstance(source, ast.Attribute) and source.attr == "get" else source
+    return receiver is not None and (shapes.last_name(receiver) or "").lower() in _FROM_PEER
+
+
+def _compares(body: Sequence[ast.AST]) -> bool:
+    """Two values are compared, and none of them is a constant, a length or a type."""
+    return any(
+        isinstance(node, ast.Compare)
+        and len(node.ops) == 1
+        and isinstance(node.ops[0], (ast.Eq, ast.NotEq))
+        and not any(map(_is_plain, (node.left, node.comparators[0])))
+        for node in shapes.walk(body)
+    )
+
+
+def _is_plain(side: ast.expr) -> bool:
+    if isinstance(side, ast.Call):
+        return shapes.last_name(side.func) in ("len", "type", "id", "count")
+    return isinstance(side, ast.Constant) and isinstance(side.value, (str, bytes, int, type(None)))
+
+
+def _is_telling(part: ast.expr) -> bool:
+    word = shapes.text(part) if isinstance(part, ast.Constant) else shapes.last_name(part)
+    return named_like(word, *_SECRETS)
 
 
 class SignatureCompare(Rule):
@@ -152,7 +189,8 @@ class SignatureCompare(Rule):
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("mac", "digest", _compares_secrets), ("~==", "~!="))
+    needs = (("mac", "digest", _compares_secrets), (_compares,))
+    anchored = 3
     fixable = Applicability.UNSAFE
 
     def visit_Comparison(self, node: cst.Comparison) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.clocks import UNKNOWN
 from safeboundary_lint.core.edits import replaced
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
+_NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
 
@@ -43,6 +46,20 @@ class _Use:
     def causes(self) -> list[tuple[int, int]]:
         """Kept readings in a class or function: uses that share one have one cause."""
         return [(id(self.place), reading) for reading in self.kept]
+
+
+def _spans(body: Sequence[ast.AST]) -> bool:
+    """Two values that may be moments are compared, or one is taken from the other."""
+    for node in shapes.walk(body):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+            sides = (node.left, node.right)
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
+            sides = (node.left, node.comparators[0])
+        else:
+            continue
+        if not any(isinstance(side, ast.Constant) or isinstance(side, ast.Call) and shapes.last_name(side.func) in _NO_MOMENTS for side in sides):
+            return True
+    return False
 
 
 class WallClockElapsed(Rule):
@@ -110,7 +127,7 @@ class WallClockElapsed(Rule):
 
     code, name, since, severity = "SBL102", "wall-clock-elapsed", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wall-clock",),)
+    needs = (("wall-clock",), ("clock-parameter", _spans))
     fixable = Applicability.SAFE
 
     def __init__(self, facts: Facts) -> None:

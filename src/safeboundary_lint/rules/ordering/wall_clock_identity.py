@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import ast
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
@@ -18,6 +21,12 @@ if TYPE_CHECKING:
 
 _SHOWN = re.compile(r"notification|toast|popup|dialog|widget")
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
+
+
+def _identifies(body: Sequence[ast.AST]) -> bool:
+    """Something is bound to the name of an identity, or a function that is called one answers."""
+    named = (node.name for node in shapes.walk(body) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    return any(is_identity(name) for names in (named, shapes.bound_values(body)) for name in names)
 
 
 class WallClockIdentity(Rule):
@@ -72,7 +81,7 @@ class WallClockIdentity(Rule):
 
     code, name, since, severity = "SBL103", "wall-clock-identity", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wall-clock", "file-time"),)
+    needs = (("wall-clock", "file-time"), ("named-object", _identifies))
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)
