@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 PEER, PARAMETER, UNKNOWN, SHARED, OWN = "peer", "parameter", "unknown", "shared", "own"
+SOURCES = ("boundary", "read-all", "boundary-stream", r"~wsgi\.input")  # what a rule needs for which data has to come in by a call
 _ORDER = (PEER, PARAMETER, UNKNOWN, SHARED, OWN)
 _KINDS = ("boundary", "read-all", "boundary-stream", "shared-data", "own-data")
 _BUDGET = 200

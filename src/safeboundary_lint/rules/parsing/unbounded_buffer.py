@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.boundary import PEER, SOURCES
 from safeboundary_lint.core.buffers import Growth, receives, searches
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured
@@ -88,6 +88,7 @@ class UnboundedBuffer(Rule):
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
+        ("@push-parser", "queue", *SOURCES),
         ("@push-parser", "queue", receives),
         ("queue", _grows),
         ("queue", searches),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.boundary import PEER
+from safeboundary_lint.core.boundary import PEER, SOURCES
 from safeboundary_lint.core.buffers import Growth, receives
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
@@ -91,7 +91,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("read-all", "fetch", "boundary-stream", r"~wsgi\.input", _gathers),)
+    needs = (("fetch", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", _gathers))
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:
