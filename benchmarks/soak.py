@@ -1,8 +1,9 @@
 """Run every rule over every Python file below a folder and hold it to its promise: no exception, no internal error, no file that takes for ever.
 
-    python benchmarks/soak.py DIR [--every N] [--damage SEED] [--slow MICROSECONDS]
+    python benchmarks/soak.py DIR [--every N] [--damage SEED] [--slow MICROSECONDS] [--compare]
 
 `--damage` drops and doubles random lines of each file first: much of it still parses, and none of it is what anybody wrote.
+`--compare` looks at each file a second time, screened and thinned as users have it: the findings must be the same.
 Prints each file that breaks the promise, the slowest ones, and exits with 1 when one broke it.
 """
 
@@ -13,10 +14,11 @@ import random
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from safeboundary_lint.analyse import Options, analyse
-from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.finding import Confidence, Finding
 from safeboundary_lint.rules import load
 
 
@@ -30,6 +32,11 @@ def damaged(source: bytes, plan: random.Random) -> bytes:
     return b"".join(lines)
 
 
+def unlike(some: tuple[Finding, ...], others: tuple[Finding, ...]) -> list[Finding]:
+    """The findings that only one of two reports has."""
+    return [finding for finding in (*some, *others) if (finding in some) != (finding in others)]
+
+
 def main() -> int:
     """Check the files; 1 when one of them broke the promise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,8 +44,10 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=1, help="take one file of N")
     parser.add_argument("--damage", type=int, help="seed of the damage done to each file")
     parser.add_argument("--slow", type=int, default=600, help="report files of 200 lines and more that take longer than this per line")
+    parser.add_argument("--compare", action="store_true", help="check that screening changes no finding")
     chosen = parser.parse_args()
     options = Options(frozenset(rule.code for rule in load().rules), Confidence.LOW, screening=False)
+    screened = replace(options, screening=True)
     broken, times = 0, []
     for path in sorted(chosen.folder.rglob("*.py"))[:: chosen.every]:
         source = path.read_bytes()
@@ -58,6 +67,9 @@ def main() -> int:
             if "internal error" in problem.message or "nested too deeply" in problem.message:
                 broken += 1
                 print(f"{path}:{problem.line}: {problem.message}")
+        if chosen.compare and (differing := unlike(report.findings, analyse(source, str(path), screened).findings)):
+            broken += 1
+            print("".join(f"{path}:{finding.span.line}: {finding.code} hangs on the screen\n" for finding in differing), end="")
     for per_line, taken, lines, path in sorted(times, reverse=True):
         if per_line > chosen.slow and lines >= 200:
             print(f"slow: {path}: {per_line:.0f} us a line, {taken:.1f} s")
