@@ -98,6 +98,7 @@ class InsecureFallback(Rule):
             "weak-protocol",
             _connects_plainly,
         ),
+        ("verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol", "%^(http|ws|ldap|ftp)"),
         (_falls_back,),
     )
     anchored = 1

@@ -38,8 +38,10 @@ def _may_answer(function: ast.FunctionDef | ast.AsyncFunctionDef, meant: frozens
         elif isinstance(node, ast.If):
             branches += [line.value for line in node.body if isinstance(line, ast.Return)]
     in_handlers = [node.value for handler in handlers for node in shapes.walk([handler]) if isinstance(node, ast.Return)]
-    if any(answer is not None and decisions.may_say_yes(answer) for answer in in_handlers):
+    if any(isinstance(answer, (ast.Attribute, ast.Dict, ast.Call)) and decisions.may_say_yes(answer) for answer in in_handlers):
         return True
+    if not meant:
+        return False
     if decisions.IDENTITY in meant:
         return any(_stands_in(node) for node in shapes.walk([function]))
     if any(decisions.may_allow(meant, answer) for answer in branches):

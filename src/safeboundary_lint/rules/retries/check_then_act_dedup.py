@@ -106,6 +106,7 @@ class CheckThenActDedup(Rule):
     code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
+        ("shared-write", "record-lookup", "%exist|unicity|unique|duplicate|conflict|already"),
         (
             "shared-write",
             "record-lookup",
