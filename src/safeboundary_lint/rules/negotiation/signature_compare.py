@@ -88,6 +88,10 @@ _KEEPS = (
 )
 
 
+def _like(glob: str) -> str:
+    return f"^_*{glob.replace('*', '.*')}$"
+
+
 def _compares_secrets(body: Sequence[ast.AST]) -> bool:
     """Two values are compared that are called secrets, are sent, or are looked up in what is sent."""
     sent: set[str] | None = None
@@ -189,7 +193,12 @@ class SignatureCompare(Rule):
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("mac", "digest", _compares_secrets), (_compares,))
+    needs = (
+        ("~==", "~!="),
+        ("mac", "digest", f"%{'|'.join(_like(glob) for glob in (*_SECRETS, *_FROM_PEER))}"),
+        ("mac", "digest", _compares_secrets),
+        (_compares,),
+    )
     anchored = 3
     fixable = Applicability.UNSAFE
 
