@@ -55,16 +55,25 @@ def here(files: Sequence[SourceFile]) -> Iterator[tuple[int, Outcome]]:
             yield index, check(file)
 
 
+def collect_seldom() -> None:
+    """Garbage collection for the allocations of a parser, from now on: with the usual thresholds it costs a fifth of the time.
+
+    What is loaded already is never looked at again; trees of files that are done are gone before there are many.
+    """
+    gc.freeze()
+    gc.set_threshold(200_000, 3, 3)
+
+
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """Garbage collection for the allocations of a parser: with the usual thresholds it costs a fifth of the time."""
+    """The same for a while, and nothing left over behind it."""
     thresholds = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(500_000, 10, 100)
+    collect_seldom()
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
+        gc.collect()
         gc.unfreeze()
 
 

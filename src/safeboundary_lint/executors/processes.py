@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from safeboundary_lint.checking import Outcome, check
 from safeboundary_lint.core.finding import FileReport, Problem
-from safeboundary_lint.executors import here, portions, seldom_collected
+from safeboundary_lint.executors import collect_seldom, here, portions
 from safeboundary_lint.files import SourceFile
 
 # A task is this many bytes of source: large enough to make the hand-over cheap, small enough to end together.
@@ -87,6 +87,7 @@ def _prepare(files: Sequence[SourceFile]) -> None:
 
 def _settle() -> None:
     """In a new process: a signal ends it quietly, without the handlers of the process it was forked from."""
+    collect_seldom()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -100,5 +101,4 @@ def _end_with_parent() -> None:
 
 
 def _work(files: list[SourceFile]) -> list[Outcome]:
-    with seldom_collected():
-        return [check(file) for file in files]
+    return [check(file) for file in files]
