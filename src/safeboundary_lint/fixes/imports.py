@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from safeboundary_lint.core.names import dotted_text
+from safeboundary_lint.core.names import Scope, dotted_text
 from safeboundary_lint.core.source import Source
+from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.fixes.proof import Parsed
 from safeboundary_lint.fixes.splice import Splice
 
@@ -80,11 +81,23 @@ def obstacle(parsed: Parsed, wanted: Wanted, splices: Sequence[Splice]) -> str |
         others = [b for b in bindings if b not in same and id(_top_level(parsed, b.target)) not in own]
         if not others:
             continue
-        around = parsed.placed[scope.node]
-        if scope is names.module_scope or any(around.start <= splice.start and splice.end <= around.end for splice in splices):
+        if scope is names.module_scope or any(_sees(parsed, splice, scope) for splice in splices):
             line, _ = parsed.source.place(parsed.placed[others[0].target].start)
             return f"the name {wanted.bound} means something else since line {line}"
     return None
+
+
+def _sees(parsed: Parsed, splice: Splice, scope: Scope) -> bool:
+    """True when a name in the text of `splice` is looked up in `scope`: in that of a class only outside of its methods."""
+
+    def holds(node: cst.CSTNode) -> bool:
+        return parsed.placed[node].start <= splice.start and splice.end <= parsed.placed[node].end
+
+    if not holds(scope.node):
+        return False
+    if not isinstance(scope.node, cst.ClassDef):
+        return True
+    return not any(holds(function.body) for function in descendants(scope.node.body) if isinstance(function, cst.FunctionDef))
 
 
 def merge(parsed: Parsed, wanted: Sequence[Wanted], first: int) -> tuple[Splice, ...]:

@@ -214,8 +214,8 @@ class IdempotencyKeyPerAttempt(Rule):
         return isinstance(block, cst.IndentedBlock) and len(block.body) > 1 and once and not used & (inside - {own})
 
     def _moved(self, line: cst.SimpleStatementLine, loop: cst.For | cst.While) -> tuple[Edit, ...]:
-        span, start = self.facts.span(line), self.facts.span(loop)
+        span = self.facts.span(line)
         comment = line.trailing_whitespace.comment
         text = edits.source_of(self.facts, line.body[0]).strip() + (f"  {comment.value}" if comment is not None else "")
         whole = Span(span.line, 1, span.line + (1 if span.end_line == span.line else span.end_line - span.line + 1), 1)
-        return edits.inserted_before(self.facts, loop, f"{text}\n{' ' * (start.column - 1)}"), Edit(whole, "")
+        return edits.inserted_before(self.facts, loop, f"{text}\n{edits.indent_of(self.facts, loop)}"), Edit(whole, "")
