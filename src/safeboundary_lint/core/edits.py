@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.finding import Edit, Span
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.source import LINE_END
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ def argument_added(facts: Facts, call: cst.Call, text: str) -> Edit | None:
     last = call.args[-1]
     if len(call.args) == 1 and isinstance(last.value, cst.GeneratorExp) and not last.value.lpar:
         return None
-    return inserted_after(facts, last, f", {text}")  # an argument's span ends before its comma
+    span = facts.span(last)  # ends before the comma
+    if len(call.args) > 1 and facts.span(call.args[-2]).end_line < span.line and isinstance(last.comma, cst.Comma):
+        line = facts.tree.module.default_indent[:1] * (span.column - 1)  # one argument a line, and so is this one
+        return inserted_after(facts, last, f",\n{line}{text}")
+    return inserted_after(facts, last, f", {text}")
 
 
 def argument_removed(facts: Facts, call: cst.Call, argument: cst.Arg) -> Edit:
@@ -53,12 +57,23 @@ def argument_removed(facts: Facts, call: cst.Call, argument: cst.Arg) -> Edit:
     span = facts.span(argument)
     if index + 1 < len(call.args):
         after = facts.span(call.args[index + 1])
+        if (kept := _before_comment(argument)) is not None:
+            return Edit(Span(span.line, span.column, span.end_line, span.end_column + kept), "")
         return Edit(Span(span.line, span.column, after.line, after.column), "")
     if index:
         before = facts.span(call.args[index - 1])
         return Edit(Span(before.end_line, before.end_column, span.end_line, span.end_column), "")
     end = facts.span(call)
     return Edit(Span(span.line, span.column, end.end_line, end.end_column - 1), "")  # a trailing comma goes too
+
+
+def _before_comment(argument: cst.Arg) -> int | None:
+    """How many characters behind an argument its comma and the space before the comment in its line take; None without one."""
+    space = argument.comma.whitespace_after if isinstance(argument.comma, cst.Comma) else None
+    if not isinstance(space, cst.ParenthesizedWhitespace) or space.first_line.comment is None:
+        return None
+    before = argument.comma.whitespace_before  # type: ignore[union-attr]
+    return len(before.value) + 1 + len(space.first_line.whitespace.value) if isinstance(before, cst.SimpleWhitespace) else None
 
 
 def elements_removed(facts: Facts, sequence: cst.List | cst.Tuple, first: int, last: int) -> Edit | None:
@@ -161,7 +176,7 @@ def moved_behind(facts: Facts, line: cst.SimpleStatementLine, statement: cst.CST
     block, comment = facts.tree.parent(line), line.trailing_whitespace.comment
     if len(line.body) != 1 or not isinstance(block, cst.IndentedBlock) or len(block.body) < 2:
         return ()
-    text = source_of(facts, line.body[0]) + (f"  {comment.value}" if comment is not None else "")
+    text = standing_text(facts, line.body[0]) + (f"  {comment.value}" if comment is not None else "")
     behind = lines_behind(facts, statement, text)
     return (removed_statement(facts, line), behind) if behind is not None else ()
 
@@ -212,6 +227,15 @@ def awaited(facts: Facts, call: cst.BaseExpression) -> cst.BaseExpression:
 def source_of(facts: Facts, node: cst.CSTNode) -> str:
     """The text of a node as it stands in the file."""
     return facts.tree.module.code_for_node(node)
+
+
+def standing_text(facts: Facts, node: cst.CSTNode) -> str:
+    """The text of a statement with the indentation that its lines have where it stands, which `source_of` leaves out."""
+    span, lines = facts.span(node), LINE_END.split(facts.tree.module.code)
+    several = lines[span.line - 1 : span.end_line]
+    several[-1] = several[-1][: span.end_column - 1]
+    several[0] = several[0][span.column - 1 :]
+    return "\n".join(several)
 
 
 def _begins_line(facts: Facts, statement: cst.CSTNode) -> bool:

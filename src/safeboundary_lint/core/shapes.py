@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from safeboundary_lint.core.limits import ATTEMPT
@@ -23,8 +25,8 @@ _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 def retry_loop(body: Sequence[ast.AST]) -> bool:
     """A `while`, or a `for` over a count, in which failures are handled, after which it goes round again."""
-    loops = (node for node in walk(body) if isinstance(node, ast.While) or isinstance(node, ast.For) and _counts(node))
-    return any(isinstance(node, ast.ExceptHandler) and _goes_round(node) for loop in loops for node in walk([loop]))
+    loops = (node for node in walk(body, ast.While, ast.For) if isinstance(node, ast.While) or _counts(node))
+    return any(_goes_round(handler) for loop in loops for handler in walk([loop], ast.ExceptHandler))
 
 
 def _goes_round(handler: ast.ExceptHandler) -> bool:
@@ -33,11 +35,11 @@ def _goes_round(handler: ast.ExceptHandler) -> bool:
 
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it."""
-    for function in walk(body):
-        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            failing = (node for node in walk([function]) if isinstance(node, ast.ExceptHandler) or isinstance(node, ast.If) and _tells_failure(node.test))
-            if any(isinstance(node, ast.Call) and _is_call_of(node, function.name) for part in failing for node in walk([part])):
-                return True
+    for function in walk(body, ast.FunctionDef, ast.AsyncFunctionDef):
+        branches = walk([function], ast.ExceptHandler, ast.If)
+        failing = (node for node in branches if isinstance(node, ast.ExceptHandler) or _tells_failure(node.test))
+        if any(_is_call_of(node, function.name) for part in failing for node in walk([part], ast.Call)):
+            return True
     return False
 
 
@@ -137,7 +139,7 @@ def is_negated(test: ast.expr) -> bool:
 def bound_names(body: Sequence[ast.AST]) -> frozenset[str]:
     """The last names and the keys that a constant or a name may be bound to, parameters included."""
     found: set[str | None] = set()
-    for node in walk(body):
+    for node in walk(body, ast.arg, ast.keyword, ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.AsyncFor, ast.Dict, ast.Call):
         if isinstance(node, ast.arg):
             found.add(node.arg)
         elif isinstance(getattr(node, "value", None), _NO_CONSTANTS):
@@ -157,10 +159,10 @@ def bound_names(body: Sequence[ast.AST]) -> frozenset[str]:
 
 def bound_values(body: Sequence[ast.AST]) -> Iterator[str]:
     """The last names and the keys that something but a constant is bound to, by an assignment, a keyword or an entry."""
-    for node in walk(body):
+    for node in walk(body, ast.Dict, ast.keyword, ast.Assign, ast.AnnAssign):
         if isinstance(node, ast.Dict):
             found = [text(key) for key, value in zip(node.keys, node.values, strict=True) if not isinstance(value, ast.Constant)]
-        elif not isinstance(node, (ast.keyword, ast.Assign, ast.AnnAssign)) or node.value is None or isinstance(node.value, ast.Constant):
+        elif node.value is None or isinstance(node.value, ast.Constant):
             continue
         elif isinstance(node, ast.keyword):
             found = [node.arg]
@@ -188,10 +190,22 @@ class Body(list[ast.AST]):
         """Every node, outer ones first."""
         return list(_below(self))
 
+    @functools.cached_property
+    def by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        """The nodes of each kind."""
+        found: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
+        for node in self.nodes:
+            found[type(node)].append(node)
+        return found
 
-def walk(body: Sequence[ast.AST]) -> Iterable[ast.AST]:
-    """Every node of these trees, outer ones first; contexts and operators are left out."""
-    return body.nodes if isinstance(body, Body) else _below(body)
+
+def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
+    """Every node of these trees, or those of some kinds, outer ones first; contexts and operators are left out."""
+    if not kinds:
+        return body.nodes if isinstance(body, Body) else _below(body)
+    if isinstance(body, Body):
+        return itertools.chain.from_iterable(body.by_kind.get(kind, ()) for kind in kinds)
+    return (node for node in _below(body) if isinstance(node, kinds))
 
 
 def _below(body: Sequence[ast.AST]) -> Iterator[ast.AST]:

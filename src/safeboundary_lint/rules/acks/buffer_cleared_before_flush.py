@@ -30,8 +30,8 @@ def _takes_over(body: Sequence[ast.AST]) -> bool:
     """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
     taken: set[str] = set()
     emptied: set[str] = set()
-    for node in shapes.walk(body):
-        if isinstance(node, ast.While) and any(isinstance(one, ast.Assign) and _pops(one.value) for one in shapes.walk([node])):
+    for node in shapes.walk(body, ast.While, ast.Assign, ast.Call):
+        if isinstance(node, ast.While) and any(_pops(one.value) for one in shapes.walk([node], ast.Assign)):
             return True
         if isinstance(node, ast.Assign):
             bound = [part for target in node.targets for part in ast.walk(target)]

@@ -47,8 +47,8 @@ def _swallows(body: Sequence[ast.AST]) -> bool:
 
 
 def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
-    for node in shapes.walk(body):
-        if isinstance(node, ast.Try) and any(shapes.holds(line, ast.Call) for line in node.body):
+    for node in shapes.walk(body, ast.Try):
+        if any(shapes.holds(line, ast.Call) for line in node.body):
             if any(not isinstance(one.body[-1], ast.Raise) or shapes.holds(one, *_LEADING_OUT) for one in node.handlers):
                 yield node
 
@@ -59,7 +59,7 @@ def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
 
 def _tells(body: Sequence[ast.AST], bound: set[str]) -> bool:
     """Something is answered that the block has not bound, marked as done or removed."""
-    for node in shapes.walk(body):
+    for node in shapes.walk(body, ast.Return, ast.Assign, ast.Call):
         if isinstance(node, ast.Return):
             answer = node.value
             if isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None:

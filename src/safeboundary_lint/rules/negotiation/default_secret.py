@@ -32,7 +32,7 @@ _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 def _has_default(body: Sequence[ast.AST]) -> bool:
     """A lookup, an `or`, a field or a parameter that is called a secret and has a text for a default."""
-    for node in shapes.walk(body):
+    for node in shapes.walk(body, ast.Call, ast.BoolOp, ast.AnnAssign, ast.arguments):
         if isinstance(node, ast.Call):
             key, *others = shapes.given(node) or [None]
             if _is_secret(shapes.text(key)) and any(map(_may_be_text, others)):

@@ -21,21 +21,20 @@ _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken
 def _falls_back(body: Sequence[ast.AST]) -> bool:
     """A failure is handled, or a test may ask how an attempt went."""
     probes = None
-    for node in shapes.walk(body):
+    for node in shapes.walk(body, ast.ExceptHandler, ast.If, ast.IfExp, ast.While):
         if isinstance(node, ast.ExceptHandler):
             return True
-        if isinstance(node, (ast.If, ast.IfExp, ast.While)):
-            if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in ast.walk(node.test)):
-                return True
-            probes = any(map(may_probe, shapes.walk(body))) if probes is None else probes
-            if probes:
-                return True
+        if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in ast.walk(node.test)):
+            return True
+        probes = any(map(may_probe, shapes.walk(body))) if probes is None else probes
+        if probes:
+            return True
     return False
 
 
 def _connects_plainly(body: Sequence[ast.AST]) -> bool:
     """The text of an unprotected address."""
-    texts = (shapes.text_parts(node) or "" for node in shapes.walk(body))
+    texts = (shapes.text_parts(node) or "" for node in shapes.walk(body, ast.Constant, ast.JoinedStr))
     return any(text.lower().startswith(PLAIN) for text in texts)
 
 

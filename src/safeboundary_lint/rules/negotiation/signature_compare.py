@@ -95,10 +95,10 @@ def _like(glob: str) -> str:
 def _compares_secrets(body: Sequence[ast.AST]) -> bool:
     """Two values are compared that are called secrets, are sent, or are looked up in what is sent."""
     sent: set[str] | None = None
-    for node in shapes.walk(body):
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+    for node in shapes.walk(body, ast.Compare):
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             if sent is None:
-                bound = [one for one in shapes.walk(body) if isinstance(one, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and one.value is not None]
+                bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
                 several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in ast.walk(target))
                 sent = {part.id for part in several if isinstance(part, ast.Name)}
             if _may_be_secret(node.left, sent) and _may_be_secret(node.comparators[0], sent):
@@ -126,11 +126,10 @@ def _is_sent(node: ast.AST) -> bool:
 def _compares(body: Sequence[ast.AST]) -> bool:
     """Two values are compared, and none of them is a constant, a length or a type."""
     return any(
-        isinstance(node, ast.Compare)
-        and len(node.ops) == 1
+        len(node.ops) == 1
         and isinstance(node.ops[0], (ast.Eq, ast.NotEq))
         and not any(map(_is_plain, (node.left, node.comparators[0])))
-        for node in shapes.walk(body)
+        for node in shapes.walk(body, ast.Compare)
     )
 
 
@@ -184,7 +183,8 @@ class SignatureCompare(Rule):
 
     Fix safety
     ----------
-    Unsafe: `compare_digest` raises TypeError for None, and for text with characters outside ASCII.
+    Unsafe: `compare_digest` raises TypeError for text with characters outside ASCII, and for None: what `get` may not find is
+    therefore compared as the empty text.
 
     Known limits
     ------------
@@ -326,7 +326,7 @@ class SignatureCompare(Rule):
     def _fix(self, node: cst.Comparison) -> Fix:
         comparison = node.comparisons[0]
         negated = "not " if isinstance(comparison.operator, cst.NotEqual) else ""
-        text = f"{negated}hmac.compare_digest({self._source(node.left)}, {self._source(comparison.comparator)})"
+        text = f"{negated}hmac.compare_digest({self._given(node.left)}, {self._given(comparison.comparator)})"
         advice = f"compare in constant time: `{text}`"
         found = self.facts.names.lookup_in(self.facts.names.scope_of(node), "hmac")
         free = found is None or all(binding.how == "import" and binding.dotted == "hmac" for binding in found[1])
@@ -339,5 +339,40 @@ class SignatureCompare(Rule):
             return Fix(Applicability.SUGGESTION, advice)
         return Fix(Applicability.UNSAFE, advice, (replaced(self.facts, node, text),), ("import hmac",))
 
-    def _source(self, node: cst.CSTNode) -> str:
-        return self.facts.tree.module.code_for_node(node)
+    def _given(self, side: cst.BaseExpression) -> str:
+        """The text of a side that `compare_digest` gets: it raises for the None of a header that is not there."""
+        text = self.facts.tree.module.code_for_node(side)
+        if self._may_lack(side):
+            return f'{text.rstrip().removesuffix(")")}, "")'
+        return f'{text} or ""' if isinstance(side, cst.Name) and self._is_unguarded(side) else text
+
+    def _may_lack(self, value: cst.CSTNode | None) -> bool:
+        """`headers.get("X-Signature")`, without a second argument for when it is not there."""
+        return (
+            isinstance(value, cst.Call)
+            and isinstance(value.func, cst.Attribute)
+            and value.func.attr.value == "get"
+            and len(value.args) == 1
+            and not value.lpar
+            and isinstance(value.args[0].comma, cst.MaybeSentinel)
+        )
+
+    def _is_unguarded(self, name: cst.Name) -> bool:
+        """A name that may be None, and that nothing else in its function looks at to see whether it is."""
+        found = self.facts.names.lookup_in(self.facts.names.scope_of(name), name.value)
+        if found is None or not any(binding.how == "value" and self._may_lack(binding.source) for binding in found[1]):
+            return False
+        tests = (
+            part
+            for node in descendants(found[0].node)
+            if isinstance(node, (cst.If, cst.IfExp, cst.BooleanOperation, cst.Assert))
+            for part in ((node.left, node.right) if isinstance(node, cst.BooleanOperation) else (node.test,))
+        )
+        return not any(self._asks_for(test, name.value) for test in tests)
+
+    def _asks_for(self, test: cst.BaseExpression, name: str) -> bool:
+        if isinstance(test, cst.UnaryOperation):
+            test = test.expression
+        if isinstance(test, cst.Comparison) and isinstance(test.comparisons[0].operator, (cst.Is, cst.IsNot)):
+            test = test.left
+        return isinstance(test, cst.Name) and test.value == name

@@ -33,7 +33,7 @@ _FLAG = "action=argparse.BooleanOptionalAction"
 
 def _reads_option(body: Sequence[ast.AST]) -> bool:
     """A call is given the name of a switch first: a lookup, or the declaration of an option with a type."""
-    calls = (node for node in shapes.walk(body) if isinstance(node, ast.Call))
+    calls = (node for node in shapes.walk(body, ast.Call))
     return any(_is_switch(shapes.text(value)) for call in calls for value in shapes.given(call)[:1])
 
 

@@ -68,7 +68,7 @@ class VerificationDisabled(Rule):
     ----------
     Unsafe: peers with self-signed certificates are refused afterwards, which is the point. The argument or the option is removed,
     the value set to the checking one, the context added. A suggestion where more has to be decided: which authority to trust,
-    what a callback refuses.
+    what a callback refuses; and for defaults, on which code and users elsewhere rely.
 
     Known limits
     ------------
@@ -223,7 +223,9 @@ class VerificationDisabled(Rule):
                 return Fix(Applicability.SUGGESTION, self._advice(one), self._proposed(one))
             edits.append(edit)
         imports = ("import ssl",) if one.form == "missing" else ()
-        return Fix(Applicability.UNSAFE, self._advice(one), tuple(edits), imports)
+        # Who relies on the default stands in other files.
+        level = Applicability.SUGGESTION if one.form in ("default", "variable") else Applicability.UNSAFE
+        return Fix(level, self._advice(one), tuple(edits), imports)
 
     def _edit(self, one: Weakening) -> Edit | None:
         if one.call is not None and any(isinstance(arg.value, cst.Lambda) for arg in one.call.args):

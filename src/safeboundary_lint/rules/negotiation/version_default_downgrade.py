@@ -33,7 +33,7 @@ _INCLUSIVE = (cst.Equal, cst.NotEqual, cst.GreaterThanEqual, cst.LessThanEqual)
 
 def _defaults_version(body: Sequence[ast.AST]) -> bool:
     """`x = data.get("version", 1)`, and x is compared."""
-    nodes = [node for node in shapes.walk(body) if isinstance(node, (ast.Assign, ast.Compare))]
+    nodes = list(shapes.walk(body, ast.Assign, ast.Compare))
     compared = {node.left.id for node in nodes if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name)}
     looked_up = (node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in compared)
     return any(isinstance(part, ast.Call) and _looks_up_version(part) for node in looked_up for part in ast.walk(node.value))

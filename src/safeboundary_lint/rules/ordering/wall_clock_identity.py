@@ -25,7 +25,7 @@ _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 def _identifies(body: Sequence[ast.AST]) -> bool:
     """Something is bound to the name of an identity, or a function that is called one answers."""
-    named = (node.name for node in shapes.walk(body) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    named = (node.name for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
     return any(is_identity(name) for names in (named, shapes.bound_values(body)) for name in names)
 
 

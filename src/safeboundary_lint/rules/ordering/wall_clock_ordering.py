@@ -32,7 +32,7 @@ _ROW_KEY = re.compile(r"(^|_)(id|pk|uuid|key|seq|sequence|version)$")
 
 def _compares_stamps(body: Sequence[ast.AST]) -> bool:
     """A statement that asks for what is later, two stamps or a stamp and a cursor compared, the newest of several copies."""
-    for node in shapes.walk(body):
+    for node in shapes.walk(body, ast.Compare, ast.Call, ast.Dict, ast.Constant, ast.JoinedStr):
         if isinstance(node, (ast.Constant, ast.JoinedStr)):
             text = shapes.text_parts(node)
             if text is not None and is_statement(text) and skips_tied_rows(text) is not None:

@@ -25,9 +25,9 @@ _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdo
 
 def _grows(body: Sequence[ast.AST]) -> bool:
     """Something that is no literal is added to an attribute of the object, or in a loop that looks for a delimiter."""
-    loops = [node for node in shapes.walk(body) if isinstance(node, (ast.For, ast.AsyncFor, ast.While))]
+    loops = list(shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
     searching = [loop for loop in loops if searches([loop])]
-    grown = [(node, target) for node in shapes.walk(body) if (target := shapes.grown(node)) is not None]
+    grown = [(node, target) for node in shapes.walk(body, ast.AugAssign, ast.Call, ast.Assign) if (target := shapes.grown(node)) is not None]
     looped = {id(node) for loop in searching for node in shapes.walk([loop])} if grown else set()
     return any(id(node) in looped or isinstance(target, ast.Attribute) and shapes.root(target) == "self" for node, target in grown)
 
@@ -78,7 +78,8 @@ class UnboundedBuffer(Rule):
 
     Fix safety
     ----------
-    Unsafe for queues: `maxsize` is added, and `put` waits then when the queue is full. A suggestion for buffers.
+    Unsafe for queues: `maxsize` is added, and `put` waits then when the queue is full. A suggestion where `put_nowait` fills
+    it, which raises then, and for buffers.
 
     Known limits
     ------------
@@ -169,23 +170,29 @@ class UnboundedBuffer(Rule):
             f"that is faster than the consumer fills the memory",
             confidence=Confidence.MEDIUM,
             trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
-            fix=self._bounded(match, parameter, size),
+            fix=self._bounded(match, parameter, size, self._level(name)),
         )
 
-    def _bounded(self, match: Match, parameter: Parameter | None, size: cst.BaseExpression | None) -> Fix:
+    def _level(self, name: str) -> Applicability:
+        """Who puts without waiting gets an exception from a full queue, and has to say what becomes of the message."""
+        puts = (call.func for call in self.facts.tree.all(cst.Call) if isinstance(call.func, cst.Attribute))
+        hasty = any(put.attr.value == "put_nowait" and last_name(put.value) == name for put in puts)
+        return Applicability.SUGGESTION if hasty else Applicability.UNSAFE
+
+    def _bounded(self, match: Match, parameter: Parameter | None, size: cst.BaseExpression | None, level: Applicability) -> Fix:
         """The queue with a bound, or of the class that takes one."""
         func, (module, _, canonical) = match.call.func, match.dotted.rpartition(".")
         named = self.facts.names.qualified(func) or match.dotted
         if named.rpartition(".")[2] != canonical and not match.call.args:  # SimpleQueue and its like take no size
             text = f"{module}.{canonical}(maxsize=100)"
-            return Fix(Applicability.UNSAFE, f"use `{text}`", (replaced(self.facts, match.call, text),), (f"import {module}",))
+            return Fix(level, f"use `{text}`", (replaced(self.facts, match.call, text),), (f"import {module}",))
         if parameter is None:
             return Fix(Applicability.SUGGESTION, f"use a queue that takes a bound instead of `{self.facts.code(func)}`")
         words = f"give the queue a bound, for example `{parameter.name}=100`"
         if size is not None:
-            return Fix(Applicability.UNSAFE, words, (replaced(self.facts, size, "100"),))
+            return Fix(level, words, (replaced(self.facts, size, "100"),))
         added = argument_added(self.facts, match.call, f"{parameter.name}=100")
-        return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
+        return Fix(level, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
 
     def _target_of(self, call: cst.Call) -> cst.BaseExpression | None:
         parent = self.facts.tree.parent(call)

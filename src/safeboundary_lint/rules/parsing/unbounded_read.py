@@ -31,7 +31,7 @@ _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
 def _gathers(body: Sequence[ast.AST]) -> bool:
     """A loop in which something comes in, and a variable grows."""
-    loops = [node for node in shapes.walk(body) if isinstance(node, ast.While) or isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.iter, ast.Call)]
+    loops = [node for node in shapes.walk(body, ast.While, ast.For, ast.AsyncFor) if isinstance(node, ast.While) or isinstance(node.iter, ast.Call)]
     return any(receives([loop]) and any(isinstance(shapes.grown(node), ast.Name) for node in shapes.walk([loop])) for loop in loops)
 
 

@@ -25,12 +25,12 @@ _REPEATED = frozenset(
 
 def _creates(body: Sequence[ast.AST]) -> bool:
     """A call by whose name, or by whose statement, a record is created."""
-    return any(isinstance(node, ast.Call) and may_create(node) for node in shapes.walk(body))
+    return any(map(may_create, shapes.walk(body, ast.Call)))
 
 
 def _asks(body: Sequence[ast.AST]) -> bool:
     """An `if` asks what a call found, and leaves, or else calls something."""
-    nodes = [node for node in shapes.walk(body) if isinstance(node, (ast.If, ast.Assign, ast.NamedExpr))]
+    nodes = list(shapes.walk(body, ast.If, ast.Assign, ast.NamedExpr))
     bound = [(target, node.value) for node in nodes if not isinstance(node, ast.If) for target in shapes.targets(node)]
     found = {target.id for target, value in bound if isinstance(target, ast.Name) and shapes.holds(value, ast.Call)}
     for node in nodes:
@@ -44,7 +44,7 @@ def _asks(body: Sequence[ast.AST]) -> bool:
 
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
     """What is found is refused, and an exception says that it isn't there."""
-    blocks = (node for node in shapes.walk(body) if isinstance(node, ast.Try) and node.handlers)
+    blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
     raised = (part for block in blocks for line in block.body for part in ast.walk(line) if isinstance(part, ast.Raise) and part.exc is not None)
     return any(conflicts(shapes.last_name(part.exc)) for part in raised if part.exc is not None)
 

@@ -39,9 +39,10 @@ def counted_down(facts: Facts, call: cst.Call, function: cst.FunctionDef, counte
     if counter is not None:
         pairs = bound_arguments(call, function, method=facts.types.is_bound_method(function))
         given = next((value for parameter, value in pairs if parameter.name.value == counter), None)
+        step = "+ 1" if _counts_up(function, counter) else "- 1"
         if given is not None:
-            return (replaced(facts, given, f"{source_of(facts, given)} - 1"),)
-        added = argument_added(facts, call, f"{counter}={counter} - 1")
+            return (replaced(facts, given, f"{source_of(facts, given)} {step}"),)
+        added = argument_added(facts, call, f"{counter}={counter} {step}")
         return (added,) if added is not None else ()
     name = free_name(facts, call, "attempts")
     caught = facts.tree.enclosing(call, cst.ExceptHandler, cst.FunctionDef)
@@ -52,6 +53,17 @@ def counted_down(facts: Facts, call: cst.Call, function: cst.FunctionDef, counte
         argument_added(facts, call, f"{name}={name} - 1"),
     )
     return tuple(one for one in several if one is not None) if None not in several else ()
+
+
+def _counts_up(function: cst.FunctionDef, counter: str) -> bool:
+    """True where the function goes on while its counter is below a limit: `if retries < 20`, `if attempt >= attempts`."""
+    limits = (cst.Integer, cst.Name, cst.Attribute)
+    for node in descendants(function.body):
+        if isinstance(node, cst.Comparison) and isinstance(node.left, cst.Name) and node.left.value == counter:
+            limit = node.comparisons[0].comparator
+            if isinstance(limit, limits) and not (isinstance(limit, cst.Integer) and limit.evaluated_value <= 1):
+                return True
+    return False
 
 
 def raised_in_place(facts: Facts, end: cst.CSTNode, told: str) -> Edits:

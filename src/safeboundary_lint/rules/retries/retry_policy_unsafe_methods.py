@@ -190,8 +190,6 @@ class RetryPolicyUnsafeMethods(Rule):
         kept = [
             element for element, text in zip(value.elements, texts, strict=True) if text and text.upper() not in UNSAFE_METHODS
         ]
-        if not kept and not policy.row.get("default_any") and not policy.dotted.startswith("*"):
-            return edits.argument_removed(self.facts, policy.call, given)
         if not kept or any(isinstance(below, cst.Comment) for below in descendants(value)):
             return None
         inner = ", ".join(self.facts.code(element.value) for element in kept)

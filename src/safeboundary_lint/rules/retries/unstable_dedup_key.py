@@ -35,7 +35,7 @@ _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 def _keeps_key(body: Sequence[ast.AST]) -> bool:
     """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
-    for node in shapes.walk(body):
+    for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Attribute, ast.Call):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if named_like(node.name, *_MAKERS):
                 return True
