@@ -12,6 +12,7 @@ from safeboundary_lint.core.edits import (
     argument_added, free_name, lines_before, lines_behind, parameter_added, replaced, source_of,
 )  # fmt: skip
 from safeboundary_lint.core.finding import Edit
+from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

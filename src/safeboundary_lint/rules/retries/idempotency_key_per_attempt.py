@@ -216,6 +216,6 @@ class IdempotencyKeyPerAttempt(Rule):
     def _moved(self, line: cst.SimpleStatementLine, loop: cst.For | cst.While) -> tuple[Edit, ...]:
         span = self.facts.span(line)
         comment = line.trailing_whitespace.comment
-        text = edits.source_of(self.facts, line.body[0]).strip() + (f"  {comment.value}" if comment is not None else "")
+        text = edits.standing_text(self.facts, line.body[0]) + (f"  {comment.value}" if comment is not None else "")
         whole = Span(span.line, 1, span.line + (1 if span.end_line == span.line else span.end_line - span.line + 1), 1)
         return edits.inserted_before(self.facts, loop, f"{text}\n{edits.indent_of(self.facts, loop)}"), Edit(whole, "")
