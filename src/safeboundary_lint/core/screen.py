@@ -53,7 +53,7 @@ class Words:
         """Words that could name something called, an attribute or an import; all words after a star import."""
         if self.star_import:
             return self.all
-        return decoded(word for mention in set(_MENTION.findall(self.source)) for word in _WORD.findall(mention))
+        return decoded(_WORD.findall(b" ".join(set(_MENTION.findall(self.source)))))
 
     @functools.cached_property
     def star_import(self) -> bool:
@@ -266,12 +266,13 @@ class _Group:
         for need in texts:
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self._bound[last] += ways
+        self._lasts, self._bound_lasts = frozenset(self._ways), frozenset(self._bound)
 
     def test(self, file: Words) -> Callable[[Words], bool]:
         """A test for the parts of a file."""
         plain, mentions, bare, received, told = set(self._plain), set(), set(), {}, {}
-        bound = frozenset(last for last in self._bound.keys() & file.all if any(way.open_to(file) for way in self._bound[last]))
-        for last in self._ways.keys() & file.all:
+        bound = frozenset(last for last in self._bound_lasts & file.all if any(way.open_to(file) for way in self._bound[last]))
+        for last in self._lasts & file.all:
             open_ways = [(way, setting) for way, setting in self._ways[last] if way.open_to(file)]
             if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.caps import capped, item_cap
 from safeboundary_lint.core.edits import lines_before, source_of
@@ -44,7 +47,22 @@ _TALLIES = (
     "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
-_MADE = rf"~(?i:{_TALLIES})\w*[^=\n]*=[^\n]*(?:\{{\s*\}}|\b(?:dict|defaultdict|OrderedDict|Counter)\()"
+
+
+def _makes_map(body: Sequence[ast.AST]) -> bool:
+    """An empty map is made under the name of a tally."""
+    for node in shapes.walk(body, ast.Assign, ast.AnnAssign):
+        if node.value is not None and any(map(_is_map, [node.value, *getattr(node.value, "elts", ())])):
+            parts = shapes.walk(shapes.targets(node), ast.Name, ast.Attribute)
+            if any(_TALLY.search(shapes.last_name(part) or "") for part in parts):
+                return True
+    return False
+
+
+def _is_map(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call):
+        return shapes.last_name(value.func) in ("dict", "defaultdict", "OrderedDict", "Counter")
+    return isinstance(value, ast.Dict) and not value.keys
 
 
 class UnboundedKeyedState(Rule):
@@ -116,7 +134,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_MADE,))  # the second is dearer
+    needs = ((f"%{_TALLIES}",), (r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_makes_map,))
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
