@@ -67,6 +67,7 @@ class Outline:
             self._module = ast.parse(text)
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
         self._bases: dict[str, list[str]] = {}
+        self._met: dict[Callable[[Words], bool], tuple[set[int], bool]] = {}
         self.units = list(self._units(self._module.body, ""))
         around, end = [], 0
         imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self._module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
@@ -106,18 +107,19 @@ class Outline:
         enough to start from the group that the fewest units meet. A local rule needs all of it in one unit, and has all units where
         what else it asks for may stand anywhere (`whole`).
         """
-        met = [{index for index, unit in enumerate(self.units) if test(unit.words)} for test in tests]
-        outside = [test(self.around) for test in tests]
         everything = set(range(len(self.units)))
-        if not tests:
-            return everything, True
         if rule.local:
-            several, around = set.intersection(*met), all(outside)
+            several, around = self._meeting_all(tests)
             return (everything, True) if rule.whole and (several or around) else (several, around)
-        if rule.whole:
+        if rule.whole or not tests:
             return everything, True
-        if not all(several or around for several, around in zip(met, outside, strict=True)):
-            return set(), False
+        met, outside = [], []
+        for test in tests:
+            several, around = self._meeting(test)
+            if not several and not around:
+                return set(), False
+            met.append(several)
+            outside.append(around)
         if rule.anchored:
             below = [several for several, around in zip(met[1:], outside[1:], strict=True) if not around]
             anchors = [index for index in met[-1] if not any(several.isdisjoint(self._reached([index], rule.anchored)) for several in below)]
@@ -125,6 +127,22 @@ class Outline:
         inside = [several for several, around in zip(met, outside, strict=True) if not around]
         # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
         return (min(inside, key=self._size), False) if inside else (set.union(*met), True)
+
+    def _meeting(self, test: Callable[[Words], bool]) -> tuple[set[int], bool]:
+        """The units that pass a test, and whether the code around them does; each test is made once."""
+        if test not in self._met:
+            self._met[test] = {index for index, unit in enumerate(self.units) if test(unit.words)}, test(self.around)
+        return self._met[test]
+
+    def _meeting_all(self, tests: Sequence[Callable[[Words], bool]]) -> tuple[set[int], bool]:
+        """The same for several tests, of which the dearest come last."""
+        several, around = set(range(len(self.units))), True
+        for test in tests:
+            several = {index for index in several if test(self.units[index].words)}
+            around = around and test(self.around)
+            if not several and not around:
+                break
+        return several, around
 
     def _size(self, several: Collection[int]) -> int:
         return sum(self.units[index].last - self.units[index].first for index in several)
