@@ -224,7 +224,8 @@ class VerificationDisabled(Rule):
             edits.append(edit)
         imports = ("import ssl",) if one.form == "missing" else ()
         # Who relies on the default stands in other files.
-        level = Applicability.SUGGESTION if one.form in ("default", "variable") else Applicability.UNSAFE
+        offered = one.form == "default" or (one.form == "variable" and (last_name(one.node) or "").startswith("DEFAULT_"))
+        level = Applicability.SUGGESTION if offered else Applicability.UNSAFE
         return Fix(level, self._advice(one), tuple(edits), imports)
 
     def _edit(self, one: Weakening) -> Edit | None:

@@ -12,6 +12,7 @@ from safeboundary_lint.core.edits import awaited, free_name, lines_before, named
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Applicability, Edit, Fix
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.tree import descendants
 
 _TOO_LARGE = '("the data is cut short, or expands to more than is taken in")'
 
@@ -66,9 +67,16 @@ def _limited(facts: Facts, match: Match) -> tuple[Edit, ...]:
     given = argument(match.call, limit)
     alone = [arg.with_changes(comma=cst.MaybeSentinel.DEFAULT) for arg in match.call.args if arg.value is not given]
     arguments = [*(source_of(facts, arg) for arg in alone), f"{limit.name}={cap}"]
-    text = f"{source_of(facts, func)}({', '.join(arguments)})"
-    check = (f"if {source_of(facts, func.value)}.{match.row.get('left')}:", refused_above(cap)[1])
-    return named_first(facts, match.call, "expanded", text, *check)
+    receiver, made = source_of(facts, func.value), None
+    if any(isinstance(node, cst.Call) for node in (func.value, *descendants(func.value))):  # what is asked later is the same object
+        expander = free_name(facts, match.call, "expander")
+        made, receiver = lines_before(facts, match.call, f"{expander} = {receiver}"), expander
+        if made is None:
+            return ()
+    text = f"{receiver}.{func.attr.value}({', '.join(arguments)})"
+    check = (f"if {receiver}.{match.row.get('left')}:", refused_above(cap)[1])
+    taken = named_first(facts, match.call, "expanded", text, *check)
+    return (made, *taken) if made is not None and taken else taken
 
 
 def read_capped(facts: Facts, call: cst.Call) -> tuple[Edit, ...]:

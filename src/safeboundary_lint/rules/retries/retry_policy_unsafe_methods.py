@@ -63,7 +63,8 @@ class RetryPolicyUnsafeMethods(Rule):
     Fix safety
     ----------
     Unsafe: POST and PATCH are taken out of a literal list, or the argument that allows every method is removed. Requests
-    that relied on the repetition now fail at once. A suggestion where the list stands elsewhere or is missing: it is spelled out.
+    that relied on the repetition now fail at once. A suggestion where the list stands elsewhere, is missing or
+    has nothing else in it: it is spelled out.
 
     Known limits
     ------------
