@@ -37,15 +37,37 @@ def unlike(some: tuple[Finding, ...], others: tuple[Finding, ...]) -> list[Findi
     return [finding for finding in (*some, *others) if (finding in some) != (finding in others)]
 
 
+def combined(count: int, seed: int) -> int:
+    """Fix modules of fixtures; 1 when one of them broke a promise."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    import combined_fixtures
+
+    codes, broken = frozenset(rule.code for rule in load().rules), 0
+    for number in range(seed, seed + count):
+        parts, dress = combined_fixtures.drawn(random.Random(number))
+        for what in combined_fixtures.broken_promises(combined_fixtures.combined(parts, dress), codes):
+            broken += 1
+            told = ", ".join(f"{part.fixture.label} ({part.place}, {part.naming})" for part in parts)
+            print(f"seed {number}: {what}\n    {dress}: {told}")
+    print(f"{count} modules, {broken} broken promises")
+    return 1 if broken else 0
+
+
 def main() -> int:
     """Check the files; 1 when one of them broke the promise."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--combined", type=int, help="fix as many modules of fixtures instead")
+    parser.add_argument("--seed", type=int, default=0, help="of the modules of fixtures")
     parser.add_argument("--every", type=int, default=1, help="take one file of N")
     parser.add_argument("--damage", type=int, help="seed of the damage done to each file")
     parser.add_argument("--slow", type=int, default=600, help="report files of 200 lines and more that take longer than this per line")
     parser.add_argument("--compare", action="store_true", help="check that screening changes no finding")
     chosen = parser.parse_args()
+    if chosen.combined is not None:
+        return combined(chosen.combined, chosen.seed)
+    if chosen.folder is None:
+        parser.error("name a folder, or say --combined N")
     options = Options(frozenset(rule.code for rule in load().rules), Confidence.LOW, screening=False)
     screened = replace(options, screening=True)
     broken, times = 0, []

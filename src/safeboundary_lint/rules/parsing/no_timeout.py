@@ -58,7 +58,7 @@ class NoTimeout(Rule):
     Fix safety
     ----------
     Unsafe: a timeout of 10 seconds is added, or set on the socket before it connects, and whoever calls must be ready for the
-    error it raises. A suggestion where the call takes no timeout.
+    error it raises. A suggestion where the call takes no timeout, and where somebody wrote that it may wait for ever.
 
     Known limits
     ------------
@@ -208,7 +208,8 @@ class NoTimeout(Rule):
             words = f"give `{parameter.name}` a value, for example `{parameter.name}={value}`"
             module = value.partition("(")[0].rpartition(".")[0]
             edit = replaced(self.facts, given, value)
-            return Fix(Applicability.UNSAFE, words, (edit,), (f"import {module}",) if module else ())
+            # Somebody wrote that it may wait for ever: a stream, a long poll.
+            return Fix(Applicability.SUGGESTION, words, (edit,), (f"import {module}",) if module else ())
         words = f"add `{parameter.name}={value}`"
         added = argument_added(self.facts, match.call, f"{parameter.name}={value}")
         return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
