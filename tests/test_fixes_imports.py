@@ -145,6 +145,12 @@ def test_a_name_of_another_scope_is_in_nobodys_way(head: str) -> None:
     assert "good" in fixed(f"{head}\nbad\n", "import time")
 
 
+def test_a_method_of_that_name_is_in_the_way_of_the_class_body_alone() -> None:
+    head = "class C:\n    def time(self): pass\n"
+    assert "good" in fixed(f"{head}    def g(self):\n        return bad\n", "import time")
+    assert "good" not in fixed(f"{head}    x = bad\n", "import time")
+
+
 @pytest.mark.parametrize("statement", ["x = 1", "from a import *", "import", "", "if x: pass"])
 def test_what_is_no_import_is_refused_in_words(statement: str) -> None:
     outcome = fix_file("x.py", b"bad\n", analyser(Pattern("SBL102", "bad", "good", (statement,))))
