@@ -93,6 +93,36 @@ def test_what_a_tool_prints_is_no_document_that_was_handed_in(reading: str, expe
     assert confidences(source, "SBL405") == [expected]
 
 
+@pytest.mark.parametrize(
+    ("reading", "expected"),
+    [
+        ("def valid(self, ticket):\n    answer = requests.get(self.sso + '/check', params=ticket, timeout=5)", Confidence.HIGH),
+        ("def jobs(self):\n    answer = requests.get(self.jobs_of(), headers=self.session, timeout=5)", Confidence.LOW),
+        ("def feed(url):\n    answer = requests.get(url, headers=AGENT, timeout=5)", Confidence.HIGH),
+        ("def rates():\n    answer = requests.get('https://rates.example.org/daily.xml', timeout=5)", Confidence.LOW),
+        ("def listing(answer: requests.Response):\n    pass", Confidence.LOW),
+    ],
+)
+def test_documents_of_a_service_that_the_program_has_chosen_are_of_low_confidence(reading: str, expected: Confidence) -> None:
+    source = f"import xml.etree.ElementTree as ET\nimport requests\n{reading}\n    return ET.fromstring(answer.content)\n"
+    assert confidences(source, "SBL405") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("passed", "expected"),
+    [
+        ("run(['tool', '--xml']).stdout", Confidence.LOW),
+        ("client.get(FEED_URL).content", Confidence.LOW),
+        ("client.get(address).content", Confidence.MEDIUM),
+        ("message", Confidence.MEDIUM),
+    ],
+)
+def test_a_document_that_is_handed_in_is_what_callers_of_the_file_pass(passed: str, expected: Confidence) -> None:
+    parse = "import xml.etree.ElementTree as ET\ndef titles(document):\n    return ET.fromstring(document).iter('title')\n"
+    source = f"{parse}def main(client, address, message):\n    return titles({passed})\n"
+    assert confidences(source, "SBL405") == [expected]
+
+
 def test_a_helper_is_behind_the_login_of_its_callers() -> None:
     helper = "async def _body(request: Request):\n    return await request.body()\n"
     caller = ROUTE.replace("await request.body()", "await _body(request)")
@@ -100,6 +130,31 @@ def test_a_helper_is_behind_the_login_of_its_callers() -> None:
     behind = caller.format(**{**empty, "parameter": ", user=Depends(current_user)"}) + helper
     assert confidences(behind) == [Confidence.LOW]
     assert confidences(caller.format(**empty) + helper) == [Confidence.MEDIUM]
+
+
+LINES = """
+class {name}:
+    def __init__(self):
+        self._rest = b""
+    def data_received(self, data):
+        self._rest += data
+        *lines, self._rest = self._rest.split(b"\\n")
+        return lines
+"""
+
+
+@pytest.mark.parametrize(("name", "expected"), [("SSEParser", Confidence.LOW), ("AssessedLines", Confidence.MEDIUM)])
+def test_events_come_from_a_server_of_our_choice(name: str, expected: Confidence) -> None:
+    assert confidences(LINES.format(name=name), "SBL406") == [expected]
+
+
+@pytest.mark.parametrize(("declared", "expected"), [("Hashable", Confidence.LOW), ("str", Confidence.MEDIUM)])
+def test_keys_of_any_kind_need_not_be_a_clients(declared: str, expected: Confidence) -> None:
+    source = (
+        "import time\nclass Limiter:\n    def __init__(self):\n        self.last_calls = {}\n"
+        f"    def called(self, key: {declared}):\n        self.last_calls[key] = time.monotonic()\n"
+    )
+    assert confidences(source, "SBL408") == [expected]
 
 
 def confidences(source: str, code: str = "SBL401") -> list[Confidence]:

@@ -8,17 +8,20 @@ import libcst as cst
 
 from safeboundary_lint.core import loaders
 from safeboundary_lint.core.boundary import PARAMETER, PEER, SHARED, Source
-from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.urls import CALLER, CHOSEN
 
 _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
 _WRAPPING = (
     "BytesIO", "StringIO", "InputSource", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "cast", "b64decode",
 )  # fmt: skip
+_ASKING = ("get", "post", "put", "request")
+_WHO_ASKS = ("headers", "auth", "cert")
 _STEPS = 20
 _CALLABLE = re.compile(r"\w+(\.\w+)+")
 
@@ -71,8 +74,9 @@ class UnsafeParser(Rule):
 
     Known limits
     ------------
-    Values from other files are not followed; XML that a call of another file gives has low confidence. Newer versions of expat
-    limit how far entities expand, but not to nothing.
+    Values from other files are not followed; XML that a call of another file gives has low confidence, and so have the answers of
+    services that the program has chosen: at a constant address, to a request with credentials or headers, or handed in as a
+    response. Newer versions of expat limit how far entities expand, but not to nothing.
     """
 
     code, name, since, severity = "SBL405", "unsafe-parser", "0.1", Severity.ERROR
@@ -121,7 +125,7 @@ class UnsafeParser(Rule):
         if (source := self._source(match)) is None:
             return
         if source.writer == PEER:
-            confidence = source.confidence
+            confidence = Confidence.LOW if self._is_own_service(source.node) else source.confidence
         elif source.writer == PARAMETER and not match.row.get("seen") and not self.facts.boundary.names_file(source, *_FILES):
             confidence = Confidence.MEDIUM if self._is_handed_in(match) else Confidence.LOW
         else:
@@ -142,12 +146,43 @@ class UnsafeParser(Rule):
         for node in queue:  # grows while it is walked
             for origin in self.facts.origins.trail(node):
                 if isinstance(origin.node, cst.Param) and origin.node.name.value not in ("self", "cls"):
-                    return True
+                    return not self._is_passed_own(origin.node)
                 if isinstance(origin.node, cst.Call) and len(queue) < _STEPS:
                     func = origin.node.func
                     queue += [arg.value for arg in origin.node.args] if last_name(func) in _WRAPPING else []
                     queue += [func.value] if isinstance(func, cst.Attribute) and self.facts.names.qualified(func) is None else []
         return False
+
+    def _is_passed_own(self, parameter: cst.Param) -> bool:
+        """All callers of this file pass what a tool printed, or the answer of a service that this program has chosen."""
+        values = self.facts.origins.passed(parameter)
+        return bool(values) and all(named_like(last_name(one), *_FILES) or self._is_own_service(one) for one in values)
+
+    def _is_own_service(self, content: cst.CSTNode) -> bool:
+        """The answer to a request that says who asks, or to one at a constant address; or a response that was handed in."""
+        node = content.func if isinstance(content, cst.Call) else content
+        if not isinstance(node, cst.Attribute):
+            return False
+        origins = [origin.node for origin in self.facts.origins.trail(node.value, callers=True)]
+        if any(isinstance(one, cst.Param) and self._is_response(one) for one in origins):
+            return True
+        asked = [one for one in origins if isinstance(one, cst.Call) and last_name(one.func) in _ASKING]
+        return bool(asked) and all(self._says_who_asks(call) or self._asks_constant(call) for call in asked)
+
+    def _says_who_asks(self, call: cst.Call) -> bool:
+        match = self.facts.match(call, "fetch")
+        url = argument(call, match.row.parameter("url")) if match is not None and match.row.parameter("url") else None
+        chosen = url is None or self.facts.urls.chooser(url) in (CALLER, CHOSEN)
+        return not chosen and any(arg.keyword is not None and arg.keyword.value in _WHO_ASKS for arg in call.args)
+
+    def _asks_constant(self, call: cst.Call) -> bool:
+        url = call.args[0].value if call.args else None
+        constant = string(url) is not None or isinstance(url, cst.Name) and url.value.isupper()
+        return constant and self.facts.urls.looks_like_one(url)
+
+    def _is_response(self, parameter: cst.Param) -> bool:
+        """Somebody else's request was answered, and this only reads the answer: `answer: httpx.Response`."""
+        return parameter.annotation is not None and (last_name(parameter.annotation.annotation) or "").endswith("Response")
 
     def _source(self, match: Match) -> Source | None:
         data = match.row.parameter("data")
