@@ -17,6 +17,7 @@ def load() -> Registry:
     """The registry of every rule below this folder."""
     import importlib
     import pkgutil
+    import types
 
     from safeboundary_lint.core.rule import Registry, Rule
 
@@ -27,7 +28,11 @@ def load() -> Registry:
             found += [
                 value
                 for value in vars(loaded).values()
-                if isinstance(value, type) and issubclass(value, Rule) and value.__module__ == loaded.__name__ and hasattr(value, "code")
+                if isinstance(value, type)
+                and not isinstance(value, types.GenericAlias)  # `list[int]` is taken for a class by Python 3.10
+                and issubclass(value, Rule)
+                and value.__module__ == loaded.__name__
+                and hasattr(value, "code")
             ]
     return Registry(tuple(found))
 
