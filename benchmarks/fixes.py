@@ -3,11 +3,11 @@
 
     python benchmarks/fixes.py --wild DIR [--report REPORT.json] [--patches DIR]
 
-Every rule of any status and confidence is on, unsafe fixes are made. Each patch has to be taken by `git apply` and give what fixing gave; that has to
-parse and compile, definitions in which no fix has an edit have to be the same, no comment may be lost, and fixing again has to change nothing. Files are
-those in which a rule that can fix finds something or, with `--report`, those that have a finding in a JSON report of a run that was made before, which
-takes less long. `--patches` keeps the patches, one file for each, to be read. Prints a table by rule and why fixes were not made; exits with 1 when a
-promise was broken.
+Every rule of any status and confidence is on, unsafe fixes are made. Each patch has to be taken by `git apply` and give what
+fixing gave; that has to parse and compile, definitions in which no fix has an edit have to be the same, no comment may be lost,
+and fixing again has to change nothing. Files are those in which a rule that can fix finds something or, with `--report`, those
+that have a finding in a JSON report of a run that was made before, which takes less long. `--patches` keeps the patches, one
+file for each, to be read. Prints a table by rule and why fixes were not made; exits with 1 when a promise was broken.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Tally:
         refused: collections.Counter[str] = collections.Counter()
         for (code, _why), count in self.refused.items():
             refused[code] += count
-        rows = [(code, self.found[code], self.fixed[code], refused[code], self.shown[code]) for code in {*self.found, *self.shown, *refused}]
+        codes = {*self.found, *self.shown, *refused}
+        rows = [(code, self.found[code], self.fixed[code], refused[code], self.shown[code]) for code in codes]
         total = [sum(row[column] for row in rows) for column in range(1, 5)]
         for code, *numbers in [*sorted(rows), ("all", *total)]:
             print(f"{code:8} {numbers[0]:>8} {numbers[1]:>6} {numbers[2]:>8} {numbers[3]:>10}")
@@ -178,7 +179,7 @@ def worse(old: bytes, outcome: Outcome, before: FileReport, name: str) -> Iterat
 
 
 def about(finding: Finding, statement: ast.stmt) -> bool:
-    """True when a fix belongs to a statement of the module: by name, because later rounds count lines anew, or by line; imports may grow."""
+    """True when a fix belongs to a statement of the module: by name, because later rounds count lines anew, or by line."""
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         return bool(finding.fix and finding.fix.imports)
     lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)

@@ -1,4 +1,4 @@
-"""Fixtures that can be fixed, several in one module: moved into functions and classes, their imports merged and given other names."""
+"""Fixtures that can be fixed, several in one module: moved into functions and classes, their imports merged and renamed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ PLACES = ("top", "function", "class", "method", "branch")
 NAMINGS = ("as it is", "alias", "from")
 DRESSES = ("plain", "crlf", "tabs", "no last line end", "mark", "crlf and tabs")
 
-# A fix that brings a finding is not made. These bring one by right: behind the acknowledged message there now is a publishing that nobody
-# confirms, and a proof that is compared as a proof should be is one that may be left out.
+# A fix that brings a finding is not made. These bring one by right: behind the acknowledged message there now is a publishing
+# that nobody confirms, and a proof that is compared as a proof should be is one that may be left out.
 REVEALED = {("SBL301", "SBL304"), ("SBL512", "SBL511")}
-_REFUSED = re.compile(r"the fix of (SBL\d+) was not applied: it (?:would leave or bring (SBL\d+)|needs .* means something else .*);")
+_REFUSED = re.compile(
+    r"the fix of (SBL\d+) was not applied: it (?:would leave or bring (SBL\d+)|needs .* means something else .*);"
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _taken_apart(part: Part) -> tuple[list[str], str]:
 
 
 class _Naming(cst.CSTTransformer):
-    """Gives what is imported other names: `import time as time_module`, `from time import time as time_time`, `from time import sleep as sleep_here`."""
+    """Gives what is imported other names: `import time as time_module`, `from time import time as time_time`."""
 
     def __init__(self, module: cst.Module, naming: str) -> None:
         self.naming = naming
@@ -94,7 +96,8 @@ class _Naming(cst.CSTTransformer):
     @staticmethod
     def is_import(small: cst.BaseSmallStatement) -> bool:
         """True for an import of names."""
-        return isinstance(small, cst.Import) or (isinstance(small, cst.ImportFrom) and not isinstance(small.names, cst.ImportStar))
+        named = isinstance(small, cst.ImportFrom) and not isinstance(small.names, cst.ImportStar)
+        return named or isinstance(small, cst.Import)
 
     def imports(self, small: cst.Import | cst.ImportFrom) -> list[str]:
         """The statements that import the same under the names that are to be used."""
@@ -113,7 +116,8 @@ class _Naming(cst.CSTTransformer):
             self.names[bound] = f"{bound}_module" if not source else f"{bound}_here"
             return [f"{head} as {self.names[bound]}"]
         members = [node for node in self.members if node.value.id == bound]  # type: ignore[attr-defined]
-        stored = any(not isinstance(node.ctx, ast.Load) for node in members)  # `module.name = value`: nothing else can stand for that
+        # `module.name = value`: nothing else can stand for that
+        stored = any(not isinstance(node.ctx, ast.Load) for node in members)
         if source or not members or stored or len(members) != self.uses[bound] or "." in alias.name:
             return kept
         self.modules.add(bound)
@@ -177,7 +181,8 @@ def _indented(body: str, steps: int) -> str:
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))):
             inside.update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
     lines = body.split("\n")
-    return "\n".join(line if not line or number in inside else "    " * steps + line for number, line in enumerate(lines, start=1))
+    kept = (not line or number in inside for number, line in enumerate(lines, start=1))
+    return "\n".join(line if same else "    " * steps + line for line, same in zip(lines, kept, strict=True))
 
 
 def _dressed(text: str, dress: str) -> bytes:
