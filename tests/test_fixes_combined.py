@@ -20,7 +20,7 @@ def test_each_fixture_elsewhere_keeps_the_promises(number: int, fixture: Fixture
     assert broken_promises(combined((Part(fixture, place, naming),), dress), frozenset({fixture.rule.code})) == []
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(parts=st.lists(PARTS, min_size=2, max_size=4, unique_by=lambda part: part.fixture.label), dress=st.sampled_from(DRESSES))
 def test_fixtures_in_one_file_keep_the_promises(parts: list[Part], dress: str) -> None:
     assert broken_promises(combined(tuple(parts), dress), ALL) == []
