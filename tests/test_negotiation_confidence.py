@@ -72,6 +72,45 @@ def test_somebody_in_front_of_a_program_sees_it_wait() -> None:
     assert confidences("SBL409", ACCOUNT.format(name="read()")) == [Confidence.HIGH]
 
 
+SCRAM = """
+import hmac
+def check({server}, key, message):
+    {expected} = hmac.digest(key, message, "sha256")
+    return {expected} == {server}
+"""
+
+
+def test_the_signature_of_a_server_over_fresh_nonces_teaches_nothing() -> None:
+    assert confidences("SBL512", SCRAM.format(server="answer", expected="server_signature")) == [Confidence.LOW]
+    assert confidences("SBL512", SCRAM.format(server="answer", expected="client_proof")) == [Confidence.HIGH]
+
+
+VERIFIER = """
+from vendor import Verifier, Refused
+def make_verifier({given}):
+    if not {given}.signature:
+        return None
+    return Verifier({given})
+def verify_signature(upload, {given}):
+    verifier = make_verifier({given})
+    if verifier is None:
+        return
+    if not verifier.matches(upload):
+        raise Refused
+"""
+
+
+def test_what_the_data_leave_unsigned_is_no_missing_configuration() -> None:
+    assert confidences("SBL506", VERIFIER.format(given="properties")) == [Confidence.LOW]
+    assert confidences("SBL506", VERIFIER.format(given="settings")) == [Confidence.MEDIUM]
+
+
+@pytest.mark.parametrize(("name", "confidence"), [("LocalServerTestCase", Confidence.LOW), ("Archive", Confidence.MEDIUM)])
+def test_a_test_case_asks_its_own_server(name: str, confidence: Confidence) -> None:
+    source = f"from vendor import Client\nclass {name}:\n    def client(self):\n        return Client(self.host, verify_ssl=False)\n"
+    assert confidences("SBL502", source) == [confidence]
+
+
 def confidences(code: str, source: str) -> list[Confidence]:
     report = analyse(source.encode(), "peers.py", Options(frozenset({code}), min_confidence=Confidence.LOW))
     assert not report.problems

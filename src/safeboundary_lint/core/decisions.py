@@ -30,7 +30,7 @@ _NOUN = (
 )
 _VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
 _STRONG = re.compile(
-    r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_\w+)$|(^|"
+    r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_(?!to_(en|de)code)\w+)$|(^|"
     r"_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|"
     r"has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|"
     r"authenticate|allowed_to|is_admin)(_|$)"

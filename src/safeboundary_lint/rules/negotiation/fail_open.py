@@ -11,7 +11,8 @@ from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -22,6 +23,7 @@ _MISSING = re.compile(
     r"webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|"
     r"_client$"
 )
+_SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
 
@@ -67,8 +69,8 @@ class FailOpen(Rule):
     -----------------
     True means deny (`is_blocked`, `is_expired`); the handler denies, raises or tries the next key; another check has to come out
     well after the failure; the refusal is noted in an attribute (`context.rejected`); the function asks whether something exists
-    (`check_alias_exists`); nothing is configured that could decide, by design. Where a comment says that the check fails open, and where no webhook secret is configured, the
-    finding is information.
+    (`check_alias_exists`), or grants what is lacking (`ensure_use_permission`); nothing is configured that could decide, by design.
+    Where a comment says that the check fails open, and where no webhook secret is configured, the finding is information.
 
     Fix safety
     ----------
@@ -76,7 +78,8 @@ class FailOpen(Rule):
 
     Known limits
     ------------
-    The meaning of a function is told from its name. Decorators and middleware that swallow the exception are not seen.
+    The meaning of a function is told from its name. What a function of the file makes or leaves out by what it is given has low
+    confidence: signing may be optional. Decorators and middleware that swallow the exception are not seen.
     """
 
     code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
@@ -93,10 +96,17 @@ class FailOpen(Rule):
             self._check_identity(node)
         elif how is None:
             self._check_plain_answers(node)
-        elif how is not None and not self.facts.consent.named_for_it(node):
+        elif how is not None and not self.facts.consent.named_for_it(node) and not self._gives(node):
             self._check_handlers(node, how)
             if how in (decisions.TRUE, decisions.RAISING):
                 self._check_missing(node, how)
+
+    @staticmethod
+    def _gives(function: cst.FunctionDef) -> bool:
+        """`ensure_use_permission` that grants what is lacking: when it fails, somebody has fewer rights."""
+        below = descendants(function.body) if named_like(function.name.value, "ensure_*") else ()
+        called = (last_name(node.func) for node in below if isinstance(node, cst.Call))
+        return any(named_like(name, "grant_*", "*_grant", "assign_*") for name in called)
 
     # -- in handlers -----------------------------------------------------------------------------------------------------
 
@@ -245,7 +255,27 @@ class FailOpen(Rule):
                 None,
             )
             if isinstance(answer, cst.Return) and decisions.allows(self.facts, function, how, answer.value):
-                self._tell_missing(function, answer, missing)
+                sure = Confidence.LOW if self._is_told_by_data(node.test) else Confidence.MEDIUM
+                self._tell_missing(function, answer, missing, sure)
+
+    def _is_told_by_data(self, test: cst.BaseExpression) -> bool:
+        """`verifier = make_verifier(properties)`: a function of this file says whether there is anything to verify."""
+        names = [part for part in descendants(test) if isinstance(part, cst.Name)]
+        for call in (origin.node for name in names for origin in self.facts.origins.step(name)):
+            made = self.facts.types.callee(call) if isinstance(call, cst.Call) and isinstance(call.func, cst.Name) else None
+            if isinstance(made, cst.FunctionDef) and self._may_leave_out(made):
+                return True
+        return False
+
+    def _may_leave_out(self, made: cst.FunctionDef) -> bool:
+        """It gives None for some of what it is given; settings are no data."""
+        given = {one.name.value for one in parameters(made) if not named_like(one.name.value, *_SETTINGS)}
+        return any(
+            isinstance(node, cst.If)
+            and any(isinstance(part, cst.Return) and self.facts.is_constant(part.value, None) for part in descendants(node.body))
+            and any(isinstance(part, cst.Name) and part.value in given for part in descendants(node.test))
+            for node in descendants(made.body, into_definitions=False)
+        )
 
     def _missing(self, test: cst.BaseExpression) -> str | None:
         """What an `if` finds missing: `not secret`, `secret is None`, `not all(required_headers.values())`."""
@@ -289,14 +319,14 @@ class FailOpen(Rule):
         )
         return [text for call in found if (text := string(call.args[0].value)) is not None]
 
-    def _tell_missing(self, function: cst.FunctionDef, answer: cst.Return, missing: str) -> None:
+    def _tell_missing(self, function: cst.FunctionDef, answer: cst.Return, missing: str, confidence: Confidence) -> None:
         unset = re.search(r"secret|webhook_id|webhook_key", missing.lower()) is not None
         self.report(
             answer,
             f"without `{missing}` the check in `{function.name.value}` answers `{self.facts.code(answer)}`, which lets "
             f"every request pass",
             severity=Severity.INFO if unset or self._says_so(function) else self.severity,
-            confidence=Confidence.MEDIUM,
+            confidence=confidence,
             fix=Fix(
                 Applicability.SUGGESTION,
                 f"deny when `{missing}` is missing, and refuse to start where it has to be configured",

@@ -75,7 +75,7 @@ class VerificationDisabled(Rule):
     A value that is read from a configuration is the operator's decision and is not reported, whatever its default elsewhere. Of
     low confidence is what leaves open who the peer is: a function of the project that makes a session, called with
     `verify_ssl=False` and no address (an appliance with a certificate of its own making, or a public service?), and a constant
-    `DEFAULT_VERIFY_SSL = False` that no connection in this file uses.
+    `DEFAULT_VERIFY_SSL = False` that no connection in this file uses. So is what a class of test cases does.
     """
 
     code, name, since, severity = "SBL502", "verification-disabled", "0.1", Severity.ERROR
@@ -163,11 +163,17 @@ class VerificationDisabled(Rule):
         )
 
     def _confidence(self, one: Weakening) -> Confidence:
-        if self._is_for_anybody(one) or self._is_only_offered(one):
+        if self._is_for_anybody(one) or self._is_only_offered(one) or self._is_in_test(one.node):
             return Confidence.LOW
         if one.form in ("default", "variable", "entry", "option"):
             return Confidence.weakest(one.confidence, Confidence.MEDIUM)
         return one.confidence
+
+    def _is_in_test(self, node: cst.CSTNode) -> bool:
+        """A class of test cases asks a server that it has started itself."""
+        cls = self.facts.tree.class_of(node)
+        names = [] if cls is None else [cls.name.value, *(last_name(base.value) for base in cls.bases)]
+        return any((name or "").endswith("TestCase") for name in names)
 
     def _is_for_anybody(self, one: Weakening) -> bool:
         """A session made by a function of the project: neither its arguments nor a request made with it here name the peer."""

@@ -13,6 +13,7 @@ from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import lines_behind, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.refusals import required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
@@ -28,6 +29,7 @@ _VERSIONS = tuple(
 _PROTECTS = re.compile(
     r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
 )
+_OTHERS = (cst.NotEqual, cst.NotIn)
 _INCLUSIVE = (cst.Equal, cst.NotEqual, cst.GreaterThanEqual, cst.LessThanEqual)
 
 
@@ -82,8 +84,8 @@ class VersionDefaultDowngrade(Rule):
 
     Stays silent when
     -----------------
-    A branch raises or returns an error for what is unknown; the version is checked against the supported ones; it is only
-    stored or shown.
+    A branch raises or returns an error for what is unknown, or an answer that holds nothing of the message; the version is
+    checked against the supported ones; it is only stored or shown.
 
     Fix safety
     ----------
@@ -132,7 +134,8 @@ class VersionDefaultDowngrade(Rule):
             for node in descendants(function.body, into_definitions=False)
             if isinstance(node, cst.If) and self._compares(node.test, name)
         ]
-        if not tests or any(self._refuses(test) for test in tests) or self._is_asserted(function, name):
+        refused = any(self._refuses(test) or self._is_answered_empty(test, name) for test in tests)
+        if not tests or refused or self._is_asserted(function, name):
             return
         protected = next((test for test in tests if self._protects(test)), None)
         self.report(
@@ -183,6 +186,21 @@ class VersionDefaultDowngrade(Rule):
         if last is not None:
             branches.append(last.body)
         return any(self._leaves(branch) for branch in branches)
+
+    def _is_answered_empty(self, test: cst.If, name: str) -> bool:
+        """`if version != "1.0": return Preview({}, None)`: the other versions get an answer with nothing of theirs in it."""
+        parts = [part for part, _ in implied(test.test, True)]
+        last = test.body.body[-1] if test.body.body else None
+        left = last.body[-1] if isinstance(last, cst.SimpleStatementLine) else None
+        if not isinstance(left, cst.Return) or not isinstance(left.value, cst.Call):
+            return False
+        called = {id(node) for node in descendants(left.value.func)}
+        used = [n for n in descendants(left.value) if isinstance(n, cst.Name) and id(n) not in called]
+        empty = all(one.value in ("None", "True", "False") for one in used)
+        return empty and all(
+            isinstance(part, cst.Comparison) and self._compares(part, name) and isinstance(part.comparisons[0].operator, _OTHERS)
+            for part in parts
+        )
 
     def _leaves(self, branch: cst.CSTNode) -> bool:
         for node in descendants(branch, into_definitions=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import libcst as cst
 
 from safeboundary_lint.core.edits import argument_removed, named_first, replaced, source_of
@@ -51,8 +53,8 @@ class WeakProtocolFloor(Rule):
     Stays silent when
     -----------------
     The constant is compared, excluded, named in a table of choices, or asked for by an option; the context has a floor
-    (`minimum_version`, `OP_NO_TLSv1`); the protocol is `PROTOCOL_TLS_CLIENT` or `PROTOCOL_TLS_SERVER`; the context only compares a
-    key with its certificate.
+    (`minimum_version`, `OP_NO_TLSv1`), also from a function of the file that it is handed to; the protocol is
+    `PROTOCOL_TLS_CLIENT` or `PROTOCOL_TLS_SERVER`; the context only compares a key with its certificate.
 
     Fix safety
     ----------
@@ -159,13 +161,25 @@ class WeakProtocolFloor(Rule):
         return len(accessed) == len(uses) and "check_privatekey" in accessed and all(named_like(name, *_KEYS) for name in accessed)
 
     def _has_floor(self, call: cst.Call) -> bool:
-        """Something in the function sets the lowest version, or excludes the old ones."""
+        """Something in the function, or in one of this file that is given the context, sets the lowest version."""
         function = self.facts.tree.function_of(call)
         words = self.facts.knowledge.words["protocol-floor"] | {"minimum_version"}
+        scopes = [function or self.facts.tree.module, *self._given_to(call)]
         return any(
-            node.attr.value in words and (function is None or self.facts.tree.within(node, function))
+            node.attr.value in words and any(self.facts.tree.within(node, scope) for scope in scopes)
             for node in self.facts.tree.all(cst.Attribute)
         )
+
+    def _given_to(self, call: cst.Call) -> Iterator[cst.CSTNode]:
+        """`self.configure(self._context)`: functions of this file that the context is handed to where it is made."""
+        tree, above = self.facts.tree, self.facts.tree.parent(call)
+        place = self.facts.origins.place(above.targets[0].target) if isinstance(above, cst.Assign) else None
+        if place is None:
+            return
+        for other in self.facts.summaries.calls_of(tree.function_of(call) or tree.module):
+            if any(self.facts.origins.place(arg.value) == place for arg in other.args):
+                if (callee := self.facts.types.callee(other)) is not None:
+                    yield callee
 
 
 def named_ceiling(place: cst.CSTNode) -> bool:

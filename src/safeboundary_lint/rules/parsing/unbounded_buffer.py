@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 import libcst as cst
@@ -21,6 +22,8 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdown*", "*stop*", "*out*", "*send*", "*write*")
+
+_EVENTS = re.compile(r"SSE(?![a-z])|(^|_)sse(_|$)|ServerSent|server_sent|EventSource|event_source")
 
 
 def _grows(body: Sequence[ast.AST]) -> bool:
@@ -83,7 +86,7 @@ class UnboundedBuffer(Rule):
 
     Known limits
     ------------
-    Feeders in other files are not seen.
+    Feeders in other files are not seen. Parsers of server-sent events have low confidence: the program has chosen the server.
     """
 
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
@@ -138,7 +141,7 @@ class UnboundedBuffer(Rule):
             growth.node,
             f"`{target}` grows by what the other side sends until `{self.facts.code(searched)}` (line "
             f"{self.facts.line(searched)}) finds its delimiter: without one it takes all memory",
-            confidence=Confidence.MEDIUM,
+            confidence=Confidence.LOW if self._is_asked_for(growth.node) else Confidence.MEDIUM,
             trace=[
                 (growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"),
                 (searched, "the delimiter is looked for here"),
@@ -149,6 +152,11 @@ class UnboundedBuffer(Rule):
                 measured(self.facts, growth.node, source_of(self.facts, growth.target), byte_cap(self.facts)),
             ),
         )
+
+    def _is_asked_for(self, node: cst.CSTNode) -> bool:
+        """Server-sent events come from a server that this program has chosen."""
+        around = (one.name.value for one in self.facts.tree.ancestors(node) if isinstance(one, (cst.ClassDef, cst.FunctionDef)))
+        return any(_EVENTS.search(name) for name in around)
 
     # -- queues ------------------------------------------------------------------------------------------------------
 

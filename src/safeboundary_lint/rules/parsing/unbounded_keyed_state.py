@@ -129,7 +129,7 @@ class UnboundedKeyedState(Rule):
 
     Known limits
     ------------
-    Keys are taken for a client's by the value's origin or by their names.
+    Keys are taken for a client's by the value's origin or by their names; those declared `Hashable` have low confidence.
     """
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
@@ -162,7 +162,12 @@ class UnboundedKeyedState(Rule):
             return Confidence.MEDIUM
         cls = self.facts.tree.class_of(keyed.binding.target)
         timed = cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._tells_time(cls)
-        return Confidence.MEDIUM if timed else None
+        return (Confidence.LOW if self._is_anything(key) else Confidence.MEDIUM) if timed else None
+
+    def _is_anything(self, key: cst.BaseExpression) -> bool:
+        """`key: Hashable`: objects of the program itself as well as what somebody sends."""
+        declared = (o.node.annotation for o in self.facts.origins.trail(key) if isinstance(o.node, cst.Param))
+        return any(one is not None and last_name(one.annotation) == "Hashable" for one in declared)
 
     def _is_own_item(self, key: cst.Name) -> bool:
         """A key out of a loop over what the program holds already."""
