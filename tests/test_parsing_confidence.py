@@ -123,6 +123,17 @@ def test_a_document_that_is_handed_in_is_what_callers_of_the_file_pass(passed: s
     assert confidences(source, "SBL405") == [expected]
 
 
+@pytest.mark.parametrize(("imported", "expected"), [("from alembic import op", Confidence.LOW), ("import json", Confidence.MEDIUM)])
+def test_rows_that_a_migration_reads_are_of_low_confidence(imported: str, expected: Confidence) -> None:
+    assert confidences(f"import zlib\n{imported}\ndef row(packed):\n    return zlib.decompress(packed)\n", "SBL403") == [expected]
+
+
+@pytest.mark.parametrize(("reader", "low"), [("fileobj", True), ("stream", False)])
+def test_lengths_in_a_file_that_is_handed_in_are_of_low_confidence(reader: str, low: bool) -> None:
+    source = f"import struct\ndef record({reader}):\n    size = struct.unpack('!I', {reader}.read(4))[0]\n    return {reader}.read(size)\n"
+    assert [one is Confidence.LOW for one in confidences(source, "SBL402")] == [low]
+
+
 def test_a_helper_is_behind_the_login_of_its_callers() -> None:
     helper = "async def _body(request: Request):\n    return await request.body()\n"
     caller = ROUTE.replace("await request.body()", "await _body(request)")

@@ -117,3 +117,21 @@ def test_one_cause_is_told_where_most_hangs_on_it() -> None:
     )
     assert finding.span.line == 8
     assert [step.span.line for step in finding.trace if "counts here" in step.message] == [6]
+
+
+LEASES = """
+import time
+def walk(store, live=()):
+    for lease in store.leases():
+        if lease.expires_at > time.time():
+            {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"), [("live.append(lease)", Confidence.LOW), ("continue\n        store.take(lease)", Confidence.MEDIUM)]
+)
+def test_holders_that_are_only_listed_are_low(then: str, expected: Confidence) -> None:
+    source = LEASES.format(then=then)
+    report = analyse(source.encode(), "service.py", Options(frozenset({"SBL104"}), Confidence.LOW))
+    assert [finding.confidence for finding in report.findings] == [expected]

@@ -81,7 +81,7 @@ class RenameWithoutFsync(Rule):
     Stays silent when
     -----------------
     The content is synced on the way (also where that is optional, or done by a helper named so); the file is a cache, a
-    download, a report or otherwise made again.
+    download, a report or otherwise made again, or its place is the system's folder for temporary files.
 
     Fix safety
     ----------
@@ -240,12 +240,20 @@ class RenameWithoutFsync(Rule):
             done += flow.exits_of(write.item)
         return bool(done) and all(paths.always_before(flow, done, point) for point in before)
 
+    def _is_for_a_while(self, rename: Rename) -> bool:
+        """The file's place is the system's folder for temporary files, which a restart may empty anyway."""
+
+        def is_folder(node: cst.CSTNode) -> bool:
+            return isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "tempfile.gettempdir"
+
+        return self.facts.origins.derivation(rename.target, is_folder) is not None
+
     def _report(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> None:
         symbol = self.facts.tree.symbol_of(rename.call).lower().replace(".", "_")
         words = f"{self.facts.files.words(rename.target)} {symbol} {self.facts.files.words(rename.source)}"
         target = self.facts.code(rename.target, 40)
         if what == "none":
-            if _REMADE.search(words):
+            if _REMADE.search(words) or self._is_for_a_while(rename):
                 return
             message = (
                 f"`{target}` gets its new name before its content is on the disk: "

@@ -68,8 +68,8 @@ class WallClockLease(Rule):
 
     Known limits
     ------------
-    What is a lock is told by the names in the expression, the function, the class and the statement; a heartbeat alone gives low
-    confidence.
+    What is a lock is told by the names in the expression, the function, the class and the statement. A heartbeat alone gives low
+    confidence, and so does a list of the holders that are alive.
     """
 
     code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
@@ -106,10 +106,21 @@ class WallClockLease(Rule):
             word = self.facts.leases.word_at(node, stored)
             cause = id(self.facts.tree.function_of(node)), id(value.readings[0].node)
             if word is not None and cause not in self._judged and not self.facts.leases.is_fenced(node):
-                self._judged.add(cause)
-                sure = Confidence.LOW if is_only_a_sign(word) else Confidence.MEDIUM
+                listed = own is right and self._lists_live(node)
+                if not listed:
+                    self._judged.add(cause)
+                sure = Confidence.LOW if listed or is_only_a_sign(word) else Confidence.MEDIUM
                 self._tell(node, self.facts.code(node), value, stored, sure)
             return
+
+    def _lists_live(self, node: cst.BaseExpression) -> bool:
+        """`if lease.expires_at > now: live.append(lease)`: holders are listed, and nobody takes anything over."""
+        branch = self.facts.tree.enclosing(node, cst.If)
+        target = node.comparisons[0].operator if isinstance(node, cst.Comparison) else None
+        if not isinstance(target, (cst.GreaterThan, cst.GreaterThanEqual)) or branch is None or branch.orelse is not None:
+            return False
+        told = [part for part in descendants(branch.test) if isinstance(part, (cst.UnaryOperation, cst.Or))]
+        return not told and self.facts.tree.within(node, branch.test) and all(_is_kept(one) for one in branch.body.body)
 
     def _is_stored(self, node: cst.CSTNode) -> bool:
         """True for a stamp that may be another host's: of a file, or from somewhere outside this file."""
@@ -194,3 +205,10 @@ class WallClockLease(Rule):
                 by_store,
             ),
         )
+
+
+def _is_kept(statement: cst.CSTNode) -> bool:
+    """`live.append(lease)`, and nothing else."""
+    step = statement.body[0] if isinstance(statement, cst.SimpleStatementLine) and len(statement.body) == 1 else None
+    call = step.value if isinstance(step, cst.Expr) else None
+    return isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute) and call.func.attr.value in ("append", "add")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Sequence
 
 import libcst as cst
@@ -75,7 +76,8 @@ class UnboundedRead(Rule):
     -----------------
     The read is capped (`read(LIMIT + 1)`), a check of the length comes before it on every path, pieces are counted while they are
     gathered, the framework has a limit (Django, aiohttp, tornado) or the file puts a middleware named as one in front of its
-    application, or the host is named in the source or the configuration.
+    application, another branch caps the same read by a limit that is unset here, or the host is named in the source or the
+    configuration.
 
     Fix safety
     ----------
@@ -112,12 +114,12 @@ class UnboundedRead(Rule):
             if given is None:
                 self._check_response(match)
         elif side == "upload":
-            if given is None and not knows_size(self.facts, match.call):
+            if given is None and not knows_size(self.facts, match.call) and not self._is_capped_beside(match.call):
                 self._tell(match.call, "an upload is read whole", Confidence.weakest(match.confidence, Confidence.MEDIUM))
         elif side == "stream":
             if given is None and self._fetched(match.call):
                 self._check_response(match)
-            else:
+            elif given is not None or not self._is_drained(match.call):
                 self._check_size(match.call, given, match.confidence)
         elif side != "streamed" and not limits_bodies(self.facts) and not self._is_kept_already(match.call):
             sure = Confidence.LOW if has_logged_in(self.facts, match.call) else Confidence.MEDIUM
@@ -130,6 +132,24 @@ class UnboundedRead(Rule):
             return False
         first = next(one for one in self.facts.summaries.calls_of(function) if self.facts.code(one) == code)
         return first is not call
+
+    def _is_drained(self, call: cst.Call) -> bool:
+        """`await request.json()` has read the stream that `request.content.read()` asks for what is left, under its own limit."""
+        stream, function = call.func.value if isinstance(call.func, cst.Attribute) else None, self.facts.tree.function_of(call)
+        if function is None or not isinstance(stream, cst.Attribute) or stream.attr.value != "content":
+            return False
+        whole = {f"{self.facts.code(stream.value)}.{name}" for name in ("json", "text", "read", "post")}
+        before = itertools.takewhile(lambda one: one is not call, self.facts.summaries.calls_of(function))
+        return any(self.facts.code(one.func) in whole for one in before)
+
+    def _is_capped_beside(self, call: cst.Call) -> bool:
+        """`upload.read(limit + 1)` in one branch and this in another: whoever sets no limit wants none."""
+        tree, code = self.facts.tree, self.facts.code(call.func)
+        if (function := tree.function_of(call)) is None:
+            return False
+        capped = [one for one in self.facts.summaries.calls_of(function) if one.args and self.facts.code(one.func) == code]
+        choices = [one for one in tree.ancestors(call) if isinstance(one, cst.If) and not tree.within(call, one.body)]
+        return any(tree.within(one, choice.body) for one in capped for choice in choices)
 
     def _check_size(self, call: cst.Call, size: cst.BaseExpression | None, confidence: Confidence) -> None:
         """A read of a stream: of everything, or of as much as the sender declares."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core.boundary import OWN
+from safeboundary_lint.core.boundary import OWN, PARAMETER
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured, refused_before
 from safeboundary_lint.core.edits import source_of
@@ -37,6 +37,7 @@ _READING = (
     "seek",
     "fetch*",
 )
+_FILES = ("file", "infile", "file_obj*", "fileobj*", "fp", "fh", "f")
 _DECLARED = r"%(length|size|count|len|nbytes)$"  # `data["Length"]`
 
 
@@ -90,7 +91,8 @@ class UncheckedLengthPrefix(Rule):
 
     Known limits
     ------------
-    Checks in another file are not seen. Numbers that helpers of other files read are recognised by telling names only.
+    Checks in another file are not seen. Numbers that helpers of other files read are recognised by telling names only. Reads of
+    file objects that are handed in have low confidence.
     """
 
     code, name, since, severity = "SBL402", "unchecked-length-prefix", "0.1", Severity.WARNING
@@ -143,6 +145,12 @@ class UncheckedLengthPrefix(Rule):
         if receiver is None:
             return False
         return self.facts.boundary.is_in_memory(receiver) or self.facts.boundary.source(receiver).writer == OWN
+
+    def _is_from_file(self, sink: cst.CSTNode) -> bool:
+        """A read of a file object that whoever calls has opened, by its name: mostly a file of this host."""
+        receiver = sink.func.value if isinstance(sink, cst.Call) and isinstance(sink.func, cst.Attribute) else None
+        source = self.facts.boundary.source(receiver) if receiver is not None else None
+        return source is not None and source.writer == PARAMETER and self.facts.boundary.names_file(source, *_FILES)
 
     def _is_data(self, size: cst.BaseExpression) -> bool:
         """`bytes(data)` copies."""
@@ -297,7 +305,7 @@ class UncheckedLengthPrefix(Rule):
         self.report(
             place,
             message,
-            confidence=Confidence.weakest(number.confidence),
+            confidence=Confidence.LOW if self._is_from_file(sink) else number.confidence,
             trace=[
                 (number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"),
                 (sink, f"as much {does}: `{self.facts.code(sink)}`"),
