@@ -312,7 +312,7 @@ class UnboundedRetry(Rule):
             else Confidence.MEDIUM,
             fix=Fix(
                 Applicability.SUGGESTION,
-                "pass the number of attempts on, one less each time, and raise when none is left; a loop says it more plainly",
+                "pass the number of attempts on, and raise when none is left; a loop says it more plainly",
                 given_up.counted_down(self.facts, call, region.function, why.split("`")[1] if why.startswith("passes") else None),
             ),
         )
