@@ -168,6 +168,15 @@ def test_keys_of_any_kind_need_not_be_a_clients(declared: str, expected: Confide
     assert confidences(source, "SBL408") == [expected]
 
 
+@pytest.mark.parametrize(
+    ("comment", "expected"),
+    [("noqa: S307 - any code, by design", Confidence.LOW), ("nosec: on purpose", Confidence.LOW), ("noqa: S307", Confidence.HIGH)],
+)
+def test_code_that_is_run_by_design_is_written_down(comment: str, expected: Confidence) -> None:
+    source = f"from flask import request\ndef run():\n    return eval(request.args['code'])  # {comment}\n"
+    assert confidences(source, "SBL405") == [expected]
+
+
 def confidences(source: str, code: str = "SBL401") -> list[Confidence]:
     report = analyse(source.encode(), "service.py", Options(frozenset({code}), Confidence.LOW))
     assert not report.problems

@@ -20,9 +20,10 @@ _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "f
 _WRAPPING = (
     "BytesIO", "StringIO", "InputSource", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "cast", "b64decode",
 )  # fmt: skip
-_ASKING = ("get", "post", "put", "request")
+_ASKING = ("get", "post", "put", "request*")
 _WHO_ASKS = ("headers", "auth", "cert")
 _STEPS = 20
+_MEANT = re.compile(r"\b(noqa|nosec)\b.*\b(by design|on purpose|intended|intentional)", re.IGNORECASE)
 _CALLABLE = re.compile(r"\w+(\.\w+)+")
 
 
@@ -76,7 +77,8 @@ class UnsafeParser(Rule):
     ------------
     Values from other files are not followed; XML that a call of another file gives has low confidence, and so have the answers of
     services that the program has chosen: at a constant address, to a request with credentials or headers, or handed in as a
-    response. Newer versions of expat limit how far entities expand, but not to nothing.
+    response. So has code that is run by design, as the comment that answers another linter in its line says. Newer versions of
+    expat limit how far entities expand, but not to nothing.
     """
 
     code, name, since, severity = "SBL405", "unsafe-parser", "0.1", Severity.ERROR
@@ -112,11 +114,17 @@ class UnsafeParser(Rule):
                 match,
                 source,
                 "runs whatever code its sender put into it",
-                Confidence.weakest(match.confidence, source.confidence),
+                Confidence.LOW if self._is_meant(match.call) else Confidence.weakest(match.confidence, source.confidence),
                 None,
             )
         elif source.writer == SHARED:
             self._tell(match, source, "runs whatever code a writer of that store put into it", Confidence.LOW, Severity.INFO)
+
+    def _is_meant(self, call: cst.Call) -> bool:
+        """`eval(code)  # noqa: S307 - runs code by design`: another linter has asked, and the answer is written down."""
+        line = self.facts.tree.parent(self.facts.tree.statement_of(call))
+        comment = line.trailing_whitespace.comment if isinstance(line, cst.SimpleStatementLine) else None
+        return comment is not None and _MEANT.search(comment.value) is not None
 
     def _check_entities(self, match: Match) -> None:
         parser = match.row.parameter("parser")
@@ -166,7 +174,7 @@ class UnsafeParser(Rule):
         origins = [origin.node for origin in self.facts.origins.trail(node.value, callers=True)]
         if any(isinstance(one, cst.Param) and self._is_response(one) for one in origins):
             return True
-        asked = [one for one in origins if isinstance(one, cst.Call) and last_name(one.func) in _ASKING]
+        asked = [one for one in origins if isinstance(one, cst.Call) and named_like(last_name(one.func), *_ASKING)]
         return bool(asked) and all(self._says_who_asks(call) or self._asks_constant(call) for call in asked)
 
     def _says_who_asks(self, call: cst.Call) -> bool:
