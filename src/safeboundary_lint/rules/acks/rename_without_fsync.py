@@ -244,7 +244,8 @@ class RenameWithoutFsync(Rule):
         """The file's place is the system's folder for temporary files, which a restart may empty anyway."""
 
         def is_folder(node: cst.CSTNode) -> bool:
-            return isinstance(node, cst.Call) and self.facts.names.qualified(node.func) == "tempfile.gettempdir"
+            named = isinstance(node, cst.Call) and last_name(node.func) == "gettempdir"
+            return named and self.facts.match(node, "temporary-file") is not None
 
         return self.facts.origins.derivation(rename.target, is_folder) is not None
 
