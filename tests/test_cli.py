@@ -30,7 +30,6 @@ def wait_for(ready):
     while time.time() < deadline:
         if ready():
             return True
-        time.sleep(0.1)
     return False
 """
 

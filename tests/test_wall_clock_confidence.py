@@ -78,6 +78,69 @@ class Sweeper:
             self.sweep()
             self.swept = time.time()
 """
+GUARDED_TURN = """
+import time
+class Sweeper:
+    def __init__(self):
+        self.swept = time.time()
+    def tick(self, pause):
+        if time.time() - self.swept < pause:
+            return
+        self.sweep()
+        self.swept = time.time()
+"""
+POLL = """
+import time
+def wait(ready, timeout):
+    end = time.time() + timeout
+    while time.time() < end:
+        if ready():
+            return True
+        time.sleep(1)
+    return False
+"""
+EVENT_POLL = """
+def wait(ready, timeout):
+    import threading, time
+    event, end = threading.Event(), time.time() + timeout
+    while not event.is_set():
+        event.wait(0.1)
+        if time.time() > end:
+            raise TimeoutError
+"""
+LOCK = POLL.replace("def wait", "def acquire")
+KILL = POLL.replace("return True", "ready.kill()")
+RETRIES = """
+import time
+def fetch(call, timeout):
+    began = time.time()
+    while True:
+        try:
+            return call()
+        except OSError:
+            if time.time() - began > timeout:
+                raise
+        time.sleep(1)
+"""
+WATCH = """
+import time
+class Peer:
+    def heard(self):
+        self.last = time.time()
+    def watch(self):
+        while True:
+            time.sleep(1)
+            if time.time() - self.last > 30:
+                self.close()
+"""
+CACHE = """
+import time
+class Answers:
+    def put(self, value):
+        self.value, self.kept = value, time.time()
+    def get(self):
+        return self.value if time.time() - self.kept < self.ttl else None
+"""
 KEPT_DATE = """
 import datetime
 class Device:
@@ -92,13 +155,19 @@ def found(code: str) -> list[Finding]:
     return list(analyse(code.encode(), "service/clock.py", Options(frozenset(("SBL102",)), Confidence.LOW)).findings)
 
 
-@pytest.mark.parametrize("code", [WAIT, ALARM, BUCKET], ids=["wait", "alarm", "bucket"])
+@pytest.mark.parametrize(
+    "code",
+    [WAIT, ALARM, BUCKET, LOCK, KILL, RETRIES, WATCH],
+    ids=["wait", "alarm", "bucket", "lock", "kill", "retries", "watch"],
+)
 def test_what_decides_is_shown(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.HIGH]
 
 
 @pytest.mark.parametrize(
-    "code", [FIGURE, THROTTLE, REPORT, TOKEN, TURN, KEPT_DATE], ids=["figure", "throttle", "report", "token", "turn", "kept-date"]
+    "code",
+    [FIGURE, THROTTLE, REPORT, TOKEN, TURN, GUARDED_TURN, KEPT_DATE, POLL, EVENT_POLL, CACHE],
+    ids=["figure", "throttle", "report", "token", "turn", "guarded-turn", "kept-date", "poll", "event-poll", "cache"],
 )
 def test_what_decides_little_is_low(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.LOW]

@@ -45,6 +45,8 @@ _PAINTING = re.compile(r"(^|_)(re)?(render|draw|paint)(_|$)")
 _RENEWING = re.compile(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|start|try|expire|evict|invalidate)(_|$)")
 _BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
 _STOPPING = re.compile(r"stop|exit|shut|quit|clos|cancel|terminat|finish|done")
+# What two must not have at once, or what is ended by force: it matters when.
+_EXCLUSIVE = re.compile(r"(^|_|\.)(un)?lock|lease|leader|acquire|heartbeat|kill|terminate|abort")
 _CALLERS = 6
 _USES = 60  # of one variable; what these decide speaks for the others
 _NAME_LENGTH = 200
@@ -55,7 +57,7 @@ class Stake(enum.IntEnum):
 
     FIGURE = 0  # told, stored or returned
     WORDS = 1  # decides only whether something is told
-    TURN = 2  # when repeated work has its next turn: it comes early or late once, and goes on
+    TURN = 2  # when repeated work has its next turn, or a poll its last: it comes early or late once
     DECISION = 3
     WAIT = 4  # how long something lasts: a loop, a sleep, a timeout
 
@@ -122,7 +124,8 @@ class Stakes:
             if isinstance(ancestor, cst.If) and self.facts.tree.within(test, ancestor.test):
                 if self._only_tells(ancestor) or self._speaks_of_telling(test) or self._only_leaves_painting(ancestor):
                     return Stake.WORDS
-                return Stake.TURN if self._renews(ancestor) or self._only_paces(ancestor) else Stake.DECISION
+                turn = self._renews(ancestor) or self._only_paces(ancestor) or self._guards(ancestor)
+                return Stake.TURN if turn else Stake.DECISION
             if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _COUNTING:
                 return Stake.FIGURE
             if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
@@ -196,12 +199,26 @@ class Stakes:
 
     def _renews(self, branch: cst.If) -> bool:
         """`if now - self._swept > pause: sweep(); self._swept = now`: the moment that is tested is set again."""
-        tested = {
+        return self._sets_again(branch.body, self._tested(branch), depth=2)
+
+    def _guards(self, branch: cst.If) -> bool:
+        """`if now - self._swept < pause: return`, then `sweep(); self._swept = now`: the same, with the branch turned round."""
+        leaves = [one for one in _statements(branch.body) if not _tells(one)]
+        block = self.facts.tree.parent(branch)
+        if branch.orelse is not None or len(leaves) != 1 or not isinstance(leaves[0], (cst.Return, cst.Continue)):
+            return False
+        if not isinstance(block, cst.IndentedBlock):
+            return False
+        later = itertools.islice(block.body, [one is branch for one in block.body].index(True) + 1, None)
+        tested = self._tested(branch)
+        return any(self._sets_again(statement, tested, depth=0) for statement in later)
+
+    def _tested(self, branch: cst.If) -> set[str]:
+        return {
             self.facts.code(part, _NAME_LENGTH)
             for part in descendants(branch.test)
             if isinstance(part, (cst.Name, cst.Attribute, cst.Subscript))
         }
-        return self._sets_again(branch.body, tested, depth=2)
 
     def _sets_again(self, body: cst.CSTNode, tested: set[str], depth: int) -> bool:
         """True where one of these is set to a new moment, also by a method that is called, unless that renews what is used."""
@@ -241,6 +258,44 @@ class Stakes:
         paces = [call is not None and self._paces(call) for call in calls]
         told = all(paced or _tells(statement) for paced, statement in zip(paces, _statements(branch.body)))
         return branch.orelse is None and any(paces) and told
+
+    def is_of_poll(self, use: cst.CSTNode, readings: Iterable[cst.CSTNode]) -> bool:
+        """`while time.time() < end: if ready(): return; sleep(1)`: what is waited for ends it; the clock, where that never comes.
+
+        The loop sleeps for a fixed while in every turn that goes on, and the moment it counts from is read before it in the
+        same function. What stands in handlers of errors limits retries.
+        """
+        loop, function = self.facts.tree.enclosing(use, cst.While, cst.For), self.facts.tree.function_of(use)
+        if loop is None or self.facts.tree.function_of(loop) is not function:
+            return False
+        begun = [reading for reading in readings if not self.facts.tree.within(reading, loop)]
+        if not begun or any(self.facts.tree.function_of(reading) is not function for reading in begun):
+            return False
+        inner = list(itertools.takewhile(lambda one: one is not loop, self.facts.tree.ancestors(use)))
+        tested = any(isinstance(one, cst.If) and self.facts.tree.within(use, one.test) for one in inner)
+        handled = any(isinstance(one, cst.ExceptHandler) for one in inner)
+        if handled or not tested and not (isinstance(loop, cst.While) and self.facts.tree.within(use, loop.test)):
+            return False
+        called = (part for part in descendants(loop.body, into_definitions=False) if isinstance(part, cst.Call))
+        said = {self.facts.tree.symbol_of(use).lower(), *((last_name(call.func) or "").lower() for call in called)}
+        return not any(map(_EXCLUSIVE.search, said)) and self._sleeps_between(loop.body)
+
+    def _sleeps_between(self, body: cst.CSTNode) -> bool:
+        """True where turns of a loop begin or end with a sleep of a fixed length, in a branch of the last statement too."""
+        statements = list(_statements(body))
+        if any(map(self._sleeps_fixedly, statements)):
+            return True
+        return bool(statements) and any(map(self._sleeps_between, _branches(statements[-1])))
+
+    def _sleeps_fixedly(self, statement: cst.CSTNode) -> bool:
+        """`sleep(interval)`, `event.wait(0.1)`."""
+        call = _called(statement)
+        name = None if call is None else last_name(call.func)
+        if call is None or name == "wait" and not any(isinstance(arg.value, (cst.Integer, cst.Float)) for arg in call.args):
+            return False
+        return name in ("sleep", "wait") and all(
+            value.domain != DURATION for arg in call.args for value in self.facts.clocks.values(arg.value)
+        )
 
     # -- words ---------------------------------------------------------------------------------------------------------
 
@@ -292,6 +347,15 @@ def _statements(body: cst.CSTNode) -> Iterator[cst.CSTNode]:
             yield from one.body
         else:
             yield one
+
+
+def _branches(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """The bodies of an `if` and what follows it, or of a `try` and its handlers."""
+    if isinstance(statement, (cst.If, cst.Else, cst.Try, cst.ExceptHandler)):
+        yield statement.body
+    if isinstance(statement, (cst.If, cst.Try)):
+        after = [statement.orelse, *(statement.handlers if isinstance(statement, cst.Try) else ())]
+        yield from itertools.chain.from_iterable(map(_branches, filter(None, after)))
 
 
 def _called(statement: cst.CSTNode) -> cst.Call | None:

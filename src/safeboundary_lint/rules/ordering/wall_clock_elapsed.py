@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
+_CACHE = re.compile(r"(?<!mem)cached?(?!_control)|(^|_)(ttl|stale|memoiz)")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -71,9 +72,13 @@ class WallClockElapsed(Rule):
     `while time.time() < deadline`, also through locals, attributes, entries of dicts and queues, records and helpers of the
     file, and schedulers and caches that are given the wall clock as their clock. A span that decides something is a warning,
     one that is only logged or stored, or decides when something is logged or shown or repeated work has its next turn
-    (`sleep(interval - elapsed)`), is for information, at low confidence. So is the lifetime of tokens, of dates that are kept,
-    and of what stands in attributes where the file saves whole objects. Several uses of one kept reading in a function or class
-    are one finding.
+    (`sleep(interval - elapsed)`), is for information, at low confidence. So is the end of a poll: a loop that looks again and
+    again with a sleep of fixed length in between (`while time.time() - start < 30: ...; time.sleep(1)`). What is waited for ends
+    it as a rule, and the clock matters only where that never comes. Polls for locks and leases, those that end something by
+    force, and the limits of retries after errors stay warnings, as do waits that are given the rest of the time.
+    Of low confidence too are the lifetimes of tokens, of dates that are kept, of what stands in attributes where the file saves
+    whole objects, and of what a cache keeps (names with `cache`, `ttl`, `stale` or `memoize` say so): when the clock is set, it
+    is fetched again early or is old for a while. Several uses of one kept reading in a function or class are one finding.
 
     Why it matters
     --------------
@@ -85,26 +90,26 @@ class WallClockElapsed(Rule):
 
         import time
 
-        def wait_until_ready(service, timeout):
+        def next_job(jobs, timeout):
             deadline = time.time() + timeout
-            while time.time() < deadline:
-                if service.ready():
-                    return True
-                time.sleep(0.1)
-            return False
+            while (left := deadline - time.time()) > 0:
+                job = jobs.get(timeout=left)
+                if not job.cancelled:
+                    return job
+            return None
 
     Instead
     -------
 
         import time
 
-        def wait_until_ready(service, timeout):
+        def next_job(jobs, timeout):
             deadline = time.monotonic() + timeout
-            while time.monotonic() < deadline:
-                if service.ready():
-                    return True
-                time.sleep(0.1)
-            return False
+            while (left := deadline - time.monotonic()) > 0:
+                job = jobs.get(timeout=left)
+                if not job.cancelled:
+                    return job
+            return None
 
     Stays silent when
     -----------------
@@ -176,7 +181,10 @@ class WallClockElapsed(Rule):
             return  # the latest of several moments, no time in between
         kept = frozenset(id(reading.node) for reading in readings if not self.facts.tree.within(reading.node, node))
         confidence = Confidence.weakest(one.confidence, other.confidence)
-        self._uses.append(_Use(node, readings, judge(node), confidence, kept or frozenset((id(node),)), self._place(node)))
+        stake = judge(node)
+        if stake > Stake.TURN and self.facts.stakes.is_of_poll(node, [reading.node for reading in readings]):
+            stake = Stake.TURN
+        self._uses.append(_Use(node, readings, stake, confidence, kept or frozenset((id(node),)), self._place(node)))
 
     def _place(self, node: cst.CSTNode) -> cst.CSTNode:
         """The class around a use, else the function."""
@@ -226,11 +234,11 @@ class WallClockElapsed(Rule):
         )
 
     def _confidence(self, use: _Use) -> Confidence:
-        """Low where little hangs on it, where somebody else's lifetime is judged, or what is kept may be wanted as a date.
+        """Low where little hangs on it, where the lifetime of a token or a copy is judged, or what is kept may be wanted as a date.
 
         That is so too where the file saves whole objects: the next run counts by another clock, unless it is the calendar.
         """
-        if use.stake < Stake.DECISION or self._is_of_credentials(use):
+        if use.stake < Stake.DECISION or self._is_of_credentials(use) or self._is_of_cache(use):
             return Confidence.LOW
         dates = self._is_of_dates(use)
         if dates and use.stake is Stake.DECISION or self.facts.calls("object-store"):
@@ -263,6 +271,12 @@ class WallClockElapsed(Rule):
         """True for the expiry of tokens and the like: its issuer counts by the calendar, and it may outlive the process."""
         names = {*_names(use.node), *self.facts.tree.symbol_of(use.node).lower().split(".")[-2:]}
         return use.stake is Stake.DECISION and any(_CREDENTIAL.search(name) for name in names)
+
+    def _is_of_cache(self, use: _Use) -> bool:
+        """True for the lifetime of what a cache keeps: over early it is fetched again, over late it is old for a while."""
+        compared = self.facts.tree.enclosing(use.node, cst.Comparison) or use.node
+        names = {*_names(compared), *self.facts.tree.symbol_of(use.node).lower().split(".")[-2:]}
+        return use.stake is Stake.DECISION and any(_CACHE.search(name) for name in names)
 
     def _is_date(self, reading: Match) -> bool:
         """True for a moment of the calendar; a clock that is asked for a time zone gives one."""
