@@ -224,7 +224,7 @@ def test_what_cannot_be_checked_is_told(tmp_path: Path, select: Select) -> None:
     assert {problem.path: problem.message for problem in selected.problems} == {
         "pipe.py": "not a regular file: name Python files, folders, or - for standard input",
         "gone.py": "no such file or folder",
-        "nul\0byte.py": "cannot be read: embedded null byte",
+        "nul\0byte.py": "cannot be read: a path holds no NUL byte",
     }
 
 

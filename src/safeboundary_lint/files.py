@@ -106,7 +106,7 @@ def _add_stdin(selected: Selected, projects: Projects, stdin: Callable[[], bytes
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file or folder"
-    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    return f"cannot be read: {error.strerror if isinstance(error, OSError) and error.strerror else 'a path holds no NUL byte'}"
 
 
 class _Walk:

@@ -93,12 +93,18 @@ class Parsed:
         return True
 
 
+def _is_bare_walrus(node: cst.BaseExpression) -> bool:
+    return isinstance(node, cst.NamedExpr) and not node.lpar
+
+
 def same_outside(old: Parsed, new: Parsed, changes: Sequence[Sequence[Splice]]) -> bool:
     """True when `new`, which is `old` with all splices of `changes` made, is the same tree outside of them."""
     patch = Patch.of(itertools.chain.from_iterable(changes))
     before, after = Kept.before(patch), Kept.after(patch)
     if _common_comments(old, before) != _common_comments(new, after) or not _holes_filled(old, new, patch, after):
         return False
+    if any(isinstance(node, cst.FormattedStringExpression) and _is_bare_walrus(node.expression) for node in new.placed):
+        return False  # in `f"{x := 1}"` Python reads x, and `= 1` for its format
     weight = _weights(old, patch, before)
     points: dict[int, set[int]] = defaultdict(set)  # where splices stand -> the changes they belong to
     for number, splices in enumerate(changes):
