@@ -56,7 +56,7 @@ def test_imports_point_down(path: Path) -> None:
 @each_source
 def test_only_the_standard_library_and_libcst_below_rules(path: Path) -> None:
     if layer_of(path) in ("core", "rules"):
-        outside = {name.partition(".")[0] for name in imports_of(path)} - sys.stdlib_module_names - {"safeboundary_lint", "libcst", "tomli"}
+        outside = {name.partition(".")[0] for name in imports_of(path)} - sys.stdlib_module_names - {"safeboundary_lint", "libcst", "tomli", "tomllib"}
         assert not outside, f"{path.relative_to(PACKAGE)} imports {sorted(outside)}"
 
 

@@ -133,6 +133,25 @@ class Peer:
             if time.time() - self.last > 30:
                 self.close()
 """
+COOLDOWN = """
+import time
+class Breaker:
+    def failed(self):
+        self.last_failure = time.time()
+    def may_try(self, pause):
+        if time.time() - self.last_failure < pause:
+            return False
+        return self.probe()
+"""
+HEARTBEAT = """
+import time
+class Peer:
+    def beat(self):
+        self.last_beat = time.time()
+    def check(self):
+        if time.time() - self.last_beat > 30:
+            self.close()
+"""
 CACHE = """
 import time
 class Answers:
@@ -157,8 +176,8 @@ def found(code: str) -> list[Finding]:
 
 @pytest.mark.parametrize(
     "code",
-    [WAIT, ALARM, BUCKET, LOCK, KILL, RETRIES, WATCH],
-    ids=["wait", "alarm", "bucket", "lock", "kill", "retries", "watch"],
+    [WAIT, ALARM, BUCKET, LOCK, KILL, RETRIES, WATCH, HEARTBEAT],
+    ids=["wait", "alarm", "bucket", "lock", "kill", "retries", "watch", "heartbeat"],
 )
 def test_what_decides_is_shown(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.HIGH]
@@ -166,8 +185,8 @@ def test_what_decides_is_shown(code: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [FIGURE, THROTTLE, REPORT, TOKEN, TURN, GUARDED_TURN, KEPT_DATE, POLL, EVENT_POLL, CACHE],
-    ids=["figure", "throttle", "report", "token", "turn", "guarded-turn", "kept-date", "poll", "event-poll", "cache"],
+    [FIGURE, THROTTLE, REPORT, TOKEN, TURN, GUARDED_TURN, KEPT_DATE, POLL, EVENT_POLL, COOLDOWN, CACHE],
+    ids=["figure", "throttle", "report", "token", "turn", "guarded-turn", "kept-date", "poll", "event-poll", "cooldown", "cache"],
 )
 def test_what_decides_little_is_low(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.LOW]

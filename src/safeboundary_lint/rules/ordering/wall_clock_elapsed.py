@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
 _CACHE = re.compile(r"(?<!mem)cached?(?!_control)|(^|_)(ttl|stale|memoiz)")
+_COOLDOWN = re.compile(r"(^|_)(last|next)_|cooldown|debounce|throttle")
+_NO_COOLDOWN = re.compile(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|data")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -78,7 +80,8 @@ class WallClockElapsed(Rule):
     force, and the limits of retries after errors stay warnings, as do waits that are given the rest of the time.
     Of low confidence too are the lifetimes of tokens, of dates that are kept, of what stands in attributes where the file saves
     whole objects, and of what a cache keeps (names with `cache`, `ttl`, `stale` or `memoize` say so): when the clock is set, it
-    is fetched again early or is old for a while. Several uses of one kept reading in a function or class are one finding.
+    is fetched again early or is old for a while. So are pauses since the last time or until the next (`last_`, `next_` and
+    `cooldown` in the names, but for a peer's last sign of life). Several uses of one kept reading in a function or class are one finding.
 
     Why it matters
     --------------
@@ -238,7 +241,7 @@ class WallClockElapsed(Rule):
 
         That is so too where the file saves whole objects: the next run counts by another clock, unless it is the calendar.
         """
-        if use.stake < Stake.DECISION or self._is_of_credentials(use) or self._is_of_cache(use):
+        if use.stake < Stake.DECISION or self._is_of_credentials(use) or self._is_of_cache(use) or self._is_cooldown(use):
             return Confidence.LOW
         dates = self._is_of_dates(use)
         if dates and use.stake is Stake.DECISION or self.facts.calls("object-store"):
@@ -277,6 +280,11 @@ class WallClockElapsed(Rule):
         compared = self.facts.tree.enclosing(use.node, cst.Comparison) or use.node
         names = {*_names(compared), *self.facts.tree.symbol_of(use.node).lower().split(".")[-2:]}
         return use.stake is Stake.DECISION and any(_CACHE.search(name) for name in names)
+
+    def _is_cooldown(self, use: _Use) -> bool:
+        """True for a pause since the last time or until the next, by the names; a peer's last sign of life or a deadline is none."""
+        names = {*_names(use.node), self.facts.tree.symbol_of(use.node).lower().split(".")[-1]}
+        return any(_COOLDOWN.search(name) for name in names) and not any(_NO_COOLDOWN.search(name) for name in names)
 
     def _is_date(self, reading: Match) -> bool:
         """True for a moment of the calendar; a clock that is asked for a time zone gives one."""
