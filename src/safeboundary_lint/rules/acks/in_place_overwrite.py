@@ -32,7 +32,7 @@ _REMADE = re.compile(
     r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
     r"artifacts|summary|benchmark|render|rendered|"
     r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
-    r"telemetry|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
+    r"telemetry|overlay|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
     r"(?:^|/)(?:docs?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
@@ -43,6 +43,7 @@ _ATOMIC = re.compile(
     r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
 _CACHED = re.compile(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
+_FOUND_AGAIN = re.compile(r"_*(?:listdir|scandir|glob|walk|(?:re)?(?:scan|build|discover|compute|calculate|index|generate|collect)(?:_\w+)?)")
 _LOADS = re.compile(r"_*(?:load|read|restore|get|open|parse)_?(\w*)")
 _SAVES = re.compile(r"_*(?:save|store|write|persist|set|dump|update)_?(\w*)")
 
@@ -116,7 +117,8 @@ class InPlaceOverwrite(Rule):
     ------------
     A path whose name tells nothing, and which another file reads, is not reported. Three and more files written into one folder
     that the caller names, and a file of any name that a caller hands over to be changed, are reported with low confidence:
-    whether there is something to lose, only the caller knows.
+    whether there is something to lose, only the caller knows. So are a file that is written only where nothing was found in it,
+    and one whose reader finds out anew what it can't parse.
     """
 
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
@@ -155,7 +157,7 @@ class InPlaceOverwrite(Rule):
             return None
         if isinstance(own, cst.Name) and own.value in ("self", "cls"):
             return None
-        if files.is_laid_out(write):
+        if files.is_laid_out(write) or self._is_got_once(write) or read is not None and self._is_made_anew(read):
             return Confidence.LOW
         if telling and read is not None:
             sure = Confidence.HIGH
@@ -194,6 +196,39 @@ class InPlaceOverwrite(Rule):
             return False
         given = (node.value for node in descendants(function.body) if isinstance(node, cst.Return) and node.value is not None)
         return any(isinstance(n, cst.Name) and _CACHED.fullmatch(n.value) for value in given for n in descendants(value))
+
+    def _is_got_once(self, write: FileWrite) -> bool:
+        """The function gives back what it finds in the file, and writes only where that was nothing."""
+        tree, files = self.facts.tree, self.facts.files
+        function = tree.function_of(write.node)
+        if not isinstance(function, cst.FunctionDef):
+            return False
+
+        def reads(node: cst.CSTNode) -> bool:
+            if not isinstance(node, cst.Call) or node is write.node:
+                return False
+            given = [arg.value for arg in node.args] + ([node.func.value] if isinstance(node.func, cst.Attribute) else [])
+            return any(files.same(one, write.path) for one in given)
+
+        below = list(descendants(function.body, into_definitions=False))
+        early = (n.value for n in below if isinstance(n, cst.Return) and n.value is not None and tree.order[id(n)] < tree.order[id(write.node)])
+        if not any(self.facts.origins.derivation(value, reads, callers=False) for value in early):
+            return False
+        block = tree.parent(write.item) if write.item is not None else write.node
+        written = (n for n in descendants(block) if isinstance(n, cst.Arg) and n.value is not write.path)
+        return not any(self.facts.origins.derivation(one.value, reads, callers=False) for one in written)
+
+    def _is_made_anew(self, read: cst.Call) -> bool:
+        """The reader answers a file that it can't parse with what it finds out again: `except ValueError: return listdir(folder)`."""
+        function = self.facts.tree.function_of(read)
+        if not isinstance(function, cst.FunctionDef):
+            return False
+        handlers = (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.ExceptHandler))
+        return any(
+            isinstance(n, cst.Return) and isinstance(n.value, cst.Call) and _FOUND_AGAIN.fullmatch((last_name(n.value.func) or "").lower())
+            for handler in handlers
+            for n in descendants(handler.body, into_definitions=False)
+        )
 
     def _is_pair(self, write: FileWrite, read: cst.Call) -> bool:
         """True for `load_x` and `save_x` of one class: what the one writes is what the other starts from."""

@@ -23,7 +23,7 @@ _REMADE = re.compile(
     r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|"
     r"report|export|html|csv|bytecode|pyc|generated|"
     r"build|artifact|test|tests|lock|debug|image|video|media|etag|url|archive|wheel|model|pack|screenshot|rotate|backup|"
-    r"stats|metrics|index|render|snapshot_url|temp_dir)(?:$|[\W_\d])"
+    r"stats|metrics|index|render|snapshot_url|temp_dir|changes|changes_since|changelog|notes)(?:$|[\W_\d])"
 )
 _KEPT = re.compile(
     r"(?:^|[\W_])(?:state|checkpoint|config|configuration|conf|settings|credential|credentials|token|secret|key|keys|"

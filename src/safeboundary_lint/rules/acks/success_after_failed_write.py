@@ -31,6 +31,7 @@ _EXPECTED = re.compile(
     r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
 )
 
+_EARLIER = re.compile(r"_*(?:create|insert|save|store|delete|remove|update|upsert)(?:_\w+)?")
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
 
 
@@ -124,7 +125,8 @@ class SuccessAfterFailedWrite(Rule):
 
     Known limits
     ------------
-    A function without a result that only logs the failure is not reported here.
+    A function without a result that only logs the failure is not reported here. Where the answer is what an earlier write gave
+    (`deleted = table.delete(...)`, then rows that hang on it), the finding is of low confidence.
     """
 
     code, name, since, severity = "SBL308", "success-after-failed-write", "0.1", Severity.ERROR
@@ -252,6 +254,22 @@ class SuccessAfterFailedWrite(Rule):
             if binding.how in ("value", "item", "augmented")
         ) and not _OUTCOME.search(value.value)
 
+    def _is_of_earlier(self, tried: WorkCall, told: cst.CSTNode) -> bool:
+        """True where the answer is what an earlier write gave: it vouches for that one, and what failed comes on top of it."""
+        if not isinstance(told, cst.Return) or not isinstance(told.value, cst.Name):
+            return False
+        if tried.match is not None and tried.match.row.kind in _FINAL:
+            return False
+        order = self.facts.tree.order
+        values = (origin.node for origin in self.facts.origins.trail(told.value)[1:4])
+        return any(
+            isinstance(value, cst.Call)
+            and value is not tried.call
+            and order[id(value)] < order[id(tried.call)]
+            and (self.facts.work.durable(value) is not None or _EARLIER.fullmatch((last_name(value.func) or "").lower()) is not None)
+            for value in values
+        )
+
     def _is_success(self, value: cst.BaseExpression) -> bool:
         try:
             return literal(value) is True or literal(value) in ("ok", "OK", "success", "done")
@@ -287,7 +305,7 @@ class SuccessAfterFailedWrite(Rule):
             told,
             f"when `{self.facts.code(tried.call)}` on line {failing} fails, the handler on line {caught} swallows it"
             f" and on line {line} {what}",
-            confidence=Confidence.weakest(tried.confidence, Confidence.MEDIUM),
+            confidence=Confidence.LOW if self._is_of_earlier(tried, told) else Confidence.weakest(tried.confidence, Confidence.MEDIUM),
             trace=[(tried.call, "this write fails"), (handler, "swallowed here"), (told, what)],
             fix=Fix(
                 Applicability.SUGGESTION,

@@ -78,7 +78,7 @@ class WeakDurability(Rule):
     Known limits
     ------------
     Settings that come from another file are not seen. What stands in where the caller gave nothing (`properties or
-    BasicProperties()`) is reported with low confidence.
+    BasicProperties()`), and what a command of a command line sends or declares, is reported with low confidence.
     """
 
     code, name, since, severity = "SBL305", "weak-durability", "0.1", Severity.WARNING
@@ -118,6 +118,13 @@ class WeakDurability(Rule):
         found = self.facts.names.lookup(either.left)
         return found is not None and any(binding.how == "parameter" for binding in found[1])
 
+    def _is_typed(self, node: cst.CSTNode) -> bool:
+        """True in a command of a command line: who types it there sends by hand, and sees whether it arrives."""
+        function = self.facts.tree.function_of(node)
+        decorators = function.decorators if isinstance(function, cst.FunctionDef) else ()
+        called = (d.decorator.func if isinstance(d.decorator, cst.Call) else d.decorator for d in decorators)
+        return any(last_name(one) in ("command", "argument") for one in called)
+
     def _is_transient(self, match: Match) -> bool:
         """True when other arguments or the queue's name tell that it is meant to vanish."""
         unless = match.row.get("unless", ())
@@ -144,7 +151,7 @@ class WeakDurability(Rule):
             if match.row.get("required") and not unpacks(match.call) and not self._set_later(match, parameter):
                 added = argument_added(self.facts, match.call, strong)
                 what = f"`{self.facts.code(match.node)}` is transient by default"
-                sure = Confidence.LOW if self._is_fallback(match.node) else match.confidence
+                sure = Confidence.LOW if self._is_fallback(match.node) or self._is_typed(match.node) else match.confidence
                 self._report(match.node, what, sure, match.row, (added,) if added else ())
         elif self.facts.is_constant(value, *weak) or _TRANSIENT.fullmatch(last_name(value) or ""):
             new = strong.partition("=")[2]
