@@ -144,6 +144,11 @@ class Boundary:
         found = self.facts.types.of(expression)
         return found is not None and bool(found.dotted) and self.facts.knowledge.of_kind(found.dotted, kind) is not None
 
+    def is_own_process(self, source: cst.CSTNode) -> bool:
+        """True for what comes out of a process that this one has started: `process.stdout.read(...)`, also through a parameter."""
+        holder = source.func.value if isinstance(source, cst.Call) and isinstance(source.func, cst.Attribute) else source
+        return any(last_name(origin.node) in ("stdout", "stderr") for origin in self.facts.origins.trail(holder, callers=True))
+
     def is_pushed(self, function: cst.FunctionDef) -> bool:
         """True for a method by which a library, or the code above, pushes bytes of the boundary in."""
         rows = self.facts.knowledge.wild.get(function.name.value, ())

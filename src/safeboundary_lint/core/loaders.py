@@ -54,6 +54,9 @@ def made_safe(facts: Facts, match: Match) -> tuple[tuple[Edit, ...], tuple[str, 
 
 
 def _all_among(facts: Facts, loader: cst.BaseExpression, names: Container[str]) -> bool:
+    definition = facts.types.definition(loader)
+    if isinstance(definition, cst.ClassDef):  # a loader of this file is as safe as what it is made of
+        return bool(definition.bases) and all(_all_among(facts, base.value, names) for base in definition.bases)
     found = facts.names.lookup(loader) if isinstance(loader, cst.Name) else None
     if found is not None and all(binding.how == "import" for binding in found[1]):
         return all(binding.dotted.rpartition(".")[2] in names for binding in found[1])

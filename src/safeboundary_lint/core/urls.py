@@ -53,6 +53,13 @@ _RECEIVER = (
     "update_query",
 )
 _STEPS = 40
+_KEYWORDS = ("url", "uri")
+_REQUESTS = ("request", "*_request", "fetch", "open")  # verb first, then the URL
+# What the discovery document of an OpenID provider says (OpenID Connect Discovery 1.0, RFC 8414); whoever set the provider up trusts it.
+_OF_PROVIDER = frozenset(
+    "authorization_endpoint token_endpoint userinfo_endpoint introspection_endpoint revocation_endpoint registration_endpoint "
+    "end_session_endpoint jwks_uri".split()
+)
 
 
 class Urls:
@@ -118,6 +125,18 @@ class Urls:
         urls = (argument(call, parameter) if parameter is not None else None for call, parameter in given)
         return {self.chooser(url) if url is not None else UNKNOWN for url in urls}
 
+    def choosers_of_any(self, response: cst.CSTNode) -> set[str]:
+        """The same for requests by clients of one's own: whatever call is given a `url` or `uri`, or a URL second."""
+        calls = [origin.node for origin in self.facts.origins.trail(response) if isinstance(origin.node, cst.Call)]
+        urls = [url for call in calls if (url := self._url_of(call)) is not None]
+        return {self.chooser(url) for url in urls}
+
+    def _url_of(self, call: cst.Call) -> cst.BaseExpression | None:
+        named = _given_url(call)
+        if named is not None or not named_like(last_name(call.func), *_REQUESTS):
+            return named
+        return argument(call, "url", 1)
+
     def _direct(self, node: cst.CSTNode) -> str | None:
         text = string_parts(node)
         if text is not None and (_WITH_HOST.match(text) or string(node) is not None):
@@ -133,14 +152,18 @@ class Urls:
             return CALLER if named_like(node.name.value, *_NAMES) else UNKNOWN
         if isinstance(node, (cst.Name, cst.Attribute)):
             return self._named(node)
+        if isinstance(node, cst.Call) and last_name(node.func) == "get" and node.args:
+            return CONFIGURED if string(node.args[0].value) in _OF_PROVIDER else None
         if isinstance(node, cst.Subscript):
             key = string(node.slice[0].slice.value) if isinstance(node.slice[0].slice, cst.Index) else None
             if named_like(last_name(node.value), *_CONFIGURATION):
                 return CONFIGURED
             if self.facts.boundary.source(node).writer == PEER:
                 return CHOSEN
+            if key in _OF_PROVIDER:
+                return CONFIGURED
             if key is not None and named_like(key, *_NAMES) and not self.facts.origins.step(node):
-                return CHOSEN
+                return CONFIGURED if _is_own(node) else CHOSEN
         return None
 
     def _named(self, node: cst.Name | cst.Attribute) -> str | None:
@@ -192,7 +215,8 @@ class Urls:
             return list(self.facts.origins.passed(node))
         origins = self.facts.origins.step(node)
         parameter = [origin.node for origin in origins if origin.how == "parameter"]
-        return parameter or [origin.node for origin in origins if origin.how in ("value", "entered")]
+        built = [url for origin in origins if isinstance(origin.node, cst.Call) and (url := _given_url(origin.node)) is not None]
+        return parameter or [origin.node for origin in origins if origin.how in ("value", "entered")] or built
 
     def _through_call(self, call: cst.Call) -> list[cst.CSTNode]:
         if last_name(call.func) in _RECEIVER and isinstance(call.func, cst.Attribute):
@@ -202,7 +226,22 @@ class Urls:
             return [call.func.value]
         if (last_name(call.func) or "").lstrip("_") in _FIRST_ARGUMENT and call.args:
             return [call.args[0].value]
-        return [origin.node for origin in self.facts.origins.step(call)]
+        if steps := self.facts.origins.step(call):
+            return [origin.node for origin in steps]
+        given = _given_url(call)
+        return [given] if given is not None else []  # a signer or builder takes the URL and gives it back
+
+
+def _given_url(call: cst.Call) -> cst.BaseExpression | None:
+    return next((found for name in _KEYWORDS if (found := argument(call, name)) is not None), None)
+
+
+def _is_own(node: cst.Subscript) -> bool:
+    """An entry of what an object of this program was made with: `self.device["picture_url"]`."""
+    holder: cst.BaseExpression = node
+    while isinstance(holder, (cst.Subscript, cst.Attribute)):
+        holder = holder.value
+    return isinstance(holder, cst.Name) and holder.value in ("self", "cls")
 
 
 def _asks_for_data(test: cst.BaseExpression) -> bool:

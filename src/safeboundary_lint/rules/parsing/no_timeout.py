@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
@@ -10,11 +12,11 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.terminals import somebody_waits
 from safeboundary_lint.core.tree import descendants
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _RECEIVERS = ("recv", "recv_into", "recvfrom", "read", "readline", "makefile", "readinto", "recvmsg")
-_PROMPTS = ("builtins.input", "getpass.getpass")
 _SETTERS = ("settimeout", "setblocking", "wait_for", "sock_connect", "set_timeout")
 
 
@@ -62,8 +64,10 @@ class NoTimeout(Rule):
 
     Known limits
     ------------
-    Sessions and timeouts that are set up in another file are not seen. redis-py has a default timeout since version 8 only. What a
-    function asks for that also asks its user (`input`, `getpass`), itself or by its callers, is of low confidence.
+    Sessions and timeouts that are set up in another file are not seen. redis-py has a default timeout since version 8 only. Where
+    somebody waits who can stop it, a finding has low confidence: in a function that asks its user (`input`, `getpass`), itself or by
+    its callers, in a class of commands, and in a module that reads options (argparse, click) and doesn't run for ever. So has a
+    timeout that is switched off where the answer is handed on piece by piece.
     """
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
@@ -75,18 +79,20 @@ class NoTimeout(Rule):
         calls = self.facts.calls("network-call")
         if not calls or self.facts.calls("default-timeout"):
             return
+        waiting: dict[int, list[Match]] = defaultdict(list)
         for match in calls:
-            self._check(match)
+            if self._waits(match):
+                choice = self.facts.tree.enclosing(match.call, cst.IfExp, cst.BaseStatement)
+                waiting[id(choice if isinstance(choice, cst.IfExp) else match.call)].append(match)
+        for several in waiting.values():  # `A() if secure else B()` is one client
+            self._tell(*several)
 
-    def _check(self, match: Match) -> None:
-        call, parameter = match.call, match.row.parameter("timeout")
-        given = argument(call, parameter) if parameter is not None else None
-        if given is not None:
-            if self.facts.is_constant(given, None):
-                self._tell(match, given)
-        elif match.row.get("off") is None and not unpacks(call) and self._is_meant(match) and not self._set_elsewhere(match):
-            if not self.facts.urls.is_inline(call):
-                self._tell(match, None)
+    def _waits(self, match: Match) -> bool:
+        call = match.call
+        if (given := self._given(match)) is not None:
+            return self.facts.is_constant(given, None)
+        waits = match.row.get("off") is None and not unpacks(call) and self._is_meant(match) and not self._set_elsewhere(match)
+        return waits and not self.facts.urls.is_inline(call)
 
     def _is_meant(self, match: Match) -> bool:
         """A receiver known by its name alone must be given something that looks like a URL."""
@@ -99,7 +105,7 @@ class NoTimeout(Rule):
             return True
         if match.row.get("object"):
             return self._object_has_timeout(call)
-        if self._is_given_timeout_later(call):
+        if self._is_given_timeout_later(call) or self._is_read_with_timeout(match):
             return True
         receiver = call.func.value if isinstance(call.func, cst.Attribute) else None
         if receiver is None or self.facts.names.qualified(call.func) is not None:
@@ -114,6 +120,19 @@ class NoTimeout(Rule):
             and "timeout" in keyword_names(other)
             and any(origin.node is call for origin in self.facts.origins.trail(other.func.value))
             for other in self.facts.tree.all(cst.Call)
+        )
+
+    def _is_read_with_timeout(self, match: Match) -> bool:
+        """`telnet.read_until(prompt, 5)`: all that waits for what it gives is told how long, and nothing but the connect is left."""
+        waiting = match.row.get("reads", ())
+        reads = [one for one in self.facts.tree.all(cst.Call) if waiting and last_name(one.func) in waiting]
+        return bool(waiting) and all(argument(one, "timeout", 1) is not None for one in reads)
+
+    def _passes_pieces_on(self, call: cst.Call) -> bool:
+        """The function hands an answer on while it comes in: somebody else's stream may last."""
+        function = self.facts.tree.function_of(call)
+        return function is not None and any(
+            named_like(last_name(one.func), "iter_*", "aiter_*") for one in self.facts.summaries.calls_of(function)
         )
 
     def _is_made_with_timeout(self, receiver: cst.BaseExpression) -> bool:
@@ -169,17 +188,8 @@ class NoTimeout(Rule):
             last_name(call.func) == "connect" and names.isdisjoint(_RECEIVERS)
         )  # connecting alone ends with TCP
 
-    def _asks_its_user(self, call: cst.Call) -> bool:
-        """The function, or one that leads to it, asks somebody who sits in front of it: he sees it wait, and stops it."""
-        level = [self.facts.tree.function_of(call)]
-        for _ in range(3):
-            around = [function or self.facts.tree.module for function in level]
-            asked = (other for function in around for other in self.facts.summaries.calls_of(function))
-            if any(self.facts.names.qualified(other.func) in _PROMPTS for other in asked):
-                return True
-            calls = [caller for one in level if one is not None for caller in self.facts.types.callers(one)]
-            level = [self.facts.tree.function_of(caller) for caller in calls]
-        return False
+    def _is_meant_to_wait(self, call: cst.Call, given: cst.BaseExpression | None) -> bool:
+        return somebody_waits(self.facts, call) or given is not None and self._passes_pieces_on(call)
 
     @staticmethod
     def _names_timeout(call: cst.Call) -> bool:
@@ -189,15 +199,29 @@ class NoTimeout(Rule):
             for node in (arg.keyword, *descendants(arg.value))
         )
 
-    def _tell(self, match: Match, given: cst.BaseExpression | None) -> None:
+    def _tell(self, match: Match, *others: Match) -> None:
+        """Tells a call that waits for ever, with those that are made in its stead."""
+        given = self._given(match)
         called = self.facts.code(match.call.func)
         how = "switches its timeout off" if given is not None else "has no timeout"
         self.report(
             match.call,
             f"`{called}` {how}: when the other side accepts and then stays silent, this waits for ever",
-            confidence=Confidence.LOW if self._asks_its_user(match.call) else match.confidence,
-            fix=self._fix(match, given),
+            confidence=Confidence.LOW if self._is_meant_to_wait(match.call, given) else match.confidence,
+            fix=self._fix_of_all([match, *others]),
         )
+
+    @staticmethod
+    def _given(match: Match) -> cst.BaseExpression | None:
+        parameter = match.row.parameter("timeout")
+        return argument(match.call, parameter) if parameter is not None else None
+
+    def _fix_of_all(self, matches: list[Match]) -> Fix:
+        first, *others = (self._fix(match, self._given(match)) for match in matches)
+        if any(other.applicability != first.applicability or not other.edits for other in others):
+            return Fix(Applicability.SUGGESTION, first.message)
+        edits = tuple(edit for fix in (first, *others) for edit in fix.edits)
+        return Fix(first.applicability, first.message, edits, tuple(dict.fromkeys(line for fix in (first, *others) for line in fix.imports)))
 
     def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
         parameter = match.row.parameter("timeout")

@@ -86,7 +86,8 @@ class UnboundedBuffer(Rule):
 
     Known limits
     ------------
-    Feeders in other files are not seen. Parsers of server-sent events have low confidence: the program has chosen the server.
+    Feeders in other files are not seen. A queue that the file empties by hand, between one exchange and the next, has low
+    confidence. Parsers of server-sent events have low confidence: the program has chosen the server.
     """
 
     code, name, since, severity = "SBL406", "unbounded-buffer", "0.1", Severity.WARNING
@@ -114,6 +115,8 @@ class UnboundedBuffer(Rule):
                 loops = self.facts.counting.loops_around(growth.node)
                 scope = loops[-1] if loops else None
             if scope is None or isinstance(growth.target, cst.Attribute) and not self._is_kept(growth):
+                continue
+            if self.facts.boundary.is_own_process(growth.source):
                 continue
             searched = self.facts.buffers.is_searched(growth.place, scope)
             if searched is not None and not self._is_capped(growth, scope):
@@ -176,10 +179,21 @@ class UnboundedBuffer(Rule):
             match.call,
             f"`{name}` has no bound and is fed from the boundary in line {self.facts.line(feeder)}: a sender "
             f"that is faster than the consumer fills the memory",
-            confidence=Confidence.MEDIUM,
+            confidence=Confidence.LOW if self._is_emptied(name) else Confidence.MEDIUM,
             trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
             fix=self._bounded(match, parameter, size, self._level(name)),
         )
+
+    def _is_emptied(self, name: str) -> bool:
+        """`while not queue.empty(): queue.get_nowait()`: what is left of one exchange goes before the next one."""
+        asked = (
+            loop
+            for loop in self.facts.tree.all(cst.While)
+            for call in descendants(loop.test)
+            if isinstance(call, cst.Call) and isinstance(call.func, cst.Attribute)
+            if call.func.attr.value == "empty" and last_name(call.func.value) == name
+        )
+        return any(isinstance(one, cst.Attribute) and one.attr.value == "get_nowait" for loop in asked for one in descendants(loop.body))
 
     def _level(self, name: str) -> Applicability:
         """Who puts without waiting gets an exception from a full queue, and has to say what becomes of the message."""

@@ -12,7 +12,7 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
-from safeboundary_lint.core.urls import CONFIGURED, CONSTANT
+from safeboundary_lint.core.urls import CHOSEN, CONFIGURED, CONSTANT
 from safeboundary_lint.rules.parsing.capped_expansion import called_capped, members_counted, read_capped
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
@@ -86,8 +86,8 @@ class UnboundedDecompression(Rule):
     Known limits
     ------------
     Data that reaches a function of another file as a parameter is taken for the boundary's, at medium confidence. Answers of a
-    server that the source code or the configuration names, and data that a migration of the own database reads, have low
-    confidence.
+    server that the source code or the configuration names, archives that the program has asked for and that are unpacked to the
+    disk, and data that a migration of the own database reads, have low confidence.
     """
 
     code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
@@ -161,6 +161,16 @@ class UnboundedDecompression(Rule):
         choosers = self.facts.urls.choosers(holder) if holder is not None and source.writer == PEER else set()
         return Confidence.LOW if choosers and choosers <= {CONFIGURED, CONSTANT} else _SURENESS[source.writer]
 
+    @staticmethod
+    def _goes_to_disk(call: cst.Call) -> bool:
+        return last_name(call.func) in ("extractall", "extract")
+
+    def _is_fetched(self, source: Source) -> bool:
+        """The program has asked for the archive, and no sender chose where: whoever runs it wants what is in there."""
+        node = source.node.func if isinstance(source.node, cst.Call) else source.node
+        choosers = self.facts.urls.choosers(node.value) if isinstance(node, cst.Attribute) else set()
+        return bool(choosers) and CHOSEN not in choosers
+
     def _restores(self, call: cst.Call) -> bool:
         """Takes up again what the program itself has put away, or hands it to a parser that trusts it anyway."""
         function = self.facts.tree.function_of(call)
@@ -201,6 +211,7 @@ class UnboundedDecompression(Rule):
             sure = source.writer == PEER or self.facts.boundary.is_in_memory(value)
             edits = members_counted(self.facts, match.call, opened)
             fix = capped(self._words(match.call), byte_cap(self.facts, EXPANDED), edits)
+            sure = sure and not (self._goes_to_disk(match.call) and self._is_fetched(source))
             confidence = Confidence.weakest(self._sureness(source), Confidence.MEDIUM)
             self._tell(match.call, source, confidence if sure else Confidence.LOW, fix)
 
@@ -259,10 +270,10 @@ class UnboundedDecompression(Rule):
             UNKNOWN: "data from elsewhere",
             SHARED: "stored data",
         }[source.writer]
+        place = "more than the disk holds" if self._goes_to_disk(call) else "all the memory of the process"
         self.report(
             call,
-            f"`{self.facts.code(call)}` expands {written} with no cap on the output: a few kilobytes can become "
-            f"all the memory of the process",
+            f"`{self.facts.code(call)}` expands {written} with no cap on the output: a few kilobytes can become {place}",
             confidence=confidence,
             trace=[(source.node, f"the compressed data comes from `{self.facts.code(source.node)}`")],
             fix=fix,
@@ -272,6 +283,6 @@ class UnboundedDecompression(Rule):
         called = self.facts.code(call.func)
         if isinstance(call.func, cst.Attribute) and call.func.attr.value in _READS:
             return f"read at most LIMIT + 1 bytes by `{called}(LIMIT + 1)` and refuse what is longer"
-        if last_name(call.func) in ("extractall", "extract"):
+        if self._goes_to_disk(call):
             return f"add up the sizes of the members, refuse what is too large, and only then call `{called}`"
         return f"expand no more than a limit instead of all by `{called}`, and refuse data that leaves something over"

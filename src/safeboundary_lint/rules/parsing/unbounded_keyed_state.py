@@ -161,6 +161,8 @@ class UnboundedKeyedState(Rule):
         if self.facts.boundary.source(key).writer == PEER or named_like(name, *_CLIENTS):
             return Confidence.MEDIUM
         cls = self.facts.tree.class_of(keyed.binding.target)
+        if self._is_moved(key):
+            return None
         timed = cls is not None and named_like(name, *_KEYS) and self._is_parameter(key) and self._tells_time(cls)
         return (Confidence.LOW if self._is_anything(key) else Confidence.MEDIUM) if timed else None
 
@@ -168,6 +170,14 @@ class UnboundedKeyedState(Rule):
         """`key: Hashable`: objects of the program itself as well as what somebody sends."""
         declared = (o.node.annotation for o in self.facts.origins.trail(key) if isinstance(o.node, cst.Param))
         return any(one is not None and last_name(one.annotation) == "Hashable" for one in declared)
+
+    def _is_moved(self, key: cst.BaseExpression) -> bool:
+        """`task = self.running.pop(key)`, then `self.failed[key] = task`: the keys are those that the program gave out before."""
+        function, code = self.facts.tree.function_of(key), self.facts.code(key)
+        return function is not None and any(
+            last_name(call.func) == "pop" and call.args and self.facts.code(call.args[0].value) == code
+            for call in self.facts.summaries.calls_of(function)
+        )
 
     def _is_own_item(self, key: cst.Name) -> bool:
         """A key out of a loop over what the program holds already."""

@@ -11,7 +11,7 @@ import libcst as cst
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER, SOURCES
 from safeboundary_lint.core.buffers import Growth, receives
-from safeboundary_lint.core.calls import argument
+from safeboundary_lint.core.calls import argument, keyword_names
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
@@ -20,13 +20,14 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.senders import has_logged_in, knows_size, limits_bodies
 from safeboundary_lint.core.tree import descendants
-from safeboundary_lint.core.urls import CALLER, CHOSEN
+from safeboundary_lint.core.urls import CALLER, CHOSEN, CONFIGURED, CONSTANT
 from safeboundary_lint.core.wire import names_content_length
 from safeboundary_lint.rules.parsing.capped_responses import streamed
 
 _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
 _PLAIN = ("get", "urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
+_SENT = ("data", "json", "body", "content", "files")  # what a request gives along
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
 
@@ -105,7 +106,8 @@ class UnboundedRead(Rule):
             and node.func.attr.value in _READS
             and self.facts.boundary.is_stream(node.func.value)
         ):
-            self._check_size(node, node.args[0].value if node.args else None, Confidence.HIGH)
+            sure = Confidence.LOW if self._is_asked_for(node) else Confidence.HIGH
+            self._check_size(node, node.args[0].value if node.args else None, sure)
 
     def _check_read(self, match: Match) -> None:
         parameter, side = match.row.parameter("size"), match.row.get("side")
@@ -122,7 +124,8 @@ class UnboundedRead(Rule):
             elif given is not None or not self._is_drained(match.call):
                 self._check_size(match.call, given, match.confidence)
         elif side != "streamed" and not limits_bodies(self.facts) and not self._is_kept_already(match.call):
-            sure = Confidence.LOW if has_logged_in(self.facts, match.call) else Confidence.MEDIUM
+            trusted = has_logged_in(self.facts, match.call) or self._is_asked_for(match.call)
+            sure = Confidence.LOW if trusted else Confidence.MEDIUM
             self._check_size(match.call, given, Confidence.weakest(match.confidence, sure))
 
     def _is_kept_already(self, call: cst.Call) -> bool:
@@ -132,6 +135,20 @@ class UnboundedRead(Rule):
             return False
         first = next(one for one in self.facts.summaries.calls_of(function) if self.facts.code(one) == code)
         return first is not call
+
+    def _is_asked_for(self, call: cst.Call) -> bool:
+        """A property that stands for the whole body of a request, or a helper that is ready for the body being gone already."""
+        function = self.facts.tree.function_of(call)
+        if not isinstance(function, cst.FunctionDef):
+            return False
+        if any(last_name(one.decorator) in ("property", "cached_property") for one in function.decorators):
+            return True
+        around = self.facts.tree.enclosing(function, cst.FunctionDef, cst.ClassDef)
+        beside = self.facts.summaries.calls_of(around) if isinstance(around, cst.FunctionDef) else ()
+        if any(last_name(one.func) == "property" and one.args and last_name(one.args[0].value) == function.name.value for one in beside):
+            return True
+        tried = [one for one in self.facts.tree.ancestors(call) if isinstance(one, cst.Try) and self.facts.tree.within(call, one.body)]
+        return any(handler.type is not None and last_name(handler.type) == "RuntimeError" for one in tried for handler in one.handlers)
 
     def _is_drained(self, call: cst.Call) -> bool:
         """`await request.json()` has read the stream that `request.content.read()` asks for what is left, under its own limit."""
@@ -237,11 +254,13 @@ class UnboundedRead(Rule):
         if self.facts.urls.is_inline(match.call):
             return
         if holder is None:  # readBody(response): no way to cap it
-            self._tell(match.call, "the whole response is gathered, whatever its size", match.confidence)
+            asked = self.facts.urls.choosers_of_any(match.call.args[0].value) if match.call.args else set()
+            sure = Confidence.LOW if asked and asked <= {CONFIGURED, CONSTANT} else match.confidence
+            self._tell(match.call, "the whole response is gathered, whatever its size", sure)
             return
         fetched = self._fetched(match.call)
         choosers = [self._chooser(one) for one in fetched]
-        plain = any(named_like(last_name(one.call.func), *_PLAIN) for one in fetched)
+        plain = any(named_like(last_name(one.call.func), *_PLAIN) and not self._sends(one) for one in fetched)
         if CHOSEN in choosers or CALLER in choosers and plain:
             self._tell(
                 match.call,
@@ -251,6 +270,11 @@ class UnboundedRead(Rule):
             )
         else:
             self._tell(match.call, "the response is read whole", Confidence.LOW)
+
+    def _sends(self, match: Match) -> bool:
+        """A request with a body of its own is a call of an interface: `urlopen(Request(url, data=form))`."""
+        asked = (match.call, *(o.node for arg in match.call.args[:1] for o in self.facts.origins.trail(arg.value)))
+        return any(not keyword_names(one).isdisjoint(_SENT) for one in asked if isinstance(one, cst.Call))
 
     def _fetched(self, call: cst.Call) -> list[Match]:
         """The requests whose answer a read takes, itself or as its stream: `answer.read()`, `answer.content.read()`."""

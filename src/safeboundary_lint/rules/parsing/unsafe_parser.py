@@ -78,7 +78,8 @@ class UnsafeParser(Rule):
     Values from other files are not followed; XML that a call of another file gives has low confidence, and so have the answers of
     services that the program has chosen: at a constant address, to a request with credentials or headers, or handed in as a
     response. So has code that is run by design, as the comment that answers another linter in its line says. Newer versions of
-    expat limit how far entities expand, but not to nothing.
+    expat limit how far entities expand, but not to nothing. `torch.load` without `weights_only`, which is safe since torch 2.6, has
+    low confidence.
     """
 
     code, name, since, severity = "SBL405", "unsafe-parser", "0.1", Severity.ERROR
@@ -114,7 +115,7 @@ class UnsafeParser(Rule):
                 match,
                 source,
                 "runs whatever code its sender put into it",
-                Confidence.LOW if self._is_meant(match.call) else Confidence.weakest(match.confidence, source.confidence),
+                Confidence.LOW if self._is_meant(match.call) or match.row.get("guarded") and loaders.given(match) is None else Confidence.weakest(match.confidence, source.confidence),
                 None,
             )
         elif source.writer == SHARED:
