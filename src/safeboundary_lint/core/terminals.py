@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _PROMPTS = ("builtins.input", "getpass.getpass")
-_OPTION_PARSERS = frozenset("argparse optparse getopt click typer configargparse docopt fire".split())
-_REGISTERING = ("register_cli_opts", "register_cli_opt")  # oslo.config 10
 _STEPS = 3
 
 
@@ -37,8 +35,9 @@ def _is_command(facts: Facts, call: cst.Call) -> bool:
     cls = facts.tree.class_of(call)
     if cls is not None and cls.bases:
         return any(named_like((last_name(base.value) or "").lower(), "*command", "*argumentparser") for base in cls.bases)
-    return not facts.names.imported.isdisjoint(_OPTION_PARSERS) or any(
-        last_name(one.func) in _REGISTERING for one in facts.summaries.calls_of(facts.tree.module)
+    parsers = (name for name, rows in facts.knowledge.rows.items() if any(row.kind == "option-parser" for row in rows))
+    return not facts.names.imported.isdisjoint(name.partition(".")[0] for name in parsers) or any(
+        facts.match(one, "option-parser") is not None for one in facts.summaries.calls_of(facts.tree.module)
     )
 
 

@@ -54,7 +54,7 @@ _RECEIVER = (
 )
 _STEPS = 40
 _KEYWORDS = ("url", "uri")
-_REQUESTS = ("request", "*_request", "fetch", "open")  # verb first, then the URL
+_REQUESTS = ("request*", "*_request", "fetch", "open")  # verb first, then the URL
 # What the discovery document of an OpenID provider says (OpenID Connect Discovery 1.0, RFC 8414); whoever set the provider up trusts it.
 _OF_PROVIDER = frozenset(
     "authorization_endpoint token_endpoint userinfo_endpoint introspection_endpoint revocation_endpoint registration_endpoint "

@@ -221,7 +221,8 @@ class NoTimeout(Rule):
         if any(other.applicability != first.applicability or not other.edits for other in others):
             return Fix(Applicability.SUGGESTION, first.message)
         edits = tuple(edit for fix in (first, *others) for edit in fix.edits)
-        return Fix(first.applicability, first.message, edits, tuple(dict.fromkeys(line for fix in (first, *others) for line in fix.imports)))
+        imports = tuple(dict.fromkeys(line for fix in (first, *others) for line in fix.imports))
+        return Fix(first.applicability, first.message, edits, imports)
 
     def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
         parameter = match.row.parameter("timeout")

@@ -111,13 +111,9 @@ class UnsafeParser(Rule):
         if (source := self._source(match)) is None:
             return
         if source.writer == PEER:
-            self._tell(
-                match,
-                source,
-                "runs whatever code its sender put into it",
-                Confidence.LOW if self._is_meant(match.call) or match.row.get("guarded") and loaders.given(match) is None else Confidence.weakest(match.confidence, source.confidence),
-                None,
-            )
+            doubtful = self._is_meant(match.call) or match.row.get("guarded") and loaders.given(match) is None
+            confidence = Confidence.LOW if doubtful else Confidence.weakest(match.confidence, source.confidence)
+            self._tell(match, source, "runs whatever code its sender put into it", confidence, None)
         elif source.writer == SHARED:
             self._tell(match, source, "runs whatever code a writer of that store put into it", Confidence.LOW, Severity.INFO)
 
