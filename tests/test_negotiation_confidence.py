@@ -110,6 +110,57 @@ def test_a_test_case_asks_its_own_server(name: str, confidence: Confidence) -> N
     source = f"from vendor import Client\nclass {name}:\n    def client(self):\n        return Client(self.host, verify_ssl=False)\n"
     assert confidences("SBL502", source) == [confidence]
 
+RETRIES = """
+class Link:
+    def __init__(self, host, check_hostname=False):
+        self.check_hostname = check_hostname
+def link(host, check_hostname=True):
+    return Link(host{given})
+"""
+
+
+def test_a_default_that_every_caller_overrides_decides_nothing() -> None:
+    assert confidences("SBL502", RETRIES.format(given=", check_hostname=check_hostname")) == [Confidence.LOW]
+    assert confidences("SBL502", RETRIES.format(given="")) == [Confidence.MEDIUM]
+
+
+RECORD = """
+def check_client(store, {given}, client_secret):
+    stored_secret = store.load({given})
+    return stored_secret == client_secret
+"""
+
+
+def test_a_record_that_was_found_by_a_token_teaches_its_finder_nothing() -> None:
+    assert confidences("SBL512", RECORD.format(given="session_id")) == [Confidence.LOW]
+    assert confidences("SBL512", RECORD.format(given="client_name")) == [Confidence.MEDIUM]
+
+
+def test_python_literals_make_data_only() -> None:
+    source = "import ast, json\ndef load(text):\n    try:\n        return json.loads(text)\n    except ValueError:\n"
+    assert confidences("SBL510", source + "        return ast.literal_eval(text)\n") == [Confidence.LOW]
+    assert confidences("SBL510", source + "        return eval(text)\n") == [Confidence.HIGH]
+
+
+ACCESS = """
+def shelf_access_check(shelf, {missing}):
+    if {missing} is None:
+        return True
+    return {missing}.may_read(shelf)
+"""
+
+
+def test_without_a_database_there_may_be_nobody_to_restrict() -> None:
+    assert confidences("SBL506", ACCESS.format(missing="database_client")) == [Confidence.LOW]
+    assert confidences("SBL506", ACCESS.format(missing="policy_client")) == [Confidence.MEDIUM]
+
+
+@pytest.mark.parametrize(("key", "confidence"), [("ALLOW_UNSAFE_LOOP", Confidence.LOW), ("SKIP_AUTH", Confidence.MEDIUM)])
+def test_what_is_set_at_all_weakens_a_protection(key: str, confidence: Confidence) -> None:
+    source = f"import os\ndef run(check):\n    if os.environ.get({key!r}):\n        return\n    check()\n"
+    assert confidences("SBL514", source) == [confidence]
+
+
 
 def confidences(code: str, source: str) -> list[Confidence]:
     report = analyse(source.encode(), "peers.py", Options(frozenset({code}), min_confidence=Confidence.LOW))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
+from safeboundary_lint.core import defaults
 from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments, keyword_names, literal, string, unpacks
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Row
@@ -66,7 +67,7 @@ class Security:
         """Switches of verification set for a while, protocol versions that are named: weaker attempts, if they follow a failure."""
         found = [one for one in self._switched("verify-switch") if one.passing]
         found += self._locals("verify-switch")
-        wanted = self._last_names("weak-protocol")
+        wanted = self.words_of("weak-protocol")
         for node in (*self.facts.tree.all(cst.Attribute), *self.facts.tree.all(cst.Name)):
             if (
                 last_name(node) in wanted
@@ -143,15 +144,15 @@ class Security:
             if (
                 (row := switches.get(parameter.name.value))
                 and self.is_off(parameter.default, row)
-                and self._named_enough(parameter, row)
+                and defaults.is_named_enough(self.facts, parameter, row)
             ):
                 one = self._weakening(
                     parameter, row, f"{parameter.name.value}={self.facts.code(parameter.default)}", "default", parameter.default
                 )
-                if not self.facts.is_constant(parameter.default, True, False):
+                if not self.facts.is_constant(parameter.default, True, False) or defaults.is_always_given(self.facts, parameter):
                     one.confidence = (
                         Confidence.LOW
-                    )  # "not said" is looked up elsewhere, and a server may ask nothing of its clients
+                    )  # "not said" is looked up elsewhere, a server may ask nothing of its clients, the callers may decide
                 yield one
         for element in tree.all(cst.DictElement):
             key = string(element.key)
@@ -186,19 +187,6 @@ class Security:
     ) -> Weakening:
         checks, safe = row.get("checks", CERTIFICATE), row.get("safe")
         return Weakening(node, checks, text, form, row.confidence, value, safe, row=row, **more)  # type: ignore[arg-type]
-
-    def _named_enough(self, parameter: cst.Param, row: Row) -> bool:
-        """A name that needs an import to be telling counts as a default only when it is handed on under that name."""
-        function = self.facts.tree.enclosing(parameter, cst.FunctionDef, cst.Lambda)
-        if not row.imports or function is None:
-            return function is not None
-        name = parameter.name.value
-        args = (node for node in descendants(function.body) if isinstance(node, cst.Arg) and node.keyword is not None)
-        return any(
-            arg.keyword.value == name and isinstance(arg.value, cst.Name) and arg.value.value == name
-            for arg in args
-            if arg.keyword
-        )
 
     def _key(self, target: cst.CSTNode) -> str | None:
         if isinstance(target, cst.Subscript) and len(target.slice) == 1 and isinstance(target.slice[0].slice, cst.Index):
@@ -252,7 +240,7 @@ class Security:
 
     def _constants(self) -> Iterator[Weakening]:
         """Constants such as `CERT_NONE` where they are passed, assigned, or a default."""
-        tree, wanted = self.facts.tree, self._last_names("verify-off", "verify-setting")
+        tree, wanted = self.facts.tree, self.words_of("verify-off", "verify-setting")
         for node in (*tree.all(cst.Name), *tree.all(cst.Attribute)):
             if last_name(node) not in wanted or (match := self.facts.match(node, "verify-off", "verify-setting")) is None:
                 continue
@@ -321,7 +309,7 @@ class Security:
 
     def _contexts(self) -> Iterator[Weakening]:
         """Unverified contexts made, or put in the place of the verified default."""
-        tree, wanted = self.facts.tree, self._last_names("unverified-context")
+        tree, wanted = self.facts.tree, self.words_of("unverified-context")
         for node in (*tree.all(cst.Name), *tree.all(cst.Attribute)):
             if last_name(node) not in wanted or (match := self.facts.match(node, "unverified-context")) is None:
                 continue
@@ -350,7 +338,7 @@ class Security:
                 one.confidence = match.confidence
                 yield one
 
-    def _last_names(self, *kinds: str) -> frozenset[str]:
+    def words_of(self, *kinds: str) -> frozenset[str]:
         """Names by which this file may mention rows of these kinds, its own aliases included."""
         words = frozenset().union(*(self.facts.knowledge.words.get(kind, frozenset()) for kind in kinds))
         scope = self.facts.names.module_scope

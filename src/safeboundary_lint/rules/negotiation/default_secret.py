@@ -18,7 +18,7 @@ from safeboundary_lint.core.tree import descendants
 
 _SECRET = re.compile(
     r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|"
-    r"key_name))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|"
+    r"key_name|security|mode|policy|level|scope|class|owner|provider|source|format|algorithm|strategy|length))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|"
     r"_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$",
     re.IGNORECASE,
 )

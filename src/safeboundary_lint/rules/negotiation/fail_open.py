@@ -23,6 +23,7 @@ _MISSING = re.compile(
     r"webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|"
     r"_client$"
 )
+_STORE = re.compile(r"(^|_)(db|database|prisma|sql\w*|redis|mongo\w*|postgres\w*|cache|supabase)(_|$)")
 _SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
@@ -79,7 +80,7 @@ class FailOpen(Rule):
     Known limits
     ------------
     The meaning of a function is told from its name. What a function of the file makes or leaves out by what it is given has low
-    confidence: signing may be optional. Decorators and middleware that swallow the exception are not seen.
+    confidence: signing may be optional. So has a database that is missing: without it there may be nobody to restrict. Decorators and middleware that swallow the exception are not seen.
     """
 
     code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
@@ -255,7 +256,8 @@ class FailOpen(Rule):
                 None,
             )
             if isinstance(answer, cst.Return) and decisions.allows(self.facts, function, how, answer.value):
-                sure = Confidence.LOW if self._is_told_by_data(node.test) else Confidence.MEDIUM
+                unsure = _STORE.search(missing.lower()) is not None or self._is_told_by_data(node.test)
+                sure = Confidence.LOW if unsure else Confidence.MEDIUM
                 self._tell_missing(function, answer, missing, sure)
 
     def _is_told_by_data(self, test: cst.BaseExpression) -> bool:

@@ -76,7 +76,8 @@ class LenientParserFallback(Rule):
 
     Known limits
     ------------
-    A fallback that happens in a caller in another file is not seen.
+    A fallback that happens in a caller in another file is not seen. JSON that falls back to `literal_eval` has low confidence: it
+    makes data only, and most often reads what the project itself has written.
     """
 
     code, name, since, severity = "SBL510", "lenient-parser-fallback", "0.1", Severity.ERROR
@@ -98,7 +99,7 @@ class LenientParserFallback(Rule):
                 f"(`{self.facts.code(node)}`): two formats are accepted "
                 "where one was agreed, and deep nesting exhausts the interpreter",
                 severity=Severity.INFO,
-                confidence=Confidence.MEDIUM,
+                confidence=Confidence.LOW,  # it makes data only, and reads most often what the project wrote itself
                 trace=[(strict, "refuses the input"), (node, "reads it all the same")],
                 fix=Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format", self._refusal(node, strict)),
             )

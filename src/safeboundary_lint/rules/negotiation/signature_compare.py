@@ -70,6 +70,7 @@ _JUDGES = (
     "*allow*",
 )
 _FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
+_PROVEN = ("session", "session_id", "sid", "session_key", "*_token")
 _FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
 _TEXT = ("str", "bytes", "bytearray", "AnyStr", "Any", "object", "SecretStr", "Text")
 _KEEPS = (
@@ -192,7 +193,8 @@ class SignatureCompare(Rule):
     Known limits
     ------------
     Secrets without a telling name that come from another file are not recognised. The server's signature of SCRAM, which is good
-    for one attempt, has low confidence. That a token was stored for the very client who sends it again is not seen.
+    for one attempt, has low confidence, and so has what comes from a record that was found by the same value, or by the session or
+    token of whoever asks.
     """
 
     code, name, since, severity = "SBL512", "signature-compare", "0.1", Severity.WARNING
@@ -219,7 +221,18 @@ class SignatureCompare(Rule):
             confidence = Confidence.LOW if any(self._is_single(side) for side in sides) else Confidence.HIGH
             self._tell(node, f"the keyed digest made in line {self.facts.line(made)}", confidence, made)
         elif all(self._is_secret(side) for side in sides) and self._is_judged(node, sides):
-            self._tell(node, f"`{self.facts.code(sides[1])}`", Confidence.MEDIUM, None)
+            confidence = Confidence.LOW if self._is_found_by_another(sides) else Confidence.MEDIUM
+            self._tell(node, f"`{self.facts.code(sides[1])}`", confidence, None)
+
+    def _is_found_by_another(self, sides: tuple[cst.BaseExpression, ...]) -> bool:
+        """One side comes from a record that was found by the other, or by a session or token that the asker had to know."""
+        for side, other in (sides, sides[::-1]):
+            calls = [one.node for one in self.facts.origins.trail(side) if isinstance(one.node, cst.Call)]
+            for call in calls:
+                given = {name for arg in call.args for part in descendants(arg.value) if (name := last_name(part)) is not None}
+                if (last_name(other) or "") in given or any(named_like(name, *_PROVEN) for name in given):
+                    return True
+        return False
 
     @staticmethod
     def _is_single(side: cst.BaseExpression) -> bool:

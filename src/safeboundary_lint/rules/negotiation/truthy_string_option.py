@@ -28,6 +28,7 @@ _NO_OPTION = re.compile(
     re.IGNORECASE,
 )
 _WEAKENS = re.compile(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
+_PROTECTS = re.compile(r"verif|ssl|tls|https|secure|auth|csrf|sign|sandbox|encrypt|permission|access|cert|valid", re.IGNORECASE)
 _FLAG = "action=argparse.BooleanOptionalAction"
 
 
@@ -89,7 +90,7 @@ class TruthyStringOption(Rule):
 
     Known limits
     ------------
-    Options that mean "set at all", with no default, have low confidence unless they weaken.
+    Options that mean "set at all", with no default, have low confidence unless their names say which protection they weaken.
     """
 
     code, name, since, severity = "SBL514", "truthy-string-option", "0.1", Severity.WARNING
@@ -129,7 +130,7 @@ class TruthyStringOption(Rule):
         use = self._use(match.call)
         if use is None and not boolean or use is match.call and not boolean and text is None and not _WEAKENS.search(key):
             return
-        if text is None and not boolean and not _WEAKENS.search(key):
+        if text is None and not boolean and not (_WEAKENS.search(key) and _PROTECTS.search(key)):
             confidence = Confidence.LOW
         elif use is not None and (boolean or text):
             confidence = match.confidence

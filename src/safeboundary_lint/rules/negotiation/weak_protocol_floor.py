@@ -73,7 +73,7 @@ class WeakProtocolFloor(Rule):
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
-        wanted = self.facts.knowledge.words["weak-protocol"] | self.facts.knowledge.words["any-protocol"]
+        wanted = self.facts.security.words_of("weak-protocol", "any-protocol")
         for found in (*self.facts.tree.all(cst.Attribute), *self.facts.tree.all(cst.Name)):
             if last_name(found) in wanted and (match := self.facts.match(found, "weak-protocol", "any-protocol")) is not None:
                 self._check(match)
