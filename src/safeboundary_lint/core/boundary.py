@@ -157,7 +157,7 @@ class Boundary:
     def _following(self, node: cst.CSTNode) -> list[cst.CSTNode]:
         origins = [origin.node for origin in self.facts.origins.step(node)]
         if origins:
-            return origins
+            return [*origins, *self._gathered(node, origins)]
         if isinstance(node, cst.Param):
             return list(self.facts.origins.passed(node))
         if isinstance(node, cst.Call):
@@ -170,11 +170,28 @@ class Boundary:
             return [node.item]
         return [child for child in children(node) if isinstance(child, (cst.BaseExpression, cst.BaseElement, cst.Arg))]
 
+    def _gathered(self, node: cst.CSTNode, origins: list[cst.CSTNode]) -> list[cst.CSTNode]:
+        """What is put into a buffer that starts empty: `data = bytearray()`, then `data.extend(connection.recv(n))`."""
+        if not isinstance(node, cst.Name) or not any(_is_empty_buffer(one) for one in origins):
+            return []
+        function, place = self.facts.tree.function_of(node), self.facts.origins.place(node)
+        grown = self.facts.counting.grown(function.body) if function is not None else ()
+        calls = (added for target, added in grown if isinstance(added, cst.Call) and self.facts.origins.place(target) == place)
+        return [call.args[-1].value for call in calls]
+
     def _through_call(self, call: cst.Call) -> list[cst.CSTNode]:
         receiver: Iterable[cst.CSTNode] = ()
         if isinstance(call.func, cst.Attribute) and self.facts.names.qualified(call.func) is None:
             receiver = (call.func.value,)
+        elif isinstance(call.func, cst.Name) and any(o.how == "parameter" for o in self.facts.origins.step(call.func)):
+            return []  # `reader(8)`, of a function that was handed in: not what it is told makes what it gives
         return [*receiver, *(arg.value for arg in call.args)]
+
+
+def _is_empty_buffer(node: cst.CSTNode) -> bool:
+    if isinstance(node, cst.Call):
+        return not node.args and last_name(node.func) in ("bytearray", "BytesIO", "StringIO", "list")
+    return isinstance(node, cst.List) and not node.elements
 
 
 def _is_public(function: cst.FunctionDef | cst.Lambda) -> bool:

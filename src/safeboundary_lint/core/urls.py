@@ -149,7 +149,7 @@ class Urls:
                 return CONFIGURED  # whoever sets a client up says where to
             if self.facts.origins.passed(node):
                 return None
-            return CALLER if named_like(node.name.value, *_NAMES) else UNKNOWN
+            return CALLER if named_like(node.name.value, *_NAMES) or _is_request(node) else UNKNOWN
         if isinstance(node, (cst.Name, cst.Attribute)):
             return self._named(node)
         if isinstance(node, cst.Call) and last_name(node.func) == "get" and node.args:
@@ -234,6 +234,12 @@ class Urls:
 
 def _given_url(call: cst.Call) -> cst.BaseExpression | None:
     return next((found for name in _KEYWORDS if (found := argument(call, name)) is not None), None)
+
+
+def _is_request(parameter: cst.Param) -> bool:
+    """`request: Request`, of the library that opens it: whoever calls says where to."""
+    declared = parameter.annotation.annotation if parameter.annotation is not None else None
+    return declared is not None and last_name(declared) == "Request"
 
 
 def _is_own(node: cst.Subscript) -> bool:

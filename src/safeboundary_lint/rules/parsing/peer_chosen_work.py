@@ -100,12 +100,14 @@ class PeerChosenWork(Rule):
                     return
 
     def _check(self, match: Match, cost: cst.BaseExpression) -> bool:
+        """Tells the first unbounded field in each function that the cost comes from; True when there is one."""
+        told: set[int] = set()
         for way in self._ways(cost):
-            source = way[-1]
-            if not self._is_bounded(match.call, way) and not self._has_validator(source):
+            source, function = way[-1], id(self.facts.tree.function_of(way[-1]))
+            if function not in told and not self._is_bounded(match.call, way) and not self._has_validator(source):
                 self._tell(match, cost, source, way)
-                return True
-        return False
+                told.add(function)
+        return bool(told)
 
     def _ways(self, cost: cst.BaseExpression) -> Iterator[list[cst.CSTNode]]:
         """Ways from the cost back to fields of a peer's message."""

@@ -23,6 +23,9 @@ from safeboundary_lint.core.tree import descendants
 
 _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdown*", "*stop*", "*out*", "*send*", "*write*")
 
+_OF_TEXT = ("handle_data", "feed*", "push_data")  # parsers of a document that is whole already
+_MAKERS = ("init__", "connection_made", "connectionmade", "begin*", "start*", "reset*", "on_*begin")
+_TAKING = ("clear", "pop", "popleft", "truncate", "getbuffer", "seek", "remove")
 _EVENTS = re.compile(r"SSE(?![a-z])|(^|_)sse(_|$)|ServerSent|server_sent|EventSource|event_source")
 
 
@@ -41,7 +44,8 @@ class UnboundedBuffer(Rule):
     What it does
     ------------
     Finds buffers to which bytes of a socket or of a push callback are added until a delimiter is found, with no check of their
-    length that leaves; and in-memory queues without a bound that a broker's or network callback of the same file feeds.
+    length that leaves; bytes that are pushed in and kept until the sender ends; and in-memory queues without a bound that a
+    broker's or network callback of the same file feeds.
 
     Why it matters
     --------------
@@ -96,7 +100,7 @@ class UnboundedBuffer(Rule):
         ("@push-parser", "queue", *SOURCES),
         ("@push-parser", "queue", receives),
         ("queue", _grows),
-        ("queue", searches),
+        ("queue", "@push-parser", searches),
     )
     fixable = Applicability.UNSAFE
 
@@ -119,9 +123,47 @@ class UnboundedBuffer(Rule):
             if self.facts.boundary.is_own_process(growth.source):
                 continue
             searched = self.facts.buffers.is_searched(growth.place, scope)
-            if searched is not None and not self._is_capped(growth, scope):
+            if searched is None and self._is_never_cut(growth, node, scope) and not self._is_capped(growth, scope):
+                told.add(growth.place)
+                self._tell_gathered(growth)
+            elif searched is not None and not self._is_capped(growth, scope):
                 told.add(growth.place)
                 self._tell_buffer(growth, searched)
+
+    def _is_never_cut(self, growth: Growth, function: cst.FunctionDef, cls: cst.CSTNode) -> bool:
+        """Pushed in piece by piece and kept until the sender ends: nothing in the class takes any of it out again."""
+        if not isinstance(growth.source, cst.Param) or not isinstance(growth.target, cst.Attribute):
+            return False
+        if not self.facts.boundary.is_pushed(function) or named_like(function.name.value, *_OF_TEXT):
+            return False
+        if isinstance(growth.node, cst.Call) and last_name(growth.node.func) not in ("append", "extend", "write"):
+            return False
+        place = self.facts.origins.place
+        emptied = (
+            call.func.value
+            for call in self.facts.tree.all(cst.Call)
+            if isinstance(call.func, cst.Attribute) and call.func.attr.value in _TAKING
+        )
+        deleted = (node.target.value for node in self.facts.tree.all(cst.Del) if isinstance(node.target, cst.Subscript))
+        if any(place(one) == growth.place for one in (*emptied, *deleted)):
+            return False
+        stores = [one for one in self.facts.names.stores if one.how == "value" and place(one.target) == growth.place]
+        homes = [self.facts.tree.function_of(one.target) for one in stores]
+        return all(isinstance(home, cst.FunctionDef) and named_like(home.name.value, *_MAKERS) for home in homes)
+
+    def _tell_gathered(self, growth: Growth) -> None:
+        target = self.facts.code(growth.target)
+        self.report(
+            growth.node,
+            f"`{target}` keeps all that the other side sends until it ends: it decides how much memory this takes",
+            confidence=Confidence.MEDIUM,
+            trace=[(growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`")],
+            fix=capped(
+                f"leave when `len({target})` is larger than the longest honest message",
+                byte_cap(self.facts),
+                measured(self.facts, growth.node, source_of(self.facts, growth.target), byte_cap(self.facts)),
+            ),
+        )
 
     def _is_kept(self, growth: Growth) -> bool:
         root = growth.target

@@ -17,6 +17,9 @@ from safeboundary_lint.rules.parsing.capped_expansion import called_capped, memb
 
 _READS = ("read", "read1", "readall", "readlines", "readline", "read_all")
 _PATHS = ("*path*", "*filename*", "fname", "*_file", "file_name", "*dir*", "fn", "fpath")
+_OF_WIRE = (
+    "*frame*", "*message*", "*packet*", "*request*", "*response*", "*protocol*", "*websocket*", "jwe*", "*token*", "*decrypt*", "*wire*", "*peer*",
+)  # fmt: skip
 _RESTORING = (
     "*restore*",
     "load*",
@@ -181,10 +184,18 @@ class UnboundedDecompression(Rule):
         if isinstance(around, cst.Call) and self.facts.match(around, "unsafe-load") is not None:
             return True
         cls = self.facts.tree.class_of(call)
+        if isinstance(function, cst.FunctionDef) and self._is_of_wire(function, cls):
+            return False
         packs = [other for other in self.facts.tree.all(cst.Call) if last_name(other.func) == "compress"]
         if cls is not None and any(self.facts.tree.class_of(other) is cls for other in packs):
             return True
         return isinstance(function, cst.FunctionDef) and named_like(function.name.value, *_RESTORING) and bool(packs)
+
+    @staticmethod
+    def _is_of_wire(function: cst.FunctionDef, cls: cst.ClassDef | None) -> bool:
+        """Takes apart what the other side has packed, though it packs for it as well: frames, messages, encrypted tokens."""
+        names = [function.name.value, *(one.name.value for one in parameters(function)), *([cls.name.value] if cls else [])]
+        return any(named_like(name, *_OF_WIRE) for name in names)
 
     def _check_stream(self, call: cst.Call, receiver: cst.BaseExpression) -> None:
         opened = [origin.node for origin in self.facts.origins.trail(receiver) if isinstance(origin.node, cst.Call)]

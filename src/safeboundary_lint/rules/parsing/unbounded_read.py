@@ -11,10 +11,11 @@ import libcst as cst
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER, SOURCES
 from safeboundary_lint.core.buffers import Growth, receives
-from safeboundary_lint.core.calls import argument, keyword_names
+from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
+from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -26,7 +27,7 @@ from safeboundary_lint.rules.parsing.capped_responses import streamed
 
 _CONTENT = ("content", "text", "read", "aread", "data", "iter_lines")
 _READS = ("read", "readlines")
-_PLAIN = ("get", "urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
+_PLAIN = ("get", "*urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
 _SENT = ("data", "json", "body", "content", "files")  # what a request gives along
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
@@ -35,6 +36,14 @@ def _gathers(body: Sequence[ast.AST]) -> bool:
     """A loop in which something comes in, and a variable grows."""
     loops = [node for node in shapes.walk(body, ast.While, ast.For, ast.AsyncFor) if isinstance(node, ast.While) or isinstance(node.iter, ast.Call)]
     return any(receives([loop]) and any(isinstance(shapes.grown(node), ast.Name) for node in shapes.walk([loop])) for loop in loops)
+
+
+def _opens(row: Row, func: cst.BaseExpression) -> bool:
+    name = last_name(func)
+    if named_like(name, *row.get("like", ())):
+        return True
+    receiver = last_name(func.value) if isinstance(func, cst.Attribute) else None
+    return receiver is not None and any(one.rpartition(".")[2] == name for one in row.names) and row.accepts(receiver, frozenset())
 
 
 class UnboundedRead(Rule):
@@ -94,13 +103,15 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("fetch", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", _gathers))
+    needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", _gathers))
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:
             self._check_read(match)
         elif (match := self.facts.match(node, "fetch")) is not None and match.row.get("whole"):
             self._check_fetch(match)
+        elif isinstance(node.func, cst.Attribute) and node.func.attr.value == "read" and not node.args and self._opened(node.func.value):
+            self._check_response(Match(node, self._opened(node.func.value)[0].row, Confidence.MEDIUM, "read"))
         elif (
             isinstance(node.func, cst.Attribute)
             and node.func.attr.value in _READS
@@ -274,15 +285,26 @@ class UnboundedRead(Rule):
     def _sends(self, match: Match) -> bool:
         """A request with a body of its own is a call of an interface: `urlopen(Request(url, data=form))`."""
         asked = (match.call, *(o.node for arg in match.call.args[:1] for o in self.facts.origins.trail(arg.value)))
-        return any(not keyword_names(one).isdisjoint(_SENT) for one in asked if isinstance(one, cst.Call))
+        bodies = (arg.value for one in asked if isinstance(one, cst.Call) for arg in one.args if arg.keyword and arg.keyword.value in _SENT)
+        return any(not self._may_be_none(body) for body in bodies)
+
+    def _may_be_none(self, body: cst.BaseExpression) -> bool:
+        return any(self.facts.is_constant(origin.node, None) for origin in self.facts.origins.trail(body) if isinstance(origin.node, cst.Name))
 
     def _fetched(self, call: cst.Call) -> list[Match]:
         """The requests whose answer a read takes, itself or as its stream: `answer.read()`, `answer.content.read()`."""
         holder = call.func.value if isinstance(call.func, cst.Attribute) else call
         streams = [holder.value] if isinstance(holder, cst.Attribute) else []
         trails = (self.facts.origins.trail(one, callers=True) for one in (holder, *streams))
-        calls = (origin.node for trail in trails for origin in trail if isinstance(origin.node, cst.Call))
-        return [found for one in calls if (found := self.facts.match(one, "fetch")) is not None]
+        calls = [origin.node for trail in trails for origin in trail if isinstance(origin.node, cst.Call)]
+        fetched = [found for one in calls if (found := self.facts.match(one, "fetch")) is not None]
+        return fetched or self._opened(holder)
+
+    def _opened(self, response: cst.BaseExpression) -> list[Match]:
+        """What a wrapper of one's own opens that is called like the one it wraps: `plain_urlopen(url)`, `_OPENER.open(request)`."""
+        rows = {row for rows in self.facts.knowledge.wild.values() for row in rows if row.kind == "opener"}
+        calls = [origin.node for origin in self.facts.origins.trail(response) if isinstance(origin.node, cst.Call)]
+        return [Match(call, row, Confidence.MEDIUM, "opener") for call in calls for row in rows if _opens(row, call.func)]
 
     def _check_fetch(self, match: Match) -> None:
         stream = match.row.parameter("stream")

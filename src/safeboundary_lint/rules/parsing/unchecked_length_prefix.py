@@ -119,6 +119,9 @@ class UncheckedLengthPrefix(Rule):
             size = argument(match.call, match.row.parameter("size") or "n")
             if size is not None and not self._is_in_memory(match.call):
                 yield match.call, size, "is read"
+        for call in self.facts.tree.all(cst.Call):
+            if self._is_handed_reader(call):
+                yield call, call.args[0].value, "is read"
         for match in self.facts.calls("allocate"):
             size = argument(match.call, match.row.parameter("size") or "n")
             if size is not None and not self._is_data(size):
@@ -138,6 +141,12 @@ class UncheckedLengthPrefix(Rule):
         for comparison in self.facts.tree.all(cst.Comparison):
             if (amount := self._awaited(comparison)) is not None:
                 yield comparison, amount, "is waited for in a growing buffer"
+
+    def _is_handed_reader(self, call: cst.Call) -> bool:
+        """`reader(n)`, of a parameter that is called: whoever calls says how to read."""
+        if not isinstance(call.func, cst.Name) or len(call.args) != 1 or not named_like(call.func.value, "read*", "recv*", "receive*", "*_read"):
+            return False
+        return any(isinstance(origin.node, cst.Param) for origin in self.facts.origins.step(call.func))
 
     def _is_in_memory(self, call: cst.Call) -> bool:
         """Reading from bytes that are in memory already takes no more than there are; so does reading one's own file."""

@@ -8,7 +8,7 @@ import libcst as cst
 
 from safeboundary_lint.core import loaders
 from safeboundary_lint.core.boundary import PARAMETER, PEER, SHARED, Source
-from safeboundary_lint.core.calls import argument, string
+from safeboundary_lint.core.calls import argument, string, unpacks
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -17,6 +17,8 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.urls import CALLER, CHOSEN
 
 _FILES = ("*stdout*", "*output*", "*path*", "*file*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_PRINTED = ("*stdout*", "*output*", "*path*", "*filename*", "fname", "*dir*", "fn", "fp", "f", "fd", "fh", "source", "src")
+_INTAKE = ("*pars*", "*import*", "*upload*", "*ingest*", "*intake*")
 _WRAPPING = (
     "BytesIO", "StringIO", "InputSource", "bytes", "str", "smart_str", "smart_bytes", "force_str", "force_bytes", "cast", "b64decode",
 )  # fmt: skip
@@ -125,13 +127,13 @@ class UnsafeParser(Rule):
 
     def _check_entities(self, match: Match) -> None:
         parser = match.row.parameter("parser")
-        if parser is not None and argument(match.call, parser) is not None:
-            return
-        if (source := self._source(match)) is None:
+        given = argument(match.call, parser) if parser is not None else None
+        expanding = self._expanding(given) if given is not None else None
+        if given is not None and expanding is None or (source := self._source(match)) is None:
             return
         if source.writer == PEER:
             confidence = Confidence.LOW if self._is_own_service(source.node) else source.confidence
-        elif source.writer == PARAMETER and not match.row.get("seen") and not self.facts.boundary.names_file(source, *_FILES):
+        elif source.writer == PARAMETER and (expanding or not match.row.get("seen")) and not self._is_own_file(source):
             confidence = Confidence.MEDIUM if self._is_handed_in(match) else Confidence.LOW
         else:
             return
@@ -141,7 +143,24 @@ class UnsafeParser(Rule):
             "expands the entities it declares, to gigabytes if it wants",
             Confidence.weakest(match.confidence, confidence),
             Severity.WARNING,
+            expanding,
         )
+
+    def _expanding(self, parser: cst.BaseExpression) -> cst.Call | None:
+        """Where the parser is made that a call is given, if it is one that expands entities: `XMLParser(recover=True)`."""
+        for origin in self.facts.origins.trail(parser):
+            made = self.facts.match(origin.node, "xml-parser") if isinstance(origin.node, cst.Call) else None
+            if made is not None and (switch := made.row.parameter("switch")) is not None:
+                return made.call if argument(made.call, switch) is None and not unpacks(made.call) else None
+        return None
+
+    def _is_own_file(self, source: Source) -> bool:
+        """A file of this host, by its name; what a parser of reports is handed as a file is somebody's upload."""
+        if not isinstance(source.node, cst.Param) or not self.facts.boundary.names_file(source, *_FILES):
+            return False
+        function = self.facts.tree.enclosing(source.node, cst.FunctionDef, cst.Lambda)
+        intake = isinstance(function, cst.FunctionDef) and named_like(function.name.value, *_INTAKE)
+        return not (intake and named_like(source.node.name.value, "*_file", "*_upload", "*_report"))
 
     def _is_handed_in(self, match: Match) -> bool:
         """The text is a parameter or comes out of one, and isn't what a call gave that was told something by one."""
@@ -161,7 +180,7 @@ class UnsafeParser(Rule):
     def _is_passed_own(self, parameter: cst.Param) -> bool:
         """All callers of this file pass what a tool printed, or the answer of a service that this program has chosen."""
         values = self.facts.origins.passed(parameter)
-        return bool(values) and all(named_like(last_name(one), *_FILES) or self._is_own_service(one) for one in values)
+        return bool(values) and all(named_like(last_name(one), *_PRINTED) or self._is_own_service(one) for one in values)
 
     def _is_own_service(self, content: cst.CSTNode) -> bool:
         """The answer to a request that says who asks, or to one at a constant address; or a response that was handed in."""
@@ -196,16 +215,25 @@ class UnsafeParser(Rule):
         value = argument(match.call, data)
         return self.facts.boundary.source(value) if value is not None else None
 
-    def _tell(self, match: Match, source: Source, harm: str, confidence: Confidence, severity: Severity | None) -> None:
+    def _tell(
+        self, match: Match, source: Source, harm: str, confidence: Confidence, severity: Severity | None, parser: cst.Call | None = None
+    ) -> None:
         self.report(
-            match.call,
+            parser or match.call,
             f"`{self.facts.code(match.call)}` is given `{self.facts.code(source.node)}` (line "
             f"{self.facts.line(source.node)}) and {harm}",
             confidence=confidence,
             severity=severity,
             trace=[(source.node, f"written by somebody else: `{self.facts.code(source.node)}`"), (match.call, "parsed here")],
-            fix=self._fix(match),
+            fix=self._fix(match) if parser is None else self._hardened(parser),
         )
+
+    def _hardened(self, parser: cst.Call) -> Fix:
+        made = self.facts.match(parser, "xml-parser")
+        switch = made.row.parameter("switch") if made is not None else None
+        text = f"{switch.name if switch is not None else ''}=False"
+        added = argument_added(self.facts, parser, text)
+        return Fix(Applicability.UNSAFE, f"pass `{text}`", (added,)) if added is not None else Fix(Applicability.SUGGESTION, f"pass `{text}`")
 
     def _fix(self, match: Match) -> Fix:
         """The same format by a parser that makes data only, or another format, which the sender has to write too."""
