@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, Source
+from safeboundary_lint.core.boundary import OWN, PEER, SHARED, Source
+from safeboundary_lint.core.calls import keyword_names
 from safeboundary_lint.core.caps import capped, item_cap, refused_above
 from safeboundary_lint.core.edits import lines_before, named_first, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
@@ -29,8 +30,11 @@ _BODIES = (
     "*packet*",
     "*request*",
 )
-_ITEMS = ("*line*", "*header*", "*chunk*", "*frame*", "*part*", "*fragment*", "*field*", "*segment*", "*message*", "*packet*")
+_ITEMS = ("*line*", "*header*", "*chunk*", "*frame*", "*part*", "*fragment*", "*field*", "*segment*", "*message*", "*packet*", "items", "files")
+_STREAMS = ("*stream", "*chunks", "*receive*")  # gone through piece by piece
+_EVENTS = ("next_event", "receive_event", "get_event")  # of a parser that the loop has fed
 _READING = (
+    *_EVENTS,
     "readline",
     "readuntil",
     "read_line",
@@ -48,6 +52,12 @@ _READING = (
     "next_line",
     "readchunk",
 )
+
+
+def _adds_number(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.AugAssign) and (
+        isinstance(node.value, cst.Integer) or isinstance(node.value, cst.Call) and last_name(node.value.func) == "len"
+    )
 
 
 class UnboundedParts(Rule):
@@ -103,7 +113,7 @@ class UnboundedParts(Rule):
     code, name, since, severity = "SBL410", "unbounded-parts", "0.1", Severity.WARNING
     status = Status.PREVIEW
     overlaps = ()
-    needs = (("%boundary|delim|separator|marker|(read|recv|receive|next|get)_?(line|until|frame|chunk|part|header|message)$",),)
+    needs = (("%boundary|delim|separator|marker|multi_?part|(read|recv|receive|next|get)_?(line|until|frame|chunk|part|header|message|event)$",),)
 
     def visit_Call(self, node: cst.Call) -> None:
         if isinstance(node.func, cst.Attribute) and node.func.attr.value == "split" and len(node.args) == 1:
@@ -166,25 +176,16 @@ class UnboundedParts(Rule):
 
     def _check_loop(self, loop: cst.While | cst.For) -> None:
         """Reads an item from the peer each time round and keeps it."""
-        read = next(
-            (
-                call
-                for call in descendants(loop, into_definitions=False)
-                if isinstance(call, cst.Call) and last_name(call.func) in _READING
-            ),
-            None,
-        )
-        if (
-            read is None
-            or self.facts.tree.enclosing(read, cst.While, cst.For) is not loop
-            and not (isinstance(loop, cst.For) and loop.iter is read)
-        ):
+        read = self._read_in(loop)
+        if read is None:
             return
-        source = self.facts.boundary.source(read.func.value) if isinstance(read.func, cst.Attribute) else Source(PARAMETER, read)
+        holder = read.func.value if isinstance(read, cst.Call) and isinstance(read.func, cst.Attribute) else None
+        source = self.facts.boundary.source(holder if holder is not None else read)
         kept = self._kept(loop)
-        if source.writer in (OWN, SHARED) or kept is None or self.facts.counting.is_counted(loop) or self._counts_elsewhere(loop):
+        if source.writer in (OWN, SHARED) or kept is None or self._is_counted(loop, read, kept) or self._counts_elsewhere(loop):
             return
-        if self.facts.boundary.source(read).writer == PEER or source.writer == PEER:
+        fed = isinstance(read, cst.Call) and last_name(read.func) in _EVENTS or self._is_multipart(loop)
+        if fed or PEER in (self.facts.boundary.source(read).writer, source.writer):
             self._tell(
                 read,
                 f"`{self.facts.code(kept)}` takes in as many items as the peer sends",
@@ -192,6 +193,37 @@ class UnboundedParts(Rule):
                 f"count what goes into `{self.facts.code(kept)}` and leave above a limit",
                 self._added_up_to(kept),
             )
+
+    def _read_in(self, loop: cst.While | cst.For) -> cst.BaseExpression | None:
+        """What gives the loop an item each time round."""
+        if isinstance(loop, cst.For) and not isinstance(loop.iter, cst.Call):
+            return loop.iter if loop.asynchronous is not None and named_like(last_name(loop.iter), *_STREAMS) else None
+        for call in descendants(loop, into_definitions=False):
+            if isinstance(call, cst.Call) and last_name(call.func) in _READING:
+                around = self.facts.tree.enclosing(call, cst.While, cst.For)
+                return call if around is loop or isinstance(loop, cst.For) and loop.iter is call or self._steps(around, call) else None
+        return None
+
+    def _is_counted(self, loop: cst.While | cst.For, read: cst.BaseExpression, kept: cst.BaseExpression) -> bool:
+        """A count of the items, or of their sizes, is checked; or the parser that gives them was told how many it may give."""
+        counting, place = self.facts.counting, self.facts.origins.place
+        if isinstance(read, cst.Call) and last_name(read.func) not in _EVENTS:
+            return counting.is_counted(loop)
+        counts = {place(kept), *(place(target) for target, node in counting.grown(loop) if _adds_number(node))} - {None}
+        if counting.is_checked(loop, {one for one in counts if one is not None}):
+            return True
+        parser = read.func.value if isinstance(read, cst.Call) and isinstance(read.func, cst.Attribute) else None
+        made = (origin.node for origin in self.facts.origins.trail(parser)) if parser is not None else ()
+        told = (name for one in made if isinstance(one, cst.Call) for name in (*keyword_names(one), *(last_name(arg.value) for arg in one.args)))
+        return any(named_like(name, "max_*part*", "max_*field*", "*part*limit*") for name in told)
+
+    def _steps(self, around: cst.CSTNode | None, call: cst.Call) -> bool:
+        """The inner loop goes through the events of one piece: `event = parser.next_event()`."""
+        return isinstance(around, cst.While) and last_name(call.func) in _EVENTS
+
+    def _is_multipart(self, loop: cst.CSTNode) -> bool:
+        names = (one.name.value for one in self.facts.tree.ancestors(loop) if isinstance(one, (cst.ClassDef, cst.FunctionDef)))
+        return any(named_like(name, "*multipart*", "*multi_part*") for name in names)
 
     def _kept(self, loop: cst.While | cst.For) -> cst.BaseExpression | None:
         for node in descendants(loop.body, into_definitions=False):
