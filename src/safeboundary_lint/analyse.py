@@ -18,10 +18,11 @@ from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Confidence, FileReport, Finding, Problem, Step, fingerprint
 from safeboundary_lint.core.options import Options
 from safeboundary_lint.core.rule import Report, Rule
-from safeboundary_lint.core.screen import Words, screen_of
+from safeboundary_lint.core.screen import screen_of
 from safeboundary_lint.core.source import LINE_END, Source, Undecodable
 from safeboundary_lint.core.syntax import Unparsable, parse, syntax_problem
 from safeboundary_lint.core.thinning import thinned
+from safeboundary_lint.core.words import Words
 
 
 _WORTH_THINNING = 3000  # characters; below, LibCST has parsed the file before the outline is made
@@ -38,7 +39,7 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
         return FileReport(path, problems=(Problem(path, "contains a NUL byte: this is no Python source. Exclude it", line),))
     wanted = [rule for rule in rules.load().rules if rule.code in options.codes]
     known = knowledge.load(options.knowledge)
-    screen, words = screen_of(known), Words(source)
+    screen, words = screen_of(known), Words(decoded.text)
     left = screen.possible(wanted, words) if options.screening else wanted
     text, indented = decoded.for_parser
     if not left:

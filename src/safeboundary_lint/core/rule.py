@@ -52,6 +52,7 @@ class Rule(cst.CSTVisitor):
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
     anchored: ClassVar[int] = 0  # the last need must be met in one function, the others there or so many steps down in what it uses
+    reach: ClassVar[int] = 1  # steps from function to function, up to callers too, in which a finding looks for what values are and calls do
     parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of that function that the first need is about
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 

@@ -1,168 +1,36 @@
-"""Which rules a file could possibly concern, told from the words in its bytes before anything is parsed.
+"""Which rules a file could possibly concern, and which of its functions, told from words before LibCST sees anything.
 
 Sound by construction: a rule needs a fact of some kind; a row of that kind can only be met where its last name occurs together
 with the top-level module by which its library, or whatever hands its type out, is imported.
+
+Most words are of no interest to any rule. What a word may help to meet is looked up once in a process and kept as a number with a
+bit for each group of needs: a function whose words lack a bit is not looked at for it.
 """
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import functools
+import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.shapes import Shape, bound_names, last_name, walk
+from safeboundary_lint.core.shapes import Shape
+from safeboundary_lint.core.words import Words
 
-_WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*")
-# A word in the shape of a mention: behind a dot, in front of a parenthesis, or in an import statement. Only whole words are
-# tried, for else the time grows with the square of their length, and data in source makes words of megabytes.
-_MENTION = re.compile(
-    rb"(?<=\.)\s*[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*"
-    rb"|(?<![A-Za-z0-9_\x80-\xff])[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*(?![A-Za-z0-9_\x80-\xff])(?=[ \t]*\()"
-    rb"|\bimport\b[ \t]*\([^)]*|\b(?:from|import)\b[^\n(]*"
-)
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
-_STATEMENT = re.compile(rb"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = re.compile(rb"\b(?:def|class)[ \t]+([A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)")
-_STAR_IMPORT = re.compile(rb"\bimport[ \t]*\*")
-_IMPORT = re.compile(rb"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*[\w\x80-\xff]*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 _ANY = "*"  # in a set of modules: no import is needed
-_LAST_WORD = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*\Z")
-_REMEMBERED = 100_000  # different words of which a pattern remembers whether it is found in them
-_NAME_LENGTH = 120  # bytes in front of a dot in which the receiver's name is looked for
+_REMEMBERED = 200_000  # different words of which it is remembered what they may help to meet
 
-
-class Words:
-    """The identifier-like words of a text, those in strings and comments included, and its shapes."""
-
-    def __init__(self, source: bytes, body: Sequence[ast.AST] | None = None) -> None:
-        self.source = source
-        self.body = body  # Python's own tree, where somebody has made it already
-        self.all = decoded(_WORD.findall(source))
-        self.tests: dict[tuple[str | Shape, ...], Callable[[Words], bool]] = {}  # made by a screen for parts of this file
-        self.added: frozenset[str] = frozenset()  # words that others stand for
-        self._receivers: dict[str, frozenset[str]] = {}
-
-    @functools.cached_property
-    def mentions(self) -> frozenset[str]:
-        """Words that could name something called, an attribute or an import; all words after a star import."""
-        if self.star_import:
-            return self.all
-        return decoded(_WORD.findall(b" ".join(set(_MENTION.findall(self.source)))))
-
-    @functools.cached_property
-    def star_import(self) -> bool:
-        """True when names come from a star import, so that a bare word may be any of them."""
-        return _STAR_IMPORT.search(self.source) is not None
-
-    def add(self, meant: Iterable[str]) -> None:
-        """Take in words that are meant by other ones: what an alias stands for."""
-        if several := frozenset(meant):
-            self.added |= several
-            self.mentions, self.all = self.mentions | several, self.all | several
-
-    @functools.cached_property
-    def imported(self) -> frozenset[str]:
-        """Top-level modules that are imported anywhere."""
-        tops: set[bytes] = set()
-        for origin, several in _IMPORT.findall(self.source):
-            tops.update(_WORD.findall(several) or [origin])
-        return decoded(tops)
-
-    def receivers(self, name: str) -> frozenset[str]:
-        """What stands in front of `.name`, lowered and without leading underscores; `_ANY` for more than a name where that isn't told."""
-        if self.body is not None:
-            return self._receivers_by_name.get(name, frozenset())
-        if name not in self._receivers:
-            ends = (match.start() for match in _compiled(rf"\.\s*{name}\b").finditer(self.source))
-            heads = (self.source[max(0, end - _NAME_LENGTH) : end].rstrip(b" \t\r\n\\") for end in ends)
-            found = (match[0] if (match := _LAST_WORD.search(head)) else _ANY.encode() for head in heads)
-            self._receivers[name] = frozenset(word.lower().lstrip("_") for word in decoded(found))
-        return self._receivers[name]
-
-    @functools.cached_property
-    def _receivers_by_name(self) -> dict[str, frozenset[str]]:
-        found: dict[str, set[str]] = defaultdict(set)
-        for node in walk(self.body or ()):
-            if isinstance(node, ast.Attribute):
-                found[node.attr].add((last_name(node.value) or "").lower().lstrip("_"))
-        return {name: frozenset(several) for name, several in found.items()}
-
-    @functools.cached_property
-    def read(self) -> frozenset[str]:
-        """Names of variables that are called, or read and not bound here: what may be built in. Only for what has a `body`."""
-        called = {node.func.id for node in walk(self.body or ()) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-        names = {node.id for node in walk(self.body or ()) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-        meant = frozenset(word for word in self.added if word not in names)
-        return frozenset(called | (names - self.bound) | meant)
-
-    @functools.cached_property
-    def bound(self) -> frozenset[str]:
-        """Names that something is bound to: variables, attributes, keys, parameters and keywords. Only for what has a `body`."""
-        return bound_names(self.body or ())
-
-    def tells(self, program: str, texts: Iterable[str]) -> bool:
-        """True when a text stands here, whatever the case, and the name of the program that reads it."""
-        return program in self._lowered and any(text in self._lowered for text in texts)
-
-    @functools.cached_property
-    def _lowered(self) -> str:
-        return self.source.decode("utf-8", "replace").lower().replace(",", " ")
-
-    @functools.cached_property
-    def statements(self) -> frozenset[str]:
-        """The words with which lines start: the keywords of statements among them."""
-        return decoded(_STATEMENT.findall(self.source))
-
-    @functools.cached_property
-    def defined(self) -> frozenset[str]:
-        """Names of the functions and classes that are defined here."""
-        return decoded(_DEFINED.findall(self.source))
-
-    def holds(self, pattern: str) -> bool:
-        """True when a line-wise regular expression is found."""
-        return _compiled(pattern).search(self.source) is not None
-
-
-class _WordPattern:
-    """A regular expression, whatever the case, looked for in words; each different word is judged once in a process."""
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = re.compile(pattern, re.IGNORECASE)
-        self._judged: set[str] = set()
-        self._matching: set[str] = set()
-
-    def found_in(self, words: frozenset[str]) -> bool:
-        if len(self._judged) > _REMEMBERED:
-            self._judged, self._matching = set(), set()
-        new = words - self._judged
-        self._judged |= new
-        self._matching.update(word for word in new if self._pattern.search(word))
-        return not words.isdisjoint(self._matching)
-
-
-_word_pattern = functools.cache(_WordPattern)
-
-
-def decoded(words: Iterable[bytes]) -> frozenset[str]:
-    """The different ones of these words, as text."""
-    return frozenset(word.decode("utf-8", "replace") for word in set(words))
-
-
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[bytes]:
-    return re.compile(pattern.encode(), re.MULTILINE)
-
-
+Needs = tuple["str | Shape", ...]
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; _ANY for none
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Way:
     """One way to meet a row: a file with one of these anchors, and one of these receivers in front of the name."""
 
@@ -172,11 +40,16 @@ class _Way:
     texts: tuple[str, ...] = ()  # one of these has to stand in the file too, whatever the case
     program: str = ""  # and this
 
+    @functools.cached_property
+    def _by_module(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for module, word in self.anchors:
+            found[module].append(word)
+        return found
+
     def open_to(self, words: Words) -> bool:
         """True when the file imports and names what the row asks for."""
-        return any(
-            (module == _ANY or module in words.imported) and (word == _ANY or word in words.all) for module, word in self.anchors
-        )
+        return any(word == _ANY or word in words.all for module in self._by_module.keys() & words.imported for word in self._by_module[module])
 
 
 class Screen:
@@ -186,7 +59,10 @@ class Screen:
         self._knowledge = knowledge
         self._producers = _producers(knowledge)
         self._anchors: dict[str, frozenset[Anchor]] = {}
-        self._groups: dict[tuple[str | Shape, ...], _Group] = {}
+        self._groups: dict[Needs, _Group] = {}
+        self._meant = _Meant(self._groups)
+        self._unconditional = 0  # groups that may be met without any word
+        self._bits: dict[type[Rule], int] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
@@ -219,26 +95,40 @@ class Screen:
         return self._anchors[dotted]
 
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
-        """The rules that could fire in a file with these words: of each group of their needs, one is met."""
-        known: dict[tuple[str | Shape, ...], bool] = {}
+        """The rules that could fire in a file with these words: of each group of their needs, one could be met in it."""
+        wanted = [(rule, self._bits_of(rule)) for rule in rules]
+        meant = self._groups_of(words)
+        return [rule for rule, bits in wanted if meant & bits == bits and all(self.test(group, words).is_open for group in rule.needs)]
 
-        def met(group: tuple[str | Shape, ...]) -> bool:
-            if group not in known:
-                known[group] = self.test(group, words)(words)
-            return known[group]
-
-        return [rule for rule in rules if all(map(met, rule.needs))]
-
-    def test(self, group: tuple[str | Shape, ...], file: Words) -> Callable[[Words], bool]:
-        """A test whether a part of a file (or all of it) may meet one of these needs; imports are looked for in the whole file."""
+    def test(self, group: Needs, file: Words) -> Test:
+        """A test whether parts of a file may meet one of these needs; imports are looked for in the whole file."""
         if group not in file.tests:
-            file.tests[group] = self._test(group, file)
+            file.tests[group] = Test(self, self._group(group), file)
         return file.tests[group]
 
-    def _test(self, group: tuple[str | Shape, ...], file: Words) -> Callable[[Words], bool]:
-        if group not in self._groups:
-            self._groups[group] = _Group(self._knowledge, self._table, group)
-        return self._groups[group].test(file)
+    def may_meet(self, words: Words, bit: int) -> bool:
+        """True when one of these words could help to meet a group."""
+        return bool(self._groups_of(words) & bit)
+
+    def _groups_of(self, words: Words) -> int:
+        if words.groups is None:
+            if len(self._meant) > _REMEMBERED:
+                self._meant.clear()
+            words.groups = functools.reduce(operator.or_, map(self._meant.__getitem__, words.all), self._unconditional)
+        return words.groups
+
+    def _bits_of(self, rule: type[Rule]) -> int:
+        if rule not in self._bits:
+            self._bits[rule] = functools.reduce(operator.or_, (self._group(needs).bit for needs in rule.needs), 0)
+        return self._bits[rule]
+
+    def _group(self, needs: Needs) -> _Group:
+        if needs not in self._groups:
+            group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
+            self._meant.clear()
+            if group.unconditional:
+                self._unconditional |= group.bit
+        return self._groups[needs]
 
 
 class _Group:
@@ -249,80 +139,115 @@ class _Group:
     to something), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape (core.shapes).
     """
 
-    def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Iterable[str | Shape]) -> None:
+    def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Needs, bit: int) -> None:
+        self.bit = bit
         texts = [need for need in needs if isinstance(need, str)]
-        self._shapes = [need for need in needs if not isinstance(need, str)]
-        self._plain = frozenset(need[1:] for need in texts if need.startswith("="))
-        self._statements = frozenset(need[1:] for need in texts if need.startswith("^"))
-        self._words = [_word_pattern(need[1:]) for need in texts if need.startswith("%")]
-        self._names = [_word_pattern(need[1:]) for need in texts if need.startswith("$")]
-        self._lines = [need[1:] for need in texts if need.startswith("~")]
-        self._defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
-        self._ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
+        self.shapes = [need for need in needs if not isinstance(need, str)]
+        self.lines = [need[1:] for need in texts if need.startswith("~")]
+        self.unconditional = bool(self.shapes or self.lines)
+        self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
+        self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
+        self.pattern = _pattern(need[1:] for need in texts if need.startswith("%"))
+        self.matching: set[str] = set()  # words that were asked about and match it
+        self.names = _pattern(need[1:] for need in texts if need.startswith("$"))
+        self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
+        self.ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
+        self.bound: dict[str, list[_Way]] = defaultdict(list)
         for need in texts:
             for last, ways in table.get(need, {}).items():
-                self._ways[last] += [(way, need in knowledge.settings) for way in ways]
-        self._bound: dict[str, list[_Way]] = defaultdict(list)
-        for need in texts:
+                self.ways[last] += [(way, need in knowledge.settings) for way in ways]
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
-                self._bound[last] += ways
-        self._lasts, self._bound_lasts = frozenset(self._ways), frozenset(self._bound)
+                self.bound[last] += ways
+        self._exact = self.plain | self.statements | self.defined | self.ways.keys() | self.bound.keys()
 
-    def test(self, file: Words) -> Callable[[Words], bool]:
-        """A test for the parts of a file."""
-        plain, mentions, bare, received, told = set(self._plain), set(), set(), {}, {}
-        bound = frozenset(last for last in self._bound_lasts & file.all if any(way.open_to(file) for way in self._bound[last]))
-        for last in self._lasts & file.all:
-            open_ways = [(way, setting) for way, setting in self._ways[last] if way.open_to(file)]
+    def concerns(self, word: str) -> bool:
+        """True when the word may help to meet the needs."""
+        if self.pattern is not None and self.pattern.search(word):
+            self.matching.add(word)
+            return True
+        return word in self._exact or self.names is not None and self.names.search(word) is not None
+
+
+class _Meant(dict[str, int]):
+    """By word the bits of the groups that it may help to meet, found out when the word is first met."""
+
+    def __init__(self, groups: Mapping[Needs, _Group]) -> None:
+        super().__init__()
+        self._all = groups
+
+    def __missing__(self, word: str) -> int:
+        self[word] = bits = sum(group.bit for group in self._all.values() if group.concerns(word))
+        return bits
+
+
+class Test:
+    """Whether parts of one file may meet a group of needs."""
+
+    def __init__(self, screen: Screen, group: _Group, file: Words) -> None:
+        self._screen = screen
+        self._group = group
+        plain, mentions, bare = set(group.plain & file.all), set(), set()
+        self._received: dict[str, tuple[str, ...]] = {}
+        self._told: dict[str, list[_Way]] = {}
+        self._bound = frozenset(last for last in group.bound.keys() & file.all if any(way.open_to(file) for way in group.bound[last]))
+        for last in group.ways.keys() & file.all:
+            open_ways = [(way, setting) for way, setting in group.ways[last] if way.open_to(file)]
             if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)
             elif any(setting for _way, setting in open_ways):
-                told[last] = [way for way, _setting in open_ways]
+                self._told[last] = [way for way, _setting in open_ways]
             elif open_ways and all(way.builtin for way, _setting in open_ways) and "builtins" not in file.imported:
                 bare.add(last)
             elif not all(way.receivers for way, _setting in open_ways):
                 mentions.add(last)
             elif open_ways:
-                received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
-        return functools.partial(self._meets, frozenset(plain), frozenset(mentions), frozenset(bare), received, told, bound)
+                self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
+        self._plain, self._mentions, self._bare = frozenset(plain), frozenset(mentions), frozenset(bare)
+        self.is_open = bool(
+            plain or mentions or bare or self._received or self._told or self._bound or group.unconditional
+            or not file.all.isdisjoint(group.statements | group.defined) or group.pattern or group.names
+        )  # fmt: skip
 
-    def _meets(
-        self,
-        plain: frozenset[str],
-        mentions: frozenset[str],
-        bare: frozenset[str],
-        received: Mapping[str, tuple[str, ...]],
-        told: Mapping[str, list[_Way]],
-        bound: frozenset[str],
-        words: Words,
-    ) -> bool:
+    def __call__(self, words: Words) -> bool:
+        """True when a part of the file may meet a need."""
+        group = self._group
+        if not self._screen.may_meet(words, group.bit):
+            return False
         present = words.all
-        if not present.isdisjoint(bare) and (words.body is None and not words.mentions.isdisjoint(bare) or not words.read.isdisjoint(bare)):
+        if not present.isdisjoint(self._plain) or not present.isdisjoint(group.matching):
             return True
-        if any(words.tells(way.program, way.texts) for last in told.keys() & present for way in told[last]):
+        if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):
             return True
-        if not present.isdisjoint(bound) and (words.body is None or not words.bound.isdisjoint(bound)):
+        if not present.isdisjoint(self._mentions) and not words.mentions.isdisjoint(self._mentions):
             return True
-        if not present.isdisjoint(plain) or (not present.isdisjoint(mentions) and not words.mentions.isdisjoint(mentions)):
+        if not present.isdisjoint(self._bound) and not words.bound.isdisjoint(self._bound):
             return True
-        if not present.isdisjoint(received) and any(_is_received(words, last, received[last]) for last in received.keys() & present):
+        if not present.isdisjoint(self._received) and any(self._is_received(words, last) for last in self._received.keys() & present):
             return True
-        if not present.isdisjoint(self._statements) and not words.statements.isdisjoint(self._statements):
+        if self._told and any(words.tells(way.program, way.texts) for last in self._told.keys() & present for way in self._told[last]):
             return True
-        if any(pattern.found_in(present) for pattern in self._words) or any(pattern.found_in(words.defined) for pattern in self._names):
+        if group.statements and not words.statements.isdisjoint(group.statements):
             return True
-        if not present.isdisjoint(self._defined) and not words.defined.isdisjoint(self._defined):
+        if group.defined and not words.defined.isdisjoint(group.defined) or group.names and any(map(group.names.search, words.defined)):
             return True
-        if any(words.holds(pattern) for pattern in self._lines):
-            return True
-        return bool(self._shapes) and (words.body is None or any(shape(words.body) for shape in self._shapes))
+        for pattern in group.lines:
+            if words.holds(pattern):
+                return True
+        for shape in group.shapes:
+            if shape(words.body or ()):
+                return True
+        return False
+
+    def _is_received(self, words: Words, last: str) -> bool:
+        globs = self._received[last]
+        if "" in globs and last in words.mentions:
+            return True  # called by its bare name
+        return any(map(_globs(globs).match, words.receivers.get(last, ())))
 
 
-def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:
-    if "" in globs and last in words.mentions:
-        return True  # called by its bare name
-    receivers = words.receivers(last)
-    return _ANY in receivers or any(_globs(globs).match(receiver) for receiver in receivers)
+def _pattern(alternatives: Iterable[str]) -> re.Pattern[str] | None:
+    several = [f"(?:{one})" for one in alternatives]
+    return re.compile("|".join(several), re.IGNORECASE) if several else None
 
 
 @functools.cache

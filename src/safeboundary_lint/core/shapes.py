@@ -17,7 +17,7 @@ from safeboundary_lint.core.matching import named_like
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
-_NO_NODES = frozenset("ctx op ops id attr arg kind type_comment lineno col_offset names asname module level conversion".split())
+_NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 _COUNTING = ("range", "xrange", "count", "repeat")
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
@@ -25,6 +25,8 @@ _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 def retry_loop(body: Sequence[ast.AST]) -> bool:
     """A `while`, or a `for` over a count, in which failures are handled, after which it goes round again."""
+    if not any(map(_goes_round, walk(body, ast.ExceptHandler))):
+        return False
     loops = (node for node in walk(body, ast.While, ast.For) if isinstance(node, ast.While) or _counts(node))
     return any(_goes_round(handler) for loop in loops for handler in walk([loop], ast.ExceptHandler))
 
@@ -36,6 +38,8 @@ def _goes_round(handler: ast.ExceptHandler) -> bool:
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it."""
     for function in walk(body, ast.FunctionDef, ast.AsyncFunctionDef):
+        if not any(_is_call_of(call, function.name) for call in walk(body, ast.Call)):
+            continue
         branches = walk([function], ast.ExceptHandler, ast.If)
         failing = (node for node in branches if isinstance(node, ast.ExceptHandler) or _tells_failure(node.test))
         if any(_is_call_of(node, function.name) for part in failing for node in walk([part], ast.Call)):
@@ -44,7 +48,7 @@ def restart(body: Sequence[ast.AST]) -> bool:
 
 
 def _tells_failure(test: ast.expr) -> bool:
-    parts = [part for part in ast.walk(test) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
+    parts = [part for part in _below([test]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
     if any(isinstance(part, ast.Constant) and isinstance(part.value, int) and 401 <= part.value <= 599 for part in parts):
         return True
     return any(named_like(last_name(part), "*status_code*", "*too_many*", "*rate_limit*", "*retry*") for part in parts)
@@ -125,7 +129,7 @@ def root(node: ast.expr) -> str | None:
 
 def holds(node: ast.AST, *kinds: type[ast.AST]) -> bool:
     """True when a node of one of these kinds is in this one, or is it."""
-    return any(isinstance(part, kinds) for part in ast.walk(node))
+    return any(isinstance(part, kinds) for part in _below([node]))
 
 
 def is_negated(test: ast.expr) -> bool:
@@ -188,7 +192,7 @@ class Body(list[ast.AST]):
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
         """Every node, outer ones first."""
-        return list(_below(self))
+        return _below(self)
 
     @functools.cached_property
     def by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
@@ -208,18 +212,31 @@ def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
     return (node for node in _below(body) if isinstance(node, kinds))
 
 
-def _below(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    queue = list(body)
-    for node in queue:  # grows while it is walked
-        yield node
-        for name in _fields(type(node)):
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                queue += [one for one in value if isinstance(one, ast.AST)]
-            elif isinstance(value, ast.AST):
-                queue.append(value)
+def _below(body: Iterable[ast.AST]) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    level = list(body)
+    while level:
+        found += level
+        below: list[ast.AST | list[ast.AST] | None] = []
+        for node in level:
+            if fields := _FIELDS[type(node)]:
+                below += map(node.__dict__.get, fields)
+        level = []
+        for value in below:
+            if type(value) is list:
+                level += value if None not in value else filter(None, value)
+            elif value is not None:
+                level.append(value)
+    return found
 
 
-@functools.cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in _NO_NODES)
+class _Fields(dict[type[ast.AST], tuple[str, ...]]):
+    """By kind of node the fields that hold nodes."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        leaf = kind in (ast.Constant, ast.MatchSingleton)
+        self[kind] = fields = () if leaf else tuple(name for name in kind._fields if name not in _NO_NODES)
+        return fields
+
+
+_FIELDS = _Fields()

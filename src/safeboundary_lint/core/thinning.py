@@ -13,27 +13,25 @@ import functools
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import Screen, Words, decoded
+from safeboundary_lint.core.screen import Screen, Test
 from safeboundary_lint.core.shapes import Body
+from safeboundary_lint.core.words import WORD, Words
 
 _COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
-_OWN_ATTRIBUTE = re.compile(rb"\b(?:self|cls)\s*\.\s*(\w+)")
-_ATTRIBUTE = re.compile(rb"\.\s*([A-Za-z_\x80-\xff][\w\x80-\xff]*)")
-_NAME = re.compile(rb"[A-Za-z_\x80-\xff][\w\x80-\xff]*")
-_GLOBAL = re.compile(rb"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
+_OWN_ATTRIBUTE = re.compile(r"\b(?:self|cls)\s*\.\s*(\w+)")
+_ATTRIBUTE = re.compile(r"\.\s*([^\W\d]\w*)")
+_GLOBAL = re.compile(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
 _Key = TypeVar("_Key")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Mentioning a class is mentioning these of its methods.
 _IMPLIED = frozenset("__init__ __new__ __post_init__ __call__ __enter__ __exit__ __aenter__ __aexit__ __getitem__ __iter__ __next__".split())
 
 
-# How many steps, from function to function, the analysis goes at most to tell what a value is or what a call does.
-_REACH = 3
 _CONTAINERS = frozenset("dict list set defaultdict OrderedDict Counter deque WeakValueDictionary WeakSet Queue".split())
 
 
@@ -50,12 +48,12 @@ class Unit:
     @functools.cached_property
     def attributes(self) -> frozenset[str]:
         """Attributes of self or cls that the function mentions."""
-        return decoded(_OWN_ATTRIBUTE.findall(self.words.source))
+        return frozenset(_OWN_ATTRIBUTE.findall(self.words.source))
 
     @functools.cached_property
     def named_attributes(self) -> frozenset[str]:
         """Attributes of anything that the function mentions."""
-        return decoded(_ATTRIBUTE.findall(self.words.source))
+        return frozenset(_ATTRIBUTE.findall(self.words.source))
 
 
 class Outline:
@@ -67,7 +65,7 @@ class Outline:
             self._module = ast.parse(text)
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
         self._bases: dict[str, list[str]] = {}
-        self._met: dict[Callable[[Words], bool], tuple[set[int], bool]] = {}
+        self._met: dict[Test, tuple[set[int], bool]] = {}
         self.units = list(self._units(self._module.body, ""))
         around, end = [], 0
         imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self._module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
@@ -100,7 +98,7 @@ class Outline:
             del lines[start.lineno - 1 - first : (start.end_lineno or start.lineno) - first]
         return lines
 
-    def seeds(self, rule: type[Rule], tests: Sequence[Callable[[Words], bool]]) -> tuple[set[int], bool]:
+    def seeds(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool]:
         """Units that could hold a part of a finding of a rule, and whether the code around the units could.
 
         A finding needs something from each group of its rule's needs (`tests`), somewhere in what the units name of each other: so it is
@@ -128,13 +126,13 @@ class Outline:
         # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
         return (min(inside, key=self._size), False) if inside else (set.union(*met), True)
 
-    def _meeting(self, test: Callable[[Words], bool]) -> tuple[set[int], bool]:
+    def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
         if test not in self._met:
             self._met[test] = {index for index, unit in enumerate(self.units) if test(unit.words)}, test(self.around)
         return self._met[test]
 
-    def _meeting_all(self, tests: Sequence[Callable[[Words], bool]]) -> tuple[set[int], bool]:
+    def _meeting_all(self, tests: Sequence[Test]) -> tuple[set[int], bool]:
         """The same for several tests, of which the dearest come last."""
         several, around = set(range(len(self.units))), True
         for test in tests:
@@ -147,17 +145,20 @@ class Outline:
     def _size(self, several: Collection[int]) -> int:
         return sum(self.units[index].last - self.units[index].first for index in several)
 
-    def closure(self, seeds: Collection[int], outside: bool) -> set[int]:
-        """`seeds` and what these units, or the code around the units, need: what is `_REACH` steps away."""
-        kept = set(seeds)
-        if outside:
-            kept.update(index for word in self.around.all & self._by_name.keys() for index in self._by_name[word])
-            kept.update(index for word in self._shared for index in self._sharing[word])
-        edge = kept
-        for _step in range(_REACH):
-            edge = {other for index in edge for other in self._next_to(index)} - kept
-            kept = kept | edge
+    def closure(self, seeds: Mapping[int, Collection[int]]) -> set[int]:
+        """`seeds` by the number of steps that the search goes from them, and what is reached."""
+        kept: set[int] = set()
+        edge: set[int] = set()
+        for steps in range(max(seeds, default=0), -1, -1):
+            edge = {other for index in edge for other in self._next_to(index)}.union(seeds.get(steps, ())) - kept
+            kept |= edge
         return kept
+
+    @functools.cached_property
+    def used_around(self) -> set[int]:
+        """Units that the code around the units names, and those that share a container with it."""
+        named = {index for word in self.around.all & self._by_name.keys() for index in self._by_name[word]}
+        return named.union(*(self._sharing[word] for word in self._shared))
 
     def _next_to(self, index: int) -> Iterator[int]:
         """Units that a unit names or is named by, and those it shares an attribute of an object or a container of the module with."""
@@ -178,7 +179,7 @@ class Outline:
         for word in unit.words.all & self._shared:
             yield from self._sharing.get(word, ())
 
-    def _has_part(self, index: int, rule: type[Rule], test: Callable[[Words], bool], met: set[int]) -> bool:
+    def _has_part(self, index: int, rule: type[Rule], test: Test, met: set[int]) -> bool:
         """True when one of the parts of a unit that count meets a need, or uses a unit that does."""
         if rule.parts is None:
             return not met.isdisjoint(self._reached([index], rule.anchored))
@@ -236,7 +237,7 @@ class Outline:
     @functools.cached_property
     def _shared(self) -> frozenset[str]:
         """Names of the module that stand for what functions change."""
-        found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in decoded(_NAME.findall(line))}
+        found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in WORD.findall(line)}
         for node in self._module.body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_container(node.value):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -257,8 +258,8 @@ class Outline:
     def _used_classes(self) -> frozenset[str]:
         """Classes whose name stands elsewhere than in their own definition."""
         used = frozenset().union(*(unit.words.all for unit in self.units)) if self.units else frozenset()
-        around = collections.Counter(_NAME.findall(self.around.source))
-        return frozenset(name for name in self._bases if name in used or around[name.encode()] > 1)
+        around = collections.Counter(WORD.findall(self.around.source))
+        return frozenset(name for name in self._bases if name in used or around[name] > 1)
 
     def _may_mean(self, unit: Unit, other: Unit) -> bool:
         """True when the name of `other`, which stands in `unit`, may mean it there."""
@@ -316,7 +317,8 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
 
 
 def _words(lines: list[str], body: Body) -> Words:
-    return Words(_COMMENT.sub("", "\n".join(lines)).encode("utf-8", "surrogatepass"), body)
+    text = "\n".join(lines)
+    return Words(_COMMENT.sub("", text) if "#" in text else text, body)
 
 
 def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[str, list[type[Rule]]]:
@@ -331,12 +333,11 @@ def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words
         outline = Outline(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text, wanted
-    seeds: set[int] = set()
-    outside, left = False, []
+    seeds: dict[int, set[int]] = defaultdict(set)
+    left = []
     for rule in wanted:
         found, around = outline.seeds(rule, [screen.test(group, words) for group in rule.needs])
         if found or around:
             left.append(rule)
-            seeds |= found
-            outside = outside or around
-    return outline.thinned(outline.closure(seeds, outside)) if left else "", left
+            seeds[rule.reach] |= found | outline.used_around if around else found
+    return outline.thinned(outline.closure(seeds)) if left else "", left

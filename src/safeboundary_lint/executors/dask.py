@@ -16,7 +16,9 @@ from safeboundary_lint.checking import Content, Outcome, check, outcome_of, read
 from safeboundary_lint.config import ConfigError
 from safeboundary_lint.core import knowledge
 from safeboundary_lint.core.finding import FileReport
-from safeboundary_lint.core.screen import Words, screen_of
+from safeboundary_lint.core.screen import screen_of
+from safeboundary_lint.core.source import Source, Undecodable
+from safeboundary_lint.core.words import Words
 from safeboundary_lint.executors import portions, seldom_collected
 from safeboundary_lint.executors.processes import alone
 from safeboundary_lint.files import SourceFile
@@ -63,10 +65,11 @@ def _settled_here(file: SourceFile) -> Outcome | Content:
     """The outcome for a file that needs no worker, or the content of one that does."""
     try:
         content = read(file)
-    except OSError:
+        text = Source.decode(content.source).text
+    except (OSError, Undecodable):
         return check(file)
     wanted = [rule for rule in rules.load().rules if rule.code in file.options.codes]
-    if screen_of(knowledge.load(file.options.knowledge)).possible(wanted, Words(content.source)):
+    if screen_of(knowledge.load(file.options.knowledge)).possible(wanted, Words(text)):
         return content
     return outcome_of(content, report_of(file, content.source))
 

@@ -34,9 +34,9 @@ def _takes_over(body: Sequence[ast.AST]) -> bool:
         if isinstance(node, ast.While) and any(_pops(one.value) for one in shapes.walk([node], ast.Assign)):
             return True
         if isinstance(node, ast.Assign):
-            bound = [part for target in node.targets for part in ast.walk(target)]
+            bound = [part for target in node.targets for part in shapes.walk([target])]
             if any(isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) for part in bound):
-                taken.update(_own(ast.walk(node.value)))
+                taken.update(_own(shapes.walk([node.value])))
             if shapes.holds(node.value, ast.List, ast.Dict, ast.Set, ast.Call):
                 emptied.update(_own(bound))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "clear":

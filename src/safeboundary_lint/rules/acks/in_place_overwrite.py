@@ -124,6 +124,7 @@ class InPlaceOverwrite(Rule):
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("open-file", "write-file", "copy-file"),)
+    reach = 4
     fixable = Applicability.UNSAFE
 
     def finish(self) -> None:

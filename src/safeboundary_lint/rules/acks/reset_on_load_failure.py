@@ -98,6 +98,7 @@ class ResetOnLoadFailure(Rule):
     code, name, since, severity = "SBL312", "reset-on-load-failure", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("load",), ("open-file", "write-file", "read-file"), ("=except",))
+    reach = 2
 
     def visit_Try(self, node: cst.Try) -> None:
         loaded = next(

@@ -83,6 +83,7 @@ class LenientParserFallback(Rule):
     code, name, since, severity = "SBL510", "lenient-parser-fallback", "0.1", Severity.ERROR
     overlaps = ()
     needs = (("unsafe-load", "python-literal"),)
+    reach = 2
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("unsafe-load"):

@@ -102,7 +102,7 @@ def _compares_secrets(body: Sequence[ast.AST]) -> bool:
         if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             if sent is None:
                 bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
-                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in ast.walk(target))
+                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in shapes.walk([target]))
                 sent = {part.id for part in several if isinstance(part, ast.Name)}
             if _may_be_secret(node.left, sent) and _may_be_secret(node.comparators[0], sent):
                 return True
@@ -111,12 +111,12 @@ def _compares_secrets(body: Sequence[ast.AST]) -> bool:
 
 def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
     """By the name of any part, by being sent, or by a name for what was."""
-    parts = [part for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
+    parts = [part for part in shapes.walk([side]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
     return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
 
 
 def _holds_sent(value: ast.expr | None) -> bool:
-    return value is not None and any(map(_is_sent, ast.walk(value)))
+    return value is not None and any(map(_is_sent, shapes.walk([value])))
 
 
 def _is_sent(node: ast.AST) -> bool:
@@ -205,6 +205,7 @@ class SignatureCompare(Rule):
         ("mac", "digest", _compares_secrets),
         (_compares,),
     )
+    reach = 2
     anchored = 3
     fixable = Applicability.UNSAFE
 

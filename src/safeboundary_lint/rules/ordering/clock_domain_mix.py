@@ -81,6 +81,7 @@ class ClockDomainMix(Rule):
     code, name, since, severity = "SBL105", "clock-domain-mix", "0.1", Severity.ERROR
     overlaps = ()
     needs = (("monotonic-clock", "monotonic-deadline"),)
+    reach = 2
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("monotonic-deadline"):

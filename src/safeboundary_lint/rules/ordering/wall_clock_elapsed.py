@@ -136,6 +136,7 @@ class WallClockElapsed(Rule):
     code, name, since, severity = "SBL102", "wall-clock-elapsed", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("wall-clock",), ("clock-parameter", _spans))
+    reach = 3
     fixable = Applicability.SAFE
 
     def __init__(self, facts: Facts) -> None:

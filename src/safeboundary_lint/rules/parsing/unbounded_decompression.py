@@ -96,6 +96,7 @@ class UnboundedDecompression(Rule):
     code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("decompress", "decompressed-stream", "extract"),)
+    reach = 2
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

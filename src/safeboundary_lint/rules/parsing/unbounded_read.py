@@ -104,6 +104,7 @@ class UnboundedRead(Rule):
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", _gathers))
+    reach = 3
 
     def visit_Call(self, node: cst.Call) -> None:
         if (match := self.facts.match(node, "read-all")) is not None:

@@ -115,6 +115,7 @@ class CheckThenActDedup(Rule):
         ("shared-read", "record-creation", _creates),
         ("shared-read", _asks, _refuses_found),
     )
+    reach = 2
     local = True
 
     def visit_Module(self, node: cst.Module) -> None:

@@ -85,6 +85,7 @@ class RetryWithoutIdempotencyKey(Rule):
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("http-unsafe", "http-request", "side-effect"),)
+    reach = 2
 
     def visit_Module(self, node: cst.Module) -> None:
         seen: set[int] = set()

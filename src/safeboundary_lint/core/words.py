@@ -1,0 +1,115 @@
+"""The identifier-like words of a text, and what they stand for in it: what the screen asks before anything is parsed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+from typing import TYPE_CHECKING
+
+from safeboundary_lint.core.shapes import Body, Shape, bound_names, last_name, walk
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.screen import Test
+
+WORD = re.compile("[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*")
+_STATEMENT = re.compile(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
+_DEFINED = re.compile("\\b(?:def|class)[ \\t]+([A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)")
+_STAR_IMPORT = re.compile(r"\bimport[ \t]*\*")
+_IMPORT = re.compile(
+    "(?:^|[;:\\r])[ \\t\\f]*(?:from[ \\t\\\\\\r\\n]*(\\.*[\\w\x80-\U0010ffff]*)|import\\b((?:[^\\r\\n#;\\\\]|\\\\\\r?\\n)+))", re.MULTILINE
+)
+
+
+class Words:
+    """The words of a text, those in strings and comments included, and what stands where.
+
+    Of a whole file only `all`, `imported` and `star_import` are asked; of a part of it, whose tree `body` holds, the rest too.
+    """
+
+    def __init__(self, source: str, body: Body | None = None) -> None:
+        self.source = source
+        self.body = body
+        self.all = frozenset(WORD.findall(source))
+        self.groups: int | None = None  # what a screen makes of the words
+        self.tests: dict[tuple[str | Shape, ...], Test] = {}  # and its tests for parts of this file
+        self.added: frozenset[str] = frozenset()  # words that others stand for
+
+    def add(self, meant: Iterable[str]) -> None:
+        """Take in words that are meant by other ones: what an alias stands for."""
+        if several := frozenset(meant):
+            self.added |= several
+            self.all |= several
+            self.groups = None
+
+    @functools.cached_property
+    def star_import(self) -> bool:
+        """True when names come from a star import, so that a bare word may be any of them."""
+        return "import" in self.all and _STAR_IMPORT.search(self.source) is not None
+
+    @functools.cached_property
+    def imported(self) -> frozenset[str]:
+        """Top-level modules that are imported anywhere, and `*`, which stands for any."""
+        tops = {"*"}
+        for origin, several in _IMPORT.findall(self.source):
+            tops.update(WORD.findall(several) or [origin])
+        return frozenset(tops)
+
+    @functools.cached_property
+    def mentions(self) -> frozenset[str]:
+        """Names of attributes, and names that are called or imported here."""
+        body = self.body or Body(())
+        found = {node.func.id for node in walk(body, ast.Call) if isinstance(node.func, ast.Name)}
+        found.update(alias.name.rpartition(".")[2] for node in walk(body, ast.Import, ast.ImportFrom) for alias in node.names)
+        return frozenset(found) | self.receivers.keys() | self.added
+
+    @functools.cached_property
+    def receivers(self) -> dict[str, frozenset[str]]:
+        """By name of an attribute what stands in front of it, lowered and without leading underscores; "" for what has no name."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for node in walk(self.body or (), ast.Attribute):
+            found[node.attr].add((last_name(node.value) or "").lower().lstrip("_"))
+        return {name: frozenset(several) for name, several in found.items()}
+
+    @functools.cached_property
+    def read(self) -> frozenset[str]:
+        """Names of variables that are called, or read and not bound here: what may be built in."""
+        body = self.body or Body(())
+        called = {node.func.id for node in walk(body, ast.Call) if isinstance(node.func, ast.Name)}
+        names = {node.id for node in walk(body, ast.Name) if isinstance(node.ctx, ast.Load)}
+        return frozenset(called | (names - self.bound) | (self.added - names))
+
+    @functools.cached_property
+    def bound(self) -> frozenset[str]:
+        """Names that something is bound to: variables, attributes, keys, parameters and keywords."""
+        return bound_names(self.body or ())
+
+    @functools.cached_property
+    def statements(self) -> frozenset[str]:
+        """The words with which lines start: the keywords of statements among them."""
+        return frozenset(_STATEMENT.findall(self.source))
+
+    @functools.cached_property
+    def defined(self) -> frozenset[str]:
+        """Names of the functions and classes that are defined here."""
+        return frozenset(_DEFINED.findall(self.source))
+
+    def tells(self, program: str, texts: Iterable[str]) -> bool:
+        """True when a text stands here, whatever the case, and the name of the program that reads it."""
+        return program in self._lowered and any(text in self._lowered for text in texts)
+
+    @functools.cached_property
+    def _lowered(self) -> str:
+        return self.source.lower().replace(",", " ")
+
+    def holds(self, pattern: str) -> bool:
+        """True when a line-wise regular expression is found."""
+        return _compiled(pattern).search(self.source) is not None
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.MULTILINE)
