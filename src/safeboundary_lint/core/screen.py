@@ -60,7 +60,7 @@ class Screen:
         self._producers = _producers(knowledge)
         self._anchors: dict[str, frozenset[Anchor]] = {}
         self._groups: dict[Needs, _Group] = {}
-        self._meant = _Meant(self._groups)
+        self._meant = _Meant()
         self._unconditional = 0  # groups that may be met without any word
         self._bits: dict[type[Rule], int] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
@@ -125,7 +125,7 @@ class Screen:
     def _group(self, needs: Needs) -> _Group:
         if needs not in self._groups:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
-            self._meant.clear()
+            self._meant.take(group)
             if group.unconditional:
                 self._unconditional |= group.bit
         return self._groups[needs]
@@ -158,25 +158,38 @@ class _Group:
                 self.ways[last] += [(way, need in knowledge.settings) for way in ways]
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self.bound[last] += ways
-        self._exact = self.plain | self.statements | self.defined | self.ways.keys() | self.bound.keys()
+        self.exact = self.plain | self.statements | self.defined | self.ways.keys() | self.bound.keys()
 
-    def concerns(self, word: str) -> bool:
-        """True when the word may help to meet the needs."""
+    def matches(self, word: str) -> bool:
+        """True when a pattern is about the word."""
         if self.pattern is not None and self.pattern.search(word):
             self.matching.add(word)
             return True
-        return word in self._exact or self.names is not None and self.names.search(word) is not None
+        return self.names is not None and self.names.search(word) is not None
 
 
 class _Meant(dict[str, int]):
     """By word the bits of the groups that it may help to meet, found out when the word is first met."""
 
-    def __init__(self, groups: Mapping[Needs, _Group]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._all = groups
+        self._exact: dict[str, int] = defaultdict(int)
+        self._patterns: list[_Group] = []
+
+    def take(self, group: _Group) -> None:
+        """Count a further group in: what was said of words before is out of date."""
+        self.clear()
+        for word in group.exact:
+            self._exact[word] |= group.bit
+        if group.pattern or group.names:
+            self._patterns.append(group)
 
     def __missing__(self, word: str) -> int:
-        self[word] = bits = sum(group.bit for group in self._all.values() if group.concerns(word))
+        bits = self._exact.get(word, 0)
+        for group in self._patterns:
+            if group.matches(word):
+                bits |= group.bit
+        self[word] = bits
         return bits
 
 

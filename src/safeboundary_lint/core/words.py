@@ -15,13 +15,12 @@ from safeboundary_lint.core.shapes import Body, Shape, bound_names, last_name, w
 if TYPE_CHECKING:
     from safeboundary_lint.core.screen import Test
 
-WORD = re.compile("[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*")
+# Told by what is in no word: a set of all letters there are takes longer to compile than a small file to be checked.
+WORD = re.compile(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
 _STATEMENT = re.compile(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = re.compile("\\b(?:def|class)[ \\t]+([A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)")
+_DEFINED = re.compile(r"\b(?:def|class)[ \t]+([^\W\d]\w*)")
 _STAR_IMPORT = re.compile(r"\bimport[ \t]*\*")
-_IMPORT = re.compile(
-    "(?:^|[;:\\r])[ \\t\\f]*(?:from[ \\t\\\\\\r\\n]*(\\.*[\\w\x80-\U0010ffff]*)|import\\b((?:[^\\r\\n#;\\\\]|\\\\\\r?\\n)+))", re.MULTILINE
-)
+_IMPORT = re.compile(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 
 
 class Words:
