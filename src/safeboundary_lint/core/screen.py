@@ -216,8 +216,9 @@ class Test:
             elif open_ways:
                 self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
         self._plain, self._mentions, self._bare = frozenset(plain), frozenset(mentions), frozenset(bare)
+        self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
         self.is_open = bool(
-            plain or mentions or bare or self._received or self._told or self._bound or group.unconditional
+            plain or mentions or bare or self._received or self._told or self._bound or self._lines or group.shapes
             or not file.all.isdisjoint(group.statements | group.defined) or group.pattern or group.names
         )  # fmt: skip
 
@@ -243,7 +244,7 @@ class Test:
             return True
         if group.defined and not words.defined.isdisjoint(group.defined) or group.names and any(map(group.names.search, words.defined)):
             return True
-        for pattern in group.lines:
+        for pattern in self._lines:
             if words.holds(pattern):
                 return True
         for shape in group.shapes:
