@@ -1,0 +1,251 @@
+"""What a file consists of: its functions and methods, the code around them, and which of them may have to do with each other.
+
+Told from Python's own tree and from words, before LibCST sees the text.
+"""
+
+from __future__ import annotations
+
+import ast
+import collections
+import functools
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from safeboundary_lint.core.shapes import Body
+from safeboundary_lint.core.words import WORD, Words
+
+_COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
+_OWN_ATTRIBUTE = re.compile(r"\b(?:self|cls)\s*\.\s*(\w+)")
+_ATTRIBUTE = re.compile(r"\.\s*([^\W\d]\w*)")
+_GLOBAL = re.compile(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+# Mentioning a class is mentioning these of its methods.
+_IMPLIED = frozenset("__init__ __new__ __post_init__ __call__ __enter__ __exit__ __aenter__ __aexit__ __getitem__ __iter__ __next__".split())
+_CONTAINERS = frozenset("dict list set defaultdict OrderedDict Counter deque WeakValueDictionary WeakSet Queue".split())
+
+# What one unit asks for and others offer: a name of the module, a method or attribute of a family of classes, a method of any class.
+Link = tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Unit:
+    """A function at the top of the module or of a class: what is blanked or stays as a whole."""
+
+    name: str
+    owner: str  # the class, or ""
+    first: int  # 0-based line of the definition or of its first decorator
+    last: int  # exclusive
+    words: Words  # without comments and docstring
+
+    @functools.cached_property
+    def attributes(self) -> frozenset[str]:
+        """Attributes of self or cls that the function mentions."""
+        return frozenset(_OWN_ATTRIBUTE.findall(self.words.source))
+
+    @functools.cached_property
+    def named_attributes(self) -> frozenset[str]:
+        """Attributes of anything that the function mentions."""
+        return frozenset(_ATTRIBUTE.findall(self.words.source))
+
+
+class Outline:
+    """The units of a text, and the words in each and around them. Raises SyntaxError for what the running Python can't parse."""
+
+    def __init__(self, text: str) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._module = ast.parse(text)
+        self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
+        self._bases: dict[str, list[str]] = {}
+        self.units = list(self._units(self._module.body, ""))
+        around, end = [], 0
+        imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self._module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        plain = [(first, last) for first, last in imports if not any(";" in line for line in self.lines[first:last])]
+        for first, last in sorted([*((unit.first, unit.last) for unit in self.units), *plain]):  # what is only imported is not used here
+            around += self.lines[end:first]
+            end = max(end, last)
+        self.around = _words(around + self.lines[end:], Body(_loose(self._module.body)))
+        self._aliases = aliases = _aliases(self._module.body)
+        self.around.add(original for alias, original in aliases if alias in self.around.all)
+        for unit in self.units:
+            unit.words.add(original for alias, original in aliases if alias in unit.words.all)
+            if unit.owner and "cls" in unit.words.all:
+                unit.words.add([unit.owner])  # `cls(...)` is a call of the class
+
+    def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
+        for node in body:
+            if isinstance(node, _FUNCTIONS):
+                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node], owner)))
+            elif isinstance(node, ast.ClassDef):
+                self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
+                yield from self._units(node.body, node.name)
+
+    def _code(self, node: ast.FunctionDef | ast.AsyncFunctionDef, first: int) -> list[str]:
+        """The lines of a function without its docstring."""
+        lines = self.lines[first : node.end_lineno]
+        start = node.body[0]
+        if isinstance(start, ast.Expr) and isinstance(start.value, ast.Constant) and isinstance(start.value.value, str) and len(node.body) > 1:
+            del lines[start.lineno - 1 - first : (start.end_lineno or start.lineno) - first]
+        return lines
+
+    def size(self, several: Iterable[int]) -> int:
+        """How many lines these units have."""
+        return sum(self.units[index].last - self.units[index].first for index in several)
+
+    def part_of(self, unit: Unit, part: Sequence[ast.stmt]) -> Unit:
+        """Some statements of a unit, as if they were all of it."""
+        lines = self.lines[min(node.lineno for node in part) - 1 : max(node.end_lineno or node.lineno for node in part)]
+        words = _words(lines, Body(part))
+        words.add(original for alias, original in self._aliases if alias in words.all)
+        return Unit(unit.name, unit.owner, unit.first, unit.last, words)
+
+    # -- who has to do with whom -------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def used_around(self) -> set[int]:
+        """Units that the code around the units names, and those that share a container with it."""
+        named = (index for word in self.around.all & self._units_by_name.keys() for index in self._units_by_name[word])
+        return {*named, *(index for name in self._shared for index in self.offering(("global", name)))}
+
+    def asked_by(self, unit: Unit) -> Iterator[Link]:
+        """What a unit names: others, attributes of its object, containers of the module."""
+        family = self._family[unit.owner]
+        for name in unit.words.all & self._units_by_name.keys():
+            yield ("name", name)
+            if name in unit.named_attributes:
+                yield ("method", family, name)
+                yield ("method", name)
+        yield from (("attribute", family, name) for name in unit.attributes)
+        yield from (("global", name) for name in unit.words.all & self._shared)
+
+    def offering(self, link: Link) -> Sequence[int]:
+        """The units that a link leads to."""
+        return self._offering.get(link, ())
+
+    def asking(self, link: Link) -> Sequence[int]:
+        """The units that have a link."""
+        return self._asking.get(link, ())
+
+    def offered_by(self, index: int) -> Iterator[Link]:
+        """By what others mean a unit, or share something with it."""
+        unit = self.units[index]
+        yield from self._meanings(unit)
+        family = self._family[unit.owner]
+        yield from (link for name in unit.attributes if (link := ("attribute", family, name)) in self._offering)
+        yield from (("global", name) for name in unit.words.all & self._shared)
+
+    def _meanings(self, unit: Unit) -> Iterator[Link]:
+        if not unit.owner or unit.name in _IMPLIED:
+            yield ("name", unit.name)
+            if unit.owner:
+                yield ("name", unit.owner)
+        else:
+            yield ("method", self._family[unit.owner], unit.name)
+            if unit.owner in self._used_classes:
+                yield ("method", unit.name)
+
+    @functools.cached_property
+    def _offering(self) -> Mapping[Link, Sequence[int]]:
+        methods = {(self._family[unit.owner], unit.name) for unit in self.units}
+        found: dict[Link, list[int]] = defaultdict(list)
+        for index, unit in enumerate(self.units):
+            family = self._family[unit.owner]
+            for link in self._meanings(unit):
+                found[link].append(index)
+            for name in unit.attributes:
+                if (family, name) not in methods:
+                    found["attribute", family, name].append(index)
+            for name in unit.words.all & self._shared:
+                found["global", name].append(index)
+        return found
+
+    @functools.cached_property
+    def _asking(self) -> Mapping[Link, Sequence[int]]:
+        found: dict[Link, list[int]] = defaultdict(list)
+        for index, unit in enumerate(self.units):
+            for link in self.asked_by(unit):
+                found[link].append(index)
+        return found
+
+    @functools.cached_property
+    def _units_by_name(self) -> dict[str, list[int]]:
+        """The units that a name may mean: their own, or that of their class."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for index, unit in enumerate(self.units):
+            found[unit.name].append(index)
+            if unit.owner and unit.name in _IMPLIED:
+                found[unit.owner].append(index)
+        return found
+
+    @functools.cached_property
+    def _shared(self) -> frozenset[str]:
+        """Names of the module that stand for what functions change."""
+        found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in WORD.findall(line)}
+        for node in self._module.body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_container(node.value):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found.update(target.id for target in targets if isinstance(target, ast.Name))
+        return frozenset(found)
+
+    @functools.cached_property
+    def _family(self) -> dict[str, str]:
+        """For each class a name that it shares with its bases and subclasses in this file."""
+        family = {name: name for name in ["", *(unit.owner for unit in self.units), *self._bases]}
+        for name, bases in self._bases.items():
+            for base in bases:
+                if base in family and (old := family[base]) != (new := family[name]):
+                    family.update({one: new for one, of in family.items() if of == old})
+        return family
+
+    @functools.cached_property
+    def _used_classes(self) -> frozenset[str]:
+        """Classes whose name stands elsewhere than in their own definition."""
+        used = frozenset().union(*(unit.words.all for unit in self.units)) if self.units else frozenset()
+        around = collections.Counter(WORD.findall(self.around.source))
+        return frozenset(name for name in self._bases if name in used or around[name] > 1)
+
+
+def _loose(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    """What stands around the units: statements of the module and of its classes, their bases and decorators."""
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            yield from (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords))
+            yield from _loose(node.body)
+        elif not isinstance(node, _FUNCTIONS):
+            yield node
+
+
+def _last_name(node: ast.expr | None) -> str:
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _is_container(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Call):
+        return _last_name(value.func) in _CONTAINERS
+    return isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp))
+
+
+def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
+    """Other names that a module gives to what it imports or uses (`import a as b`, `b = x.a`): what says b means a."""
+    found = []
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
+            found += [(alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named]
+        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            found += [(target.id, original) for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, (ast.Try, ast.If)):
+            found += _aliases([*node.body, *node.orelse, *(line for handler in getattr(node, "handlers", ()) for line in handler.body)])
+    return found
+
+
+def _words(lines: list[str], body: Body) -> Words:
+    text = "\n".join(lines)
+    return Words(_COMMENT.sub("", text) if "#" in text else text, body)
