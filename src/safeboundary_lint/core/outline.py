@@ -28,6 +28,8 @@ _CONTAINERS = frozenset("dict list set defaultdict OrderedDict Counter deque Wea
 
 # What one unit asks for and others offer: a name of the module, a method or attribute of a family of classes, a method of any class.
 Link = tuple[str, ...]
+CALLS = ("name", "method")  # the kinds of links that may be calls
+LINKS = (*CALLS, "attribute", "global")
 
 
 @dataclass(eq=False)

@@ -48,7 +48,7 @@ class Rule(cst.CSTVisitor):
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
     needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be in the file: see core.screen
-    whole: ClassVar[bool] = False  # what it asks of a file that concerns it may stand anywhere in it
+    whole: ClassVar[bool] = False  # what it asks of a file that concerns it, or of the names in such a function, may stand anywhere
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
     anchored: ClassVar[int] = 0  # the last need must be met in one function, the others there or so many steps down in what it uses

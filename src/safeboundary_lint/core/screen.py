@@ -39,6 +39,7 @@ class _Way:
     builtin: bool = False  # met by its bare name only
     texts: tuple[str, ...] = ()  # one of these has to stand in the file too, whatever the case
     program: str = ""  # and this
+    option: str = ""  # the row is about this parameter, which can be given by name only
 
     @functools.cached_property
     def _by_module(self) -> dict[str, list[str]]:
@@ -49,6 +50,8 @@ class _Way:
 
     def open_to(self, words: Words) -> bool:
         """True when the file imports and names what the row asks for."""
+        if self.option and self.option not in words.all:
+            return False
         return any(word == _ANY or word in words.all for module in self._by_module.keys() & words.imported for word in self._by_module[module])
 
 
@@ -70,13 +73,16 @@ class Screen:
 
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
+        parameter = row.parameter("option")
+        option = parameter.name if parameter is not None and parameter.position is None and not row.get("missing") else ""
         if head == "*":
-            way = _Way(frozenset((module, _ANY) for module in row.imports or (_ANY,)), row.receivers, False, tuple(row.get("text", ())), row.get("program", ""))
+            anchors = frozenset((module, _ANY) for module in row.imports or (_ANY,))
+            way = _Way(anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
         else:
-            way = _Way(self._anchors_of(head), builtin=head == "builtins")
+            way = _Way(self._anchors_of(head), builtin=head == "builtins", option=option)
         self._table[row.kind][last].add(way)
         for alias in self._producers.get(("alias", name), ()):
-            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_anchor(alias.rpartition(".")[0]),))))
+            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_anchor(alias.rpartition(".")[0]),)), option=option))
 
     def _anchors_of(self, dotted: str) -> frozenset[Anchor]:
         """What a file holds that has this module at hand, or a value of this type: its name, or that of a producer."""

@@ -8,12 +8,14 @@ share the attributes it uses, and the functions that call it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from safeboundary_lint.core.outline import Outline
+from safeboundary_lint.core.outline import CALLS, LINKS, Outline
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen, Test
 from safeboundary_lint.core.words import Words
+
+_LEVELS = 3  # calls of calls in which the needs of one rule are looked for
 
 
 def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[str, list[type[Rule]]]:
@@ -29,51 +31,79 @@ def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text, wanted
     thinning = Thinning(outline)
-    seeds: dict[int, set[int]] = defaultdict(set)
-    left = []
-    for rule in wanted:
-        found, around = thinning.seeds(rule, [screen.test(group, words) for group in rule.needs])
-        if found or around:
-            left.append(rule)
-            seeds[rule.reach] |= found | outline.used_around if around else found
-    return thinning.text(thinning.closure(seeds)) if left else "", left
+    left = [rule for rule in wanted if thinning.take(rule, [screen.test(group, words) for group in rule.needs])]
+    return thinning.text() if left else "", left
 
 
 class Thinning:
-    """Which units of a file matter."""
+    """Which units of a file matter to the rules that were taken."""
 
     def __init__(self, outline: Outline) -> None:
         self._outline = outline
+        self._seeds: dict[int, set[int]] = defaultdict(set)  # by the number of steps that are gone from them
         self._met: dict[Test, tuple[set[int], bool]] = {}
-        self._within: dict[tuple[Test, int], set[int]] = {}
+        self._reaching: dict[tuple[Test, int], set[int]] = {}
 
-    def seeds(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool]:
-        """Units that could hold a part of a finding of a rule, and whether the code around the units could.
+    def take(self, rule: type[Rule], tests: Sequence[Test]) -> bool:
+        """Keep the units that could hold a part of a finding of a rule; false when nothing in the file could.
 
-        A finding needs something from each group of its rule's needs (`tests`), somewhere in what the units name of each other: so it is
-        enough to start from the group that the fewest units meet. A local rule needs all of it in one unit, and has all units where
-        what else it asks for may stand anywhere (`whole`).
+        A finding needs something from each group of its rule's needs (`tests`), in what the units name of each other: the units on
+        the ways between them are kept too. A local rule needs all of it in one unit, and where it also asks what becomes of a name
+        anywhere (`whole`), the units with a name that is bound there.
         """
-        everything = set(range(len(self._outline.units)))
         if rule.local:
             several, around = self._meeting_all(tests)
-            return (everything, True) if rule.whole and (several or around) else (several, around)
-        if rule.whole or not tests:
-            return everything, True
-        met, outside = [], []
-        for test in tests:
-            several, around = self._meeting(test)
-            if not several and not around:
-                return set(), False
-            met.append(several)
-            outside.append(around)
+            between = self._sharing_names(several, around) if rule.whole else set()
+        elif rule.whole or not tests:
+            several, around, between = set(range(len(self._outline.units))), True, set()
+        else:
+            several, around, between = self._together(rule, tests)
+        self._seeds[0] |= between
+        self._seeds[rule.reach] |= several | self._outline.used_around if around else several
+        return bool(several or around)
+
+    def _together(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
+        """The units to start from, whether the code around the units counts, and the units on the way from one need to another."""
+        met = [self._meeting(test) for test in tests]
+        if not all(several or around for several, around in met):
+            return set(), False, set()
+        inside = [test for test, (_several, around) in zip(tests, met, strict=True) if not around]
         if rule.anchored:
-            below = [self._reaching(test, rule.anchored) for test, around in zip(tests[1:], outside[1:], strict=True) if not around]
-            anchors = met[-1].intersection(*below)
-            return {index for index in anchors if outside[0] or self._has_part(index, rule, tests[0])}, outside[-1]
-        inside = [several for several, around in zip(met, outside, strict=True) if not around]
-        # What stands around the units reaches them by names of the module, which are not followed: then every group counts.
-        return (min(inside, key=self._outline.size), False) if inside else (set.union(*met), True)
+            top = met[-1][0].intersection(*(self._leading_to(test, rule.anchored) for test in inside if test is not tests[-1]))
+            if not met[0][1]:
+                top = {index for index in top if self._has_part(index, rule, tests[0])}
+            return top, met[-1][1], self._between(top, inside, rule.anchored)
+        if not inside:  # what stands around the units reaches them by names of the module, which are not followed
+            return set().union(*(several for several, _around in met)), True, set()
+        fewest = min((self._meeting(test)[0] for test in inside), key=self._outline.size)
+        if len(inside) == 1:
+            return fewest, False, set()
+        above = set.intersection(*(self._leading_to(test, _LEVELS) for test in inside))
+        below = edge = above
+        for _step in range(_LEVELS):
+            edge = self._used(edge) - below
+            below = below | edge
+        return fewest & below, False, self._between(fewest & below, inside, _LEVELS)
+
+    def _between(self, top: Collection[int], tests: Sequence[Test], steps: int) -> set[int]:
+        """The units on a way of so many calls at most from these to one that passes a test."""
+        found: set[int] = set()
+        edge = set(top)
+        for left in range(steps - 1 if edge else -1, -1, -1):
+            edge = self._used(edge, CALLS).intersection(set().union(*(self._leading_to(test, left) for test in tests))) - found
+            found |= edge
+        return found
+
+    def _used(self, several: Collection[int], kinds: Collection[str] = LINKS) -> set[int]:
+        """The units to which links of some kinds lead from these."""
+        outline = self._outline
+        links = {link for index in several for link in outline.asked_by(outline.units[index]) if link[0] in kinds}
+        return {other for link in links for other in outline.offering(link)}
+
+    def _users(self, several: Collection[int]) -> set[int]:
+        """The units from which links lead to these."""
+        outline = self._outline
+        return {other for link in {link for index in several for link in outline.offered_by(index)} for other in outline.asking(link)}
 
     def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
@@ -91,45 +121,45 @@ class Thinning:
                 break
         return several, around
 
-    def _reaching(self, test: Test, steps: int) -> set[int]:
+    def _sharing_names(self, several: Collection[int], around: bool) -> set[int]:
+        """The units in which a name stands that is bound in some of them, or around them."""
+        units = self._outline.units
+        bound = frozenset().union(*(units[index].words.bound for index in several), self._outline.around.bound if around else ())
+        return {index for index, unit in enumerate(units) if not bound.isdisjoint(unit.words.all)}
+
+    def _leading_to(self, test: Test, steps: int) -> set[int]:
         """The units that pass a test, and those from which it is so many steps at most to one that does, down what they use."""
-        if (test, steps) not in self._within:
-            outline = self._outline
+        if (test, steps) not in self._reaching:
             found = edge = self._meeting(test)[0]
             for _step in range(steps):
-                links = {link for index in edge for link in outline.offered_by(index)}
-                edge = {other for link in links for other in outline.asking(link)} - found
+                edge = self._users(edge) - found
                 found = found | edge
-            self._within[test, steps] = found
-        return self._within[test, steps]
+            self._reaching[test, steps] = found
+        return self._reaching[test, steps]
 
     def _has_part(self, index: int, rule: type[Rule], test: Test) -> bool:
         """True when one of the parts of a unit that count meets a need, or uses a unit that does."""
         if rule.parts is None:
-            return index in self._reaching(test, rule.anchored)
-        unit, reaching = self._outline.units[index], self._reaching(test, rule.anchored - 1)
+            return index in self._leading_to(test, rule.anchored)
+        unit, reaching = self._outline.units[index], self._leading_to(test, rule.anchored - 1)
         for part in rule.parts(unit.words.body or ()):
             piece = self._outline.part_of(unit, part)
             if test(piece.words) or any(not reaching.isdisjoint(self._outline.offering(link)) for link in self._outline.asked_by(piece)):
                 return True
         return False
 
-    def closure(self, seeds: Mapping[int, Collection[int]]) -> set[int]:
-        """`seeds` by the number of steps that the search goes from them, and what is reached: what they use, what uses them."""
-        outline = self._outline
+    def kept(self) -> set[int]:
+        """The units that are kept, and those within reach of them: what they use, what uses them."""
         kept: set[int] = set()
         edge: set[int] = set()
-        for steps in range(max(seeds, default=0), -1, -1):
-            down = {link for index in edge for link in outline.asked_by(outline.units[index])}
-            up = {link for index in edge for link in outline.offered_by(index)}
-            edge = {other for link in down for other in outline.offering(link)} | {other for link in up for other in outline.asking(link)}
-            edge = edge.union(seeds.get(steps, ())) - kept
+        for steps in range(max(self._seeds, default=0), -1, -1):
+            edge = (self._used(edge) | self._users(edge)).union(self._seeds.get(steps, ())) - kept
             kept |= edge
         return kept
 
-    def text(self, kept: Collection[int]) -> str:
+    def text(self) -> str:
         """The text with the other units blanked; a `pass` stays where a unit stood, so that no body is empty."""
-        lines = list(self._outline.lines)
+        lines, kept = list(self._outline.lines), self.kept()
         for index, unit in enumerate(self._outline.units):
             if index not in kept:
                 head = lines[unit.first]

@@ -98,6 +98,7 @@ class InsecureFallback(Rule):
             _connects_plainly,
         ),
         ("verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol", "%^(http|ws|ldap|ftp)"),
+        ("%https|wss|ssl|tls|ftps|ldaps|secure|verif|cert|hostname",),  # the protection that is given up
         (_falls_back,),
     )
     anchored = 1
