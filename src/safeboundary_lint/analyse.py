@@ -25,7 +25,7 @@ from safeboundary_lint.core.thinning import thinned
 from safeboundary_lint.core.words import Words
 
 
-_WORTH_THINNING = 300  # characters; below, LibCST has parsed the file before the outline is made
+_WORTH_THINNING = 1000  # characters; below, LibCST has parsed the file before the outline is made
 
 
 def analyse(source: bytes, path: str, options: Options) -> FileReport:
