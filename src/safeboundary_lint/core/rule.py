@@ -48,6 +48,7 @@ class Rule(cst.CSTVisitor):
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
     needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be in the file: see core.screen
+    beside: ClassVar[tuple[str | Shape, ...]] = ()  # needs that are looked for anywhere in a file that meets the others
     whole: ClassVar[bool] = False  # what it asks of a file that concerns it, or of the names in such a function, may stand anywhere
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
     local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file

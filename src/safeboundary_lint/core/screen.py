@@ -125,6 +125,7 @@ class Screen:
 
     def _bits_of(self, rule: type[Rule]) -> int:
         if rule not in self._bits:
+            self._group(rule.beside)  # known before the first words are looked up
             self._bits[rule] = functools.reduce(operator.or_, (self._group(needs).bit for needs in rule.needs), 0)
         return self._bits[rule]
 

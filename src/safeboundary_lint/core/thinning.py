@@ -31,7 +31,12 @@ def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return text, wanted
     thinning = Thinning(outline)
-    left = [rule for rule in wanted if thinning.take(rule, [screen.test(group, words) for group in rule.needs])]
+    left = []
+    for rule in wanted:
+        if thinning.take(rule, [screen.test(group, words) for group in rule.needs]):
+            left.append(rule)
+            if rule.beside:
+                thinning.keep(screen.test(rule.beside, words))
     return thinning.text() if left else "", left
 
 
@@ -61,6 +66,10 @@ class Thinning:
         self._seeds[0] |= between
         self._seeds[rule.reach] |= several | self._outline.used_around if around else several
         return bool(several or around)
+
+    def keep(self, test: Test) -> None:
+        """Keep the units that pass a test."""
+        self._seeds[0] |= self._meeting(test)[0]
 
     def _together(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
         """The units to start from, whether the code around the units counts, and the units on the way from one need to another."""
@@ -124,7 +133,7 @@ class Thinning:
     def _sharing_names(self, several: Collection[int], around: bool) -> set[int]:
         """The units in which a name stands that is bound in some of them, or around them."""
         units = self._outline.units
-        bound = frozenset().union(*(units[index].words.bound for index in several), self._outline.around.bound if around else ())
+        bound = frozenset().union(*(units[index].words.assigned for index in several), self._outline.around.assigned if around else ())
         return {index for index, unit in enumerate(units) if not bound.isdisjoint(unit.words.all)}
 
     def _leading_to(self, test: Test, steps: int) -> set[int]:

@@ -87,6 +87,14 @@ class Words:
         return bound_names(self.body or ())
 
     @functools.cached_property
+    def assigned(self) -> frozenset[str]:
+        """Names of the variables, attributes and parameters that anything is bound to here."""
+        body = self.body or Body(())
+        found = {node.id for node in walk(body, ast.Name) if isinstance(node.ctx, ast.Store)}
+        found.update(node.attr for node in walk(body, ast.Attribute) if isinstance(node.ctx, ast.Store))
+        return frozenset(found.union(node.arg for node in walk(body, ast.arg)))
+
+    @functools.cached_property
     def statements(self) -> frozenset[str]:
         """The words with which lines start: the keywords of statements among them."""
         return frozenset(_STATEMENT.findall(self.source))

@@ -124,7 +124,7 @@ class InPlaceOverwrite(Rule):
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("open-file", "write-file", "copy-file"),)
-    reach = 4
+    beside, reach = ("read-file",), 2  # what is read elsewhere is worth keeping
     fixable = Applicability.UNSAFE
 
     def finish(self) -> None:

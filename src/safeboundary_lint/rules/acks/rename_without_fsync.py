@@ -96,7 +96,7 @@ class RenameWithoutFsync(Rule):
 
     code, name, since, severity = "SBL307", "rename-without-fsync", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("rename",), ("open-file", "temporary-file"))
+    needs = (("rename",), ("open-file", "temporary-file", "write-file"))
     reach = 4
     fixable = Applicability.UNSAFE
 

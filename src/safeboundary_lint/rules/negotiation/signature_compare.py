@@ -205,8 +205,7 @@ class SignatureCompare(Rule):
         ("mac", "digest", _compares_secrets),
         (_compares,),
     )
-    reach = 2
-    anchored = 3
+    anchored, reach = 3, 2
     fixable = Applicability.UNSAFE
 
     def visit_Comparison(self, node: cst.Comparison) -> None:
