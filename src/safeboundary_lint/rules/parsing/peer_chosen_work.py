@@ -91,6 +91,7 @@ class PeerChosenWork(Rule):
     status = Status.PREVIEW
     overlaps = ()
     needs = (("cost-parameter",),)
+    beside, reach = ("$valid|check|verify|ensure|limit",), 2  # a table may say which function refuses what the peer wrote
 
     def visit_Call(self, node: cst.Call) -> None:
         for row, confidence, name in self.facts.matcher.rows(node.func):

@@ -102,6 +102,7 @@ class UnboundedBuffer(Rule):
         ("queue", _grows),
         ("queue", "@push-parser", searches),
     )
+    reach = 2
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

@@ -88,6 +88,7 @@ class TimeoutAsFailure(Rule):
     code, name, since, severity = "SBL204", "timeout-as-failure", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("http-unsafe", "http-request", "side-effect"), ("=except",))
+    reach = 3
 
     def visit_Try(self, node: cst.Try) -> None:
         if not node.handlers:
