@@ -133,3 +133,14 @@ def test_a_folder_of_judges_asks() -> None:
     options = Options(frozenset({"SBL201"}), Confidence.LOW)
     assert analyse(SENDING.format("Bookings").encode(), "app/orders/adapters/http.py", options).findings
     assert not analyse(SENDING.format("Bookings").encode(), "app/judges/adapters/http.py", options).findings
+
+
+@pytest.mark.parametrize(("path", "imports", "found"), [
+    ("shop/tools/agenda.py", "from shop.places import home", True),
+    ("shop/tools/agenda.py", "from ..places import home", True),
+    ("tools/agenda.py", "from shop.places import home", False),
+    ("shop/docs/agenda.py", "from ..places import home", False),
+])  # fmt: skip
+def test_a_folder_of_tools_may_be_a_package(path: str, imports: str, found: bool) -> None:
+    report = analyse(f"{imports}\n{SAVING}".encode(), path, Options(frozenset({"SBL306"}), Confidence.LOW))
+    assert bool(report.findings) is found

@@ -78,7 +78,9 @@ def _only_told(facts: Facts, node: cst.CSTNode) -> bool:
         if isinstance(ancestor, cst.Arg) and ancestor.keyword is not None and ancestor.keyword.value in _HELP:
             return True
         if isinstance(ancestor, cst.Call) and (
-            last_name(ancestor.func) in _TELLERS or not keyword_names(ancestor).isdisjoint(_DECLARING)
+            last_name(ancestor.func) in _TELLERS
+            or not facts.tree.within(node, ancestor.func)
+            and not keyword_names(ancestor).isdisjoint(_DECLARING)
         ):
             return True
         if isinstance(ancestor, cst.Expr):

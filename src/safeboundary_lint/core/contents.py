@@ -179,13 +179,13 @@ class Contents:
 
     def _entries_of(self, container: cst.CSTNode) -> list[_Entry]:
         place = self.facts.origins.place(container)
-        if place is None or not self._is_own(container):
+        if place is None or not self.is_own(container):
             return []
         if self._stored is None:
             self._stored = self._gather()
         return self._stored.get(place, [])
 
-    def _is_own(self, container: cst.CSTNode) -> bool:
+    def is_own(self, container: cst.CSTNode) -> bool:
         """True for a variable or attribute that only ever holds containers made here."""
         origins = self.facts.origins.step(container)
         return bool(origins) and all(origin.how in ("value", "annotated") and _is_container(origin) for origin in origins)

@@ -29,6 +29,8 @@ _GENERIC = frozenset(
 )
 _NUMBER = re.compile(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
 _PATH_STEPS = frozenset("join str Path fspath joinpath abspath realpath normpath expanduser resolve absolute".split())
+_GIVEN_STEPS = _PATH_STEPS | frozenset("split rsplit partition strip rstrip lstrip lower".split())
+_EXTENSION = re.compile(r"(?:\{\})?\.\w{1,8}")  # what is only put behind a name that somebody gives
 _STEPS = 8
 _LAYOUT = 3  # so many files in one folder are the parts of something that is laid out there
 
@@ -199,13 +201,31 @@ class Files:
         """True when the whole path comes from outside, with no part of it fixed here: whatever file the caller means."""
         for origin in self.facts.origins.trail(self.plain(path))[:_STEPS]:
             for node in descendants(origin.node, into_definitions=False):
-                if self._is_fixed(node) or isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS:
+                if self._is_fixed(node) or isinstance(node, cst.Call) and last_name(node.func) not in _GIVEN_STEPS:
                     return False
                 if isinstance(node, cst.Attribute) and last_name(node.value) in ("self", "cls"):
                     return False
-                if any(one.isalpha() for one in string_parts(node) or ""):
+                if self._is_in_own_folder(node):
+                    return False
+                text = string_parts(node) or ""
+                if any(one.isalpha() for one in text) and not _EXTENSION.fullmatch(text):
                     return False
         return True
+
+    def _is_in_own_folder(self, made: cst.CSTNode) -> bool:
+        """True for `folder / name` and `join(folder, name)` with a folder that a call or an attribute of the object gives."""
+        first: cst.CSTNode | None = None
+        if isinstance(made, cst.BinaryOperation) and isinstance(made.operator, cst.Divide):
+            first = made.left
+        elif isinstance(made, cst.Call) and last_name(made.func) == "join" and len(made.args) > 1:
+            first = made.args[0].value
+        for origin in self.facts.origins.trail(first)[:_STEPS] if isinstance(first, cst.Name) else ():
+            node = origin.node
+            if isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS:
+                return True
+            if isinstance(node, cst.Attribute) and last_name(node.value) in ("self", "cls"):
+                return True
+        return False
 
     def is_backed_up(self, write: FileWrite) -> bool:
         """True when the function has copied the file elsewhere on every way to the write."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import string_parts
+from safeboundary_lint.core.calls import NotConstant, string_parts
 from safeboundary_lint.core.clocks import ClockValue
 from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
@@ -35,6 +35,9 @@ _NOT_A_LOCK = re.compile(
 )
 _FENCING = re.compile(r"fenc(e|ing)|(^|_)epoch(_|$)|generation|(^|_)term(_|$)|lease_version|lock_version", re.IGNORECASE)
 _RUNNING = re.compile(r"^(a?execute\w*|fetch\w*|scalars?|query\w*|run\w*|raw|exec\w*|select\w*|update\w*|all|first|one\w*)$")
+_LOOKING_IN = frozenset("get pop popitem items values copy deepcopy list tuple sorted iter reversed".split())
+_UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800}
+_PARTS = 12  # of a test
 _TEXT_MAKERS = frozenset(("text", "dedent", "SQL", "strip", "format"))
 
 
@@ -94,6 +97,53 @@ class Leases:
         """True where a docstring around says what the clocks of the hosts have to be like: the contract is written down."""
         around = [one for one in self.facts.tree.ancestors(node) if isinstance(one, (cst.FunctionDef, cst.ClassDef, cst.Module))]
         return any(_CLOCKS_AGREE.search((one.get_docstring() or "").lower()) for one in around)
+
+    def is_in_memory(self, test: cst.CSTNode, stored: cst.CSTNode) -> bool:
+        """True for a stamp in a record that an object keeps in memory, where this file took it, or the test picks records to drop."""
+        if not self._is_stamped_here(stored) and self.facts.tree.enclosing(test, cst.CompFor) is None:
+            return False
+
+        def is_own(node: cst.CSTNode) -> bool:
+            return isinstance(node, cst.Attribute) and self.facts.contents.is_own(node) and not self._is_fetched(node)
+
+        def through(node: cst.CSTNode) -> bool:
+            return not isinstance(node, cst.Call) or last_name(node.func) in _LOOKING_IN
+
+        return self.facts.origins.derivation(stored, is_own, through=through) is not None
+
+    def _is_stamped_here(self, stored: cst.CSTNode) -> bool:
+        """`record._replace(sent_at=time.time())`."""
+        return any(
+            arg.keyword is not None and arg.keyword.value == last_name(stored) and self.facts.clocks.own_reading(arg.value) is not None
+            for arg in self.facts.tree.all(cst.Arg)
+        )
+
+    def _is_fetched(self, container: cst.CSTNode) -> bool:
+        """True where a container holds what was waited for: it may be a copy of a store's."""
+        held = self.facts.contents.held(container)
+        return any(isinstance(origin.node, cst.Await) for one in held for origin in self.facts.origins.trail(one))
+
+    def margin(self, test: cst.CSTNode) -> float:
+        """The seconds that a lock must have been left alone, where a constant in sight says so; 0 where none does."""
+        compared = [one for use in (test, *self._uses_of(test)) if (one := self.facts.tree.enclosing(use, cst.Comparison))]
+        parts = [part for one in (test, *compared) for part in descendants(one) if isinstance(part, (cst.Name, cst.Attribute, cst.Call))]
+        origins = (origin.node for part in parts[:_PARTS] for origin in self.facts.origins.trail(part)[:4])
+        return max((self._seconds(node) for node in origins if isinstance(node, cst.Call)), default=0)
+
+    def _uses_of(self, test: cst.CSTNode) -> list[cst.Name]:
+        parent = self.facts.tree.parent(test)
+        return self.facts.readings.uses(parent.targets[0].target) if isinstance(parent, cst.Assign) else []
+
+    def _seconds(self, call: cst.Call) -> float:
+        """How long `timedelta(hours=1)` is; 0 for what is no constant."""
+        if self.facts.match(call, "duration") is None:
+            return 0
+        given = [(arg.keyword.value, arg.value) for arg in call.args if arg.keyword is not None and arg.keyword.value in _UNITS]
+        try:
+            values = [(self.facts.constant(value), _UNITS[unit]) for unit, value in given]
+        except NotConstant:
+            return 0
+        return sum(value * unit for value, unit in values if isinstance(value, (int, float)))
 
     def _names_of(self, operand: cst.CSTNode) -> Iterator[str]:
         for origin in self.facts.origins.trail(operand)[:8]:

@@ -16,7 +16,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Confidence, Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
-from safeboundary_lint.core.stakes import assigned
+from safeboundary_lint.core.steps import assigned
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

@@ -21,6 +21,7 @@ from safeboundary_lint.core.weakening import CERTIFICATE, HOST_KEY, PLAINTEXT, P
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
+_ENTRIES = ("*cert_reqs", "*verify*", "*ssl_version*", "*tls_version*", "*minimum_version*", "*ssl_protocol*")
 _READERS = ("get", "getattr", "isinstance", "getenv", "print", "append", "index", "debug", "info", "warning", "setdefault", "pop")
 
 
@@ -201,7 +202,15 @@ class Security:
             or target.value.value not in ("self", "cls")
         ):
             return False
-        return any(b.how == "value" and not self.is_off(b.source, row) for b in self.facts.origins.attribute_bindings(target))
+        others = (b for b in self.facts.origins.attribute_bindings(target) if b.how == "value" and not self.is_off(b.source, row))
+        return any(not self._in_other_branch(target, b.target) for b in others)
+
+    def _in_other_branch(self, target: cst.CSTNode, other: cst.CSTNode) -> bool:
+        """`if https: self.verify = False` with `else: self.verify = True`: neither is the start of the other."""
+        tree, around = self.facts.tree, self.facts.tree.enclosing(other, cst.If, cst.FunctionDef)
+        while isinstance(around, cst.If) and not tree.within(target, around):
+            around = tree.enclosing(around, cst.If, cst.FunctionDef)
+        return isinstance(around, cst.If) and tree.within(target, around.body) is not tree.within(other, around.body)
 
     def is_off(self, value: cst.CSTNode | None, row: Row) -> bool:
         """True when the value is one that a row calls off: a literal, a constant of that name, a name for one."""
@@ -301,9 +310,11 @@ class Security:
                 target.value, "*req*", "*verify*", "*mode*", "*ssl*", "*tls*", "*protocol*"
             ):
                 return target, None, None
+            if named_like(self._key(target), *_ENTRIES):
+                return target, None, None
         elif isinstance(above, cst.Param):
             return above, None, None
-        elif isinstance(above, cst.DictElement) and named_like(string(above.key), "*cert_reqs", "*verify*"):
+        elif isinstance(above, cst.DictElement) and named_like(string(above.key), *_ENTRIES):
             return above, None, None
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -13,6 +13,17 @@ import libcst as cst
 from safeboundary_lint.core.calls import bound_arguments
 from safeboundary_lint.core.clocks import CONSTANT, DURATION
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.steps import (
+    TELLING,
+    alarms,
+    assigned,
+    branches_of,
+    called_by,
+    starts_over,
+    statements_of,
+    sweeps,
+    tells,
+)
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -33,13 +44,7 @@ _PASSED_THROUGH = (
     cst.List,
     cst.Tuple,
 )
-_TELLING = re.compile(
-    r"(^|_)(log|logs|logged|logging|logger|print|pprint|report|reported|stats?|statistics|recon|progress|metrics?|gauge|"
-    r"histogram|observe|telemetry|echo|trace|warn|warned|warning|warnings|debug|info)(_|$)"
-)
-_ALARM = re.compile(r"^(warn|warning|error|exception|critical|fatal)$")
 _COUNTING = ("sum", "len")
-_LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)(_(obj|object|client))?$")
 _PAINTING = re.compile(r"(^|_)(re)?(render|draw|paint)(_|$)")
 # The clock decides how long the old one is used, or nothing at all is.
 _RENEWING = re.compile(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|start|try|expire|evict|invalidate)(_|$)")
@@ -124,11 +129,13 @@ class Stakes:
             if isinstance(ancestor, cst.If) and self.facts.tree.within(test, ancestor.test):
                 if self._only_tells(ancestor) or self._speaks_of_telling(test) or self._only_leaves_painting(ancestor):
                     return Stake.WORDS
-                turn = self._renews(ancestor) or self._only_paces(ancestor) or self._guards(ancestor)
+                turn = self._renews(ancestor) or self._only_paces(ancestor) or self._guards(ancestor) or starts_over(ancestor)
                 return Stake.TURN if turn else Stake.DECISION
             if isinstance(ancestor, cst.Call) and last_name(ancestor.func) in _COUNTING:
                 return Stake.FIGURE
             if isinstance(ancestor, (cst.BaseSmallStatement, cst.BaseCompoundStatement)):
+                if self._picks_for_sweeping(test, ancestor):
+                    return Stake.TURN
                 break
         return Stake.WORDS if self._speaks_of_telling(test) else Stake.DECISION
 
@@ -203,7 +210,7 @@ class Stakes:
 
     def _guards(self, branch: cst.If) -> bool:
         """`if now - self._swept < pause: return`, then `sweep(); self._swept = now`: the same, with the branch turned round."""
-        leaves = [one for one in _statements(branch.body) if not _tells(one)]
+        leaves = [one for one in statements_of(branch.body) if not tells(one)]
         block = self.facts.tree.parent(branch)
         if branch.orelse is not None or len(leaves) != 1 or not isinstance(leaves[0], (cst.Return, cst.Continue)):
             return False
@@ -219,6 +226,17 @@ class Stakes:
             for part in descendants(branch.test)
             if isinstance(part, (cst.Name, cst.Attribute, cst.Subscript))
         }
+
+    def _picks_for_sweeping(self, test: cst.CSTNode, statement: cst.CSTNode) -> bool:
+        """`over = [key for key, at in kept.items() if at < now]`, then nothing but `for key in over: del kept[key]`."""
+        target = statement.targets[0].target if isinstance(statement, cst.Assign) else getattr(statement, "target", None)
+        picked = self.facts.tree.enclosing(test, cst.CompFor)
+        if picked is None or not isinstance(target, cst.Name) or not isinstance(statement, (cst.Assign, cst.AnnAssign)):
+            return False
+        loops = [self.facts.tree.parent(use) for use in self.facts.readings.uses(target)]
+        return bool(loops) and all(
+            isinstance(loop, cst.For) and all(sweeps(one) or tells(one) for one in statements_of(loop.body)) for loop in loops
+        )
 
     def _sets_again(self, body: cst.CSTNode, tested: set[str], depth: int) -> bool:
         """True where one of these is set to a new moment, also by a method that is called, unless that renews what is used."""
@@ -254,9 +272,9 @@ class Stakes:
 
     def _only_paces(self, branch: cst.If) -> bool:
         """`if elapsed < interval: sleep(interval - elapsed)`."""
-        calls = [_called(statement) for statement in _statements(branch.body)]
+        calls = [called_by(statement) for statement in statements_of(branch.body)]
         paces = [call is not None and self._paces(call) for call in calls]
-        told = all(paced or _tells(statement) for paced, statement in zip(paces, _statements(branch.body)))
+        told = all(paced or tells(statement) for paced, statement in zip(paces, statements_of(branch.body)))
         return branch.orelse is None and any(paces) and told
 
     def is_of_poll(self, use: cst.CSTNode, readings: Iterable[cst.CSTNode]) -> bool:
@@ -282,14 +300,14 @@ class Stakes:
 
     def _sleeps_between(self, body: cst.CSTNode) -> bool:
         """True where turns of a loop begin or end with a sleep of a fixed length, in a branch of the last statement too."""
-        statements = list(_statements(body))
+        statements = list(statements_of(body))
         if any(map(self._sleeps_fixedly, statements)):
             return True
-        return bool(statements) and any(map(self._sleeps_between, _branches(statements[-1])))
+        return bool(statements) and any(map(self._sleeps_between, branches_of(statements[-1])))
 
     def _sleeps_fixedly(self, statement: cst.CSTNode) -> bool:
         """`sleep(interval)`, `event.wait(0.1)`."""
-        call = _called(statement)
+        call = called_by(statement)
         name = None if call is None else last_name(call.func)
         if call is None or name == "wait" and not any(isinstance(arg.value, (cst.Integer, cst.Float)) for arg in call.args):
             return False
@@ -301,14 +319,14 @@ class Stakes:
 
     def _only_tells(self, branch: cst.If) -> bool:
         """True when nothing but logs, figures and what counts them depends on a branch, and no alarm that it raises alone."""
-        statements = list(_statements(branch.body))
+        statements = list(statements_of(branch.body))
         if isinstance(branch.orelse, cst.Else):
-            statements += _statements(branch.orelse.body)
+            statements += statements_of(branch.orelse.body)
         elif isinstance(branch.orelse, cst.If) and not self._only_tells(branch.orelse):
             return False
-        if any(map(_alarms, statements)) and not any(isinstance(one, (cst.Assign, cst.AugAssign)) for one in statements):
+        if any(map(alarms, statements)) and not any(isinstance(one, (cst.Assign, cst.AugAssign)) for one in statements):
             return False
-        return all(self._is_of_telling(one) for one in statements) and any(_tells(one) for one in statements)
+        return all(self._is_of_telling(one) for one in statements) and any(tells(one) for one in statements)
 
     def _speaks_of_telling(self, test: cst.CSTNode) -> bool:
         """True where the names say that the interval is one of logs or reports: `self.logging_interval`, `def report_stats`."""
@@ -316,13 +334,13 @@ class Stakes:
         names = [last_name(part) or "" for part in descendants(test) if isinstance(part, (cst.Name, cst.Attribute))]
         if isinstance(function, cst.FunctionDef):
             names.append(function.name.value)
-        return any(_TELLING.search(name.lower()) for name in names)
+        return any(TELLING.search(name.lower()) for name in names)
 
     def _only_leaves_painting(self, branch: cst.If) -> bool:
         """`def redraw(self): if now - self._drawn < 0.2: return`."""
         function = self.facts.tree.function_of(branch)
         paints = isinstance(function, cst.FunctionDef) and _PAINTING.search(function.name.value.lower())
-        leaves = [isinstance(one, cst.Return) and one.value is None for one in _statements(branch.body)]
+        leaves = [isinstance(one, cst.Return) and one.value is None for one in statements_of(branch.body)]
         return bool(paints) and branch.orelse is None and all(leaves)
 
     def _is_of_telling(self, statement: cst.CSTNode) -> bool:
@@ -330,51 +348,5 @@ class Stakes:
             return self._only_tells(statement)
         if isinstance(statement, (cst.Assign, cst.AnnAssign, cst.AugAssign)):
             kept = all(_BOOKKEEPING.search((last_name(target) or "").lower()) for target in assigned(statement))
-            return kept or _tells(statement)
-        return isinstance(statement, cst.Pass) or _tells(statement)
-
-
-def assigned(statement: cst.CSTNode) -> list[cst.CSTNode]:
-    """The targets of an assignment."""
-    if isinstance(statement, cst.Assign):
-        return [target.target for target in statement.targets]
-    return [statement.target]  # type: ignore[attr-defined]
-
-
-def _statements(body: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    for one in body.body:  # type: ignore[attr-defined]
-        if isinstance(one, cst.SimpleStatementLine):
-            yield from one.body
-        else:
-            yield one
-
-
-def _branches(statement: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """The bodies of an `if` and what follows it, or of a `try` and its handlers."""
-    if isinstance(statement, (cst.If, cst.Else, cst.Try, cst.ExceptHandler)):
-        yield statement.body
-    if isinstance(statement, (cst.If, cst.Try)):
-        after = [statement.orelse, *(statement.handlers if isinstance(statement, cst.Try) else ())]
-        yield from itertools.chain.from_iterable(map(_branches, filter(None, after)))
-
-
-def _called(statement: cst.CSTNode) -> cst.Call | None:
-    """The call that a statement is, or whose answer it keeps, awaited or not."""
-    call = statement.value if isinstance(statement, (cst.Expr, cst.Assign)) else None
-    call = call.expression if isinstance(call, cst.Await) else call
-    return call if isinstance(call, cst.Call) else None
-
-
-def _alarms(statement: cst.CSTNode) -> bool:
-    call = statement.value if isinstance(statement, cst.Expr) else None
-    return isinstance(call, cst.Call) and bool(_ALARM.search(last_name(call.func) or ""))
-
-
-def _tells(statement: cst.CSTNode) -> bool:
-    """`logger.info(...)`, `print(...)`, `self._report_stats()`, `await bar.progress(...)`, `figures = self.collect_stats()`."""
-    if isinstance(statement, cst.If):
-        return True  # judged as a branch of its own
-    if (call := _called(statement)) is None:
-        return False
-    receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
-    return bool(_TELLING.search((last_name(call.func) or "").lower()) or _LOGGER.search((receiver or "").lower()))
+            return kept or tells(statement)
+        return isinstance(statement, cst.Pass) or tells(statement)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.files import FileWrite
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import synced_writes
@@ -35,17 +38,51 @@ _REMADE = re.compile(
     r"telemetry|overlay|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
 )
 _ONE_OFF = re.compile(
-    r"(?:^|/)(?:docs?|scripts?|tools|benchmarks?|dev|ci|\.github|contrib|misc|demos?|samples?|testing|"
-    r"templates?|setup\.py|conftest\.py|noxfile\.py|tasks\.py)(?:/|$)"
+    r"(?:^|/)(?:docs?|benchmarks?|ci|\.github|contrib|demos?|samples?|testing|setup\.py|conftest\.py|noxfile\.py|"
+    r"tasks\.py)(?:/|$)"
 )
+_BESIDE_CODE = re.compile(r"(?:^|/)(?:scripts?|tools|dev|misc|templates?)(?:/|$)")  # or a package of that name
+_KEEPER = re.compile(
+    r"(?:^|_)(?:settings|preferences|config(?:uration)?|store|storage|registry|wallet|ledger|state|credentials|keystore|database|"
+    r"history|journal|accounts?|persistence)(?:_|$)"
+)
+_KEEPS = re.compile(r"_*(?:save|store|write|persist|put|set|update)(?:_\w+)?")
 _ATOMIC = re.compile(
     r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
     r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
 _CACHED = re.compile(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
-_FOUND_AGAIN = re.compile(r"_*(?:listdir|scandir|glob|walk|(?:re)?(?:scan|build|discover|compute|calculate|index|generate|collect)(?:_\w+)?)")
-_LOADS = re.compile(r"_*(?:load|read|restore|get|open|parse)_?(\w*)")
-_SAVES = re.compile(r"_*(?:save|store|write|persist|set|dump|update)_?(\w*)")
+_FOUND_AGAIN = re.compile(
+    r"_*(?:listdir|scandir|glob|walk|(?:re)?(?:scan|build|discover|compute|calculate|index|generate|collect)(?:_\w+)?)"
+)
+_LOADS = re.compile(r"_*(?:(?:load|read|restore|get|open|parse)_?(\w*)|(\w+)_(?:load|read))")
+_SAVES = re.compile(r"_*(?:(?:save|store|write|persist|set|dump|update)_?(\w*)|(\w+)_(?:save|write|store|dump))")
+_PATH = re.compile(r"(?:\w+_)?(?:path|file|filename|fname|dest|destination|target)|\w*file")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+_EMPTYING = re.compile(r"[rbt+U]*[wW][rbt+U]*")
+
+
+def _empties(body: Sequence[ast.AST]) -> bool:
+    """Something is opened for writing, or in a mode that is not told here."""
+    for node in shapes.walk(body, ast.Call, ast.Attribute):
+        if isinstance(node, ast.Attribute):
+            if node.attr == "O_TRUNC":
+                return True
+            continue
+        given = shapes.given(node)
+        if any(_EMPTYING.fullmatch(shapes.text(one) or "-") for one in given):
+            return True
+        opens = "open" in (shapes.last_name(node.func) or "")
+        if opens and any(not isinstance(one, ast.Constant) for one in given[_modes(node) :]):
+            return True
+    return False
+
+
+def _modes(opened: ast.Call) -> int:
+    """What comes behind the path; all that a path's own `open` is given."""
+    return 0 if isinstance(opened.func, ast.Attribute) else 1
 
 
 class InPlaceOverwrite(Rule):
@@ -115,7 +152,7 @@ class InPlaceOverwrite(Rule):
 
     Known limits
     ------------
-    A path whose name tells nothing, and which another file reads, is not reported. Three and more files written into one folder
+    A path whose name tells nothing, nor its class (`SettingsStore`), and which another file reads, is not reported. Three and more files written into one folder
     that the caller names, and a file of any name that a caller hands over to be changed, are reported with low confidence:
     whether there is something to lose, only the caller knows. So are a file that is written only where nothing was found in it,
     and one whose reader finds out anew what it can't parse.
@@ -123,16 +160,30 @@ class InPlaceOverwrite(Rule):
 
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("open-file", "write-file", "copy-file"),)
-    beside, reach = ("read-file",), 2  # what is read elsewhere is worth keeping
+    needs = (("open-file", "write-file", "copy-file"), ("write-file", "copy-file", _empties))
+    local, reach = True, 2
+    beside = ("open-file", "read-file")  # one function writes; where it is read back may be anywhere
     fixable = Applicability.UNSAFE
 
     def finish(self) -> None:
-        if _ONE_OFF.search(self.facts.path.replace("\\", "/")):
+        if self._is_one_off():
             return
         for write in self.facts.files.writes:
             if not write.descriptor and not self._empties_only(write) and (confidence := self._kept(write)) is not None:
                 self._report(write, confidence)
+
+    def _is_one_off(self) -> bool:
+        """True for scripts and tools beside the code; a package of that name imports what it belongs to."""
+        path = self.facts.path.replace("\\", "/")
+        beside = _BESIDE_CODE.search(path)
+        if beside is None or _ONE_OFF.search(path):
+            return _ONE_OFF.search(path) is not None
+        above = set(path[: beside.start()].split("/"))
+        return not any(module.startswith(".") or module.partition(".")[0] in above for module in self._imported_from())
+
+    def _imported_from(self) -> Iterator[str]:
+        for node in self.facts.tree.all(cst.ImportFrom):
+            yield "." * len(node.relative) + (dotted_text(node.module) or "" if node.module else "")
 
     def _empties_only(self, write: FileWrite) -> bool:
         """`with open(path, "w"): pass` means to empty the file."""
@@ -149,11 +200,12 @@ class InPlaceOverwrite(Rule):
             or files.is_numbered(write.path)
             or files.is_backed_up(write)
             or self._refills(write)
-            or _ATOMIC.fullmatch(tree.symbol_of(write.node).lower().replace(".", "_"))
+            or _ATOMIC.fullmatch(_spoken(tree.symbol_of(write.node)))
         ):
             return None
-        telling = _TELLING.search(words) is not None
-        read = files.read_back(write)
+        kept = self._is_of_keeper(write)
+        telling = kept or _TELLING.search(words) is not None
+        read = files.read_back(write) or self._read_by_pair(write)
         if self._is_new(write) or not (telling or read is not None):
             return None
         if isinstance(own, cst.Name) and own.value in ("self", "cls"):
@@ -164,10 +216,12 @@ class InPlaceOverwrite(Rule):
             sure = Confidence.HIGH
         elif read is not None:
             changed = self._changes_it(write, read)
-            own_file = (self._is_document(write) or changed) and not (changed and files.is_given(write.path))
-            sure = Confidence.MEDIUM if own_file or self._is_pair(write, read) else Confidence.LOW
+            given = files.is_given(write.path)
+            own_file = (self._is_document(write) or changed) and not (given and (changed or not self._asks_for_path(write)))
+            paired = self._is_pair(read, write) and (self._asks_for_path(write) or not files.is_given(write.path))
+            sure = Confidence.MEDIUM if own_file or paired else Confidence.LOW
         else:
-            sure = Confidence.MEDIUM if self._is_document(write) or self._names_it(write) else Confidence.LOW
+            sure = Confidence.MEDIUM if kept or self._is_document(write) or self._names_it(write) else Confidence.LOW
         return Confidence.weakest(sure, Confidence.MEDIUM if write.confidence is Confidence.LOW else sure)
 
     def _names_it(self, write: FileWrite) -> bool:
@@ -178,8 +232,17 @@ class InPlaceOverwrite(Rule):
         )
         function = self.facts.tree.function_of(write.node)
         copied = isinstance(write.node, cst.Call) and self.facts.match(write.node, "copy-file") is not None
-        around = function.name.value if isinstance(function, cst.FunctionDef) and not copied else ""
+        around = _spoken(function.name.value) if isinstance(function, cst.FunctionDef) and not copied else ""
         return any(_TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
+
+    def _is_of_keeper(self, write: FileWrite) -> bool:
+        """`save()` of a `WalletStorage`: it keeps what the class is there for, in a file that the class knows."""
+        cls, function = self.facts.tree.class_of(write.node), self.facts.tree.function_of(write.node)
+        if cls is None or not isinstance(function, cst.FunctionDef) or self.facts.files.is_given(write.path):
+            return False
+        name = _spoken(cls.name.value)
+        keeps = _KEEPS.fullmatch(_spoken(function.name.value)) is not None
+        return keeps and _KEEPER.search(name) is not None and _REMADE.search(name.replace("_", " ")) is None
 
     def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
         """True when one function reads the content and writes the file: what it does not change must survive too."""
@@ -212,33 +275,54 @@ class InPlaceOverwrite(Rule):
             return any(files.same(one, write.path) for one in given)
 
         below = list(descendants(function.body, into_definitions=False))
-        early = (n.value for n in below if isinstance(n, cst.Return) and n.value is not None and tree.order[id(n)] < tree.order[id(write.node)])
-        if not any(self.facts.origins.derivation(value, reads, callers=False) for value in early):
+        early = (n for n in below if isinstance(n, cst.Return) and tree.order[id(n)] < tree.order[id(write.node)])
+        answers = (n.value for n in early if n.value is not None)
+        if not any(self.facts.origins.derivation(value, reads, callers=False) for value in answers):
             return False
         block = tree.parent(write.item) if write.item is not None else write.node
         written = (n for n in descendants(block) if isinstance(n, cst.Arg) and n.value is not write.path)
         return not any(self.facts.origins.derivation(one.value, reads, callers=False) for one in written)
 
     def _is_made_anew(self, read: cst.Call) -> bool:
-        """The reader answers a file that it can't parse with what it finds out again: `except ValueError: return listdir(folder)`."""
+        """The reader answers a file it can't parse with what it finds out again: `except ValueError: return listdir(folder)`."""
         function = self.facts.tree.function_of(read)
         if not isinstance(function, cst.FunctionDef):
             return False
         handlers = (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.ExceptHandler))
         return any(
-            isinstance(n, cst.Return) and isinstance(n.value, cst.Call) and _FOUND_AGAIN.fullmatch((last_name(n.value.func) or "").lower())
+            isinstance(n, cst.Return)
+            and isinstance(n.value, cst.Call)
+            and _FOUND_AGAIN.fullmatch((last_name(n.value.func) or "").lower())
             for handler in handlers
             for n in descendants(handler.body, into_definitions=False)
         )
 
-    def _is_pair(self, write: FileWrite, read: cst.Call) -> bool:
-        """True for `load_x` and `save_x` of one class: what the one writes is what the other starts from."""
-        tree = self.facts.tree
-        one, other = tree.function_of(read), tree.function_of(write.node)
-        if not (isinstance(one, cst.FunctionDef) and isinstance(other, cst.FunctionDef)) or tree.class_of(one) is None:
-            return False
-        loads, saves = _LOADS.fullmatch(one.name.value), _SAVES.fullmatch(other.name.value)
-        return loads is not None and saves is not None and loads[1] == saves[1]
+    def _is_pair(self, read: cst.Call, write: FileWrite) -> bool:
+        """True for `load_x` and `save_x` side by side: what the one writes is what the other starts from."""
+        one, other = self.facts.tree.function_of(read), self.facts.tree.function_of(write.node)
+        return isinstance(one, cst.FunctionDef) and isinstance(other, cst.FunctionDef) and self._are_pair(one, other)
+
+    def _are_pair(self, one: cst.FunctionDef, other: cst.FunctionDef) -> bool:
+        loads, saves = _LOADS.fullmatch(_spoken(one.name.value)), _SAVES.fullmatch(_spoken(other.name.value))
+        beside = self.facts.tree.class_of(one) is self.facts.tree.class_of(other)
+        return beside and loads is not None and saves is not None and (loads[1] or loads[2]) == (saves[1] or saves[2])
+
+    def _asks_for_path(self, write: FileWrite) -> bool:
+        """True where a parameter is the path: a helper for the program's own files, not a name that a user types."""
+
+        def is_path(node: cst.CSTNode) -> bool:
+            return isinstance(node, cst.Param) and _PATH.fullmatch(node.name.value.lower()) is not None
+
+        return self.facts.origins.derivation(write.path, is_path, callers=False) is not None
+
+    def _read_by_pair(self, write: FileWrite) -> cst.Call | None:
+        """The reading in `load(filename)` beside `save(filename)`, whatever the path is called, when it is called the same."""
+        function, text = self.facts.tree.function_of(write.node), self.facts.code(self.facts.files.plain(write.path))
+        for call, path in self.facts.files.reads if isinstance(function, cst.FunctionDef) else ():
+            reader = self.facts.tree.function_of(call)
+            if reader is not function and self._is_pair(call, write) and self.facts.code(self.facts.files.plain(path)) == text:
+                return call
+        return None
 
     def _is_document(self, write: FileWrite) -> bool:
         """True when what is written is a whole serialised document."""
@@ -286,3 +370,8 @@ class InPlaceOverwrite(Rule):
             else:
                 edits = synced_writes.written_in_steps(self.facts, write, replaces=True)
         return Fix(level, words, edits, synced_writes.IMPORTS if edits else ())
+
+
+def _spoken(name: str) -> str:
+    """`WalletStorage.saveAll` as `wallet_storage_save_all`."""
+    return _CAMEL.sub("_", name).lower().replace(".", "_")

@@ -32,6 +32,7 @@ _KEPT = re.compile(
     r"certificate|cert|metadata|manifest|password|"
     r"history|queue|spool|dump)(?:$|[\W_\d])"
 )
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WRITER = re.compile(  # what such a function writes may be anything
     r"(?:\w+_)?(?:write|save|store|persist|put|replace|rewrite)_"
     r"(?:all|data|contents?|bytes|to_disk|(?:json|yaml|toml|text)?_?file|json|yaml|toml|text)"
@@ -251,11 +252,13 @@ class RenameWithoutFsync(Rule):
         return self.facts.origins.derivation(rename.target, is_folder) is not None
 
     def _report(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> None:
-        symbol = self.facts.tree.symbol_of(rename.call).lower().replace(".", "_")
-        words = f"{self.facts.files.words(rename.target)} {symbol} {self.facts.files.words(rename.source)}"
+        symbol = _CAMEL.sub("_", self.facts.tree.symbol_of(rename.call)).lower().replace(".", "_")
+        paths_said = f"{self.facts.files.words(rename.target)} {self.facts.files.words(rename.source)}"
+        words = f"{paths_said} {symbol}"
         target = self.facts.code(rename.target, 40)
         if what == "none":
-            if _REMADE.search(words) or self._is_for_a_while(rename):
+            # a function is named after a model of anything, a file after one that was trained
+            if _REMADE.search(paths_said) or _REMADE.search(symbol.replace("model", "")) or self._is_for_a_while(rename):
                 return
             message = (
                 f"`{target}` gets its new name before its content is on the disk: "

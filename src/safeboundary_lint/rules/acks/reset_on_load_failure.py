@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths
+from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
@@ -25,6 +27,11 @@ _RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 _GENERIC = ("path", "f", "p", "file", "filename")
 
 _COVERING = {"builtins.OSError", "builtins.IOError", "builtins.EnvironmentError", "builtins.FileNotFoundError"}
+
+
+def _goes_on(body: Sequence[ast.AST]) -> bool:
+    """A failure is handled without being raised again."""
+    return any(not isinstance(handler.body[-1], ast.Raise) for handler in shapes.walk(body, ast.ExceptHandler))
 
 
 class ResetOnLoadFailure(Rule):
@@ -97,8 +104,9 @@ class ResetOnLoadFailure(Rule):
 
     code, name, since, severity = "SBL312", "reset-on-load-failure", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("load",), ("open-file", "write-file", "read-file"), ("=except",))
-    reach = 2
+    needs = (("load",), ("open-file", "read-file"), (_goes_on,))
+    local, reach = True, 2
+    beside = ("open-file", "write-file")  # one function loads; another one saves
 
     def visit_Try(self, node: cst.Try) -> None:
         loaded = next(
@@ -145,6 +153,11 @@ class ResetOnLoadFailure(Rule):
             same_text = text == self.facts.code(files.plain(rename.target)) and tree.class_of(rename.call) is tree.class_of(node)
             if files.same(rename.target, path) or same_text and text not in _GENERIC:
                 return rename.call
+        for match in self.facts.calls("atomic-write"):
+            for value in (arg.value for arg in match.call.args):
+                same_text = text == self.facts.code(files.plain(value)) and tree.class_of(match.call) is tree.class_of(node)
+                if files.same(value, path) or same_text and text not in _GENERIC:
+                    return match.call
         return None
 
     def _is_missing(self, handler: cst.ExceptHandler) -> bool:

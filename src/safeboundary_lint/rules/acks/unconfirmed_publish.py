@@ -21,6 +21,7 @@ _BEST_EFFORT = re.compile(
     r"\w*(?:metric|telemetry|stat|trace|span|heartbeat|log|debug|querylog|best_effort|fire_and_forget|progress|presence|"
     r"notif|beacon|ping|monitor)\w*"
 )
+_PERSISTENT = re.compile(r"\bpersistent(?:_delivery_mode)?\b", re.IGNORECASE)
 _CALLBACKS = frozenset("add_callback add_errback add_done_callback add_both result get get_result".split())
 
 
@@ -63,7 +64,8 @@ class UnconfirmedPublish(Rule):
     Stays silent when
     -----------------
     The future is read, returned, collected or given a callback; the message is telemetry (by the name of the function, class or
-    topic); a channel without confirmations carries messages on whose success nothing depends in this function.
+    topic); a channel without confirmations carries messages on whose success nothing depends in this function and that are not
+    marked as persistent.
 
     Fix safety
     ----------
@@ -73,7 +75,7 @@ class UnconfirmedPublish(Rule):
     Known limits
     ------------
     A delivery callback is taken as read, whatever it does. For channels without confirmations, only success told in the same
-    function counts.
+    function counts, and persistence asked for in the same call.
     """
 
     code, name, since, severity = "SBL304", "unconfirmed-publish", "0.1", Severity.WARNING
@@ -196,15 +198,19 @@ class UnconfirmedPublish(Rule):
     # -- channels ------------------------------------------------------------------------------------------------------
 
     def _check_channel(self, match: Match) -> None:
-        success = self._success(match)
-        if not success or self._is_confirmed(match):
+        success, persistent = self._success(match), self._persistent(match)
+        if not (success or persistent is not None) or self._is_confirmed(match):
             return
+        told = "one that is meant to last may never get there"
+        if success:
+            told = f"success is told on line {self.facts.line(success[0][0])}"
+        steps = success if success or persistent is None else [(persistent, "marked as one that is to last")]
         self.report(
             match.node,
             f"`{self.facts.code(match.node)}` returns before the broker has the message, since its channel has no confirmations, "
-            f"and success is told on line {self.facts.line(success[0][0])}",
+            f"and {told}",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
-            trace=[(match.node, "sent here, not confirmed"), *success],
+            trace=[(match.node, "sent here, not confirmed"), *steps],
             fix=Fix(
                 Applicability.SUGGESTION,
                 "call `confirm_delivery()` on this channel when it is opened, so that publishing raises when the "
@@ -212,6 +218,16 @@ class UnconfirmedPublish(Rule):
                 self._switched_on(match),
             ),
         )
+
+    def _persistent(self, match: Match) -> cst.CSTNode | None:
+        """`delivery_mode=2` in what is published: the sender wants it to outlast the broker's restart."""
+        parameter = match.row.parameter("persistent")
+        properties = argument(match.call, parameter) if parameter is not None else None
+        for origin in self.facts.origins.trail(properties) if properties is not None else ():
+            mode = argument(origin.node, "delivery_mode") if isinstance(origin.node, cst.Call) else None
+            if mode is not None and (self.facts.is_constant(mode, 2) or _PERSISTENT.search(self.facts.code(mode)) is not None):
+                return mode
+        return None
 
     def _heard(self, match: Match, parameter: str) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
         """A function of the module that logs what was not delivered, handed in as the callback."""

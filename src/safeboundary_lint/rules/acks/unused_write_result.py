@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument
@@ -12,13 +14,20 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_LAZY = ("map", "imap", "imap_unordered")  # whose answers are asked for one by one
+_LEAVES = re.compile(
+    r"(?:download|send|copy|move|delete|remove|push|sync|export|backup|create|migrate|convert|process|handle|install|transfer|"
+    r"archive|restore|import|load_into|apply)(?:_\w+)?"
+)
+
 
 class UnusedWriteResult(Rule):
     """A write tells its failure in a result that nobody reads, or is built and never executed.
 
     What it does
     ------------
-    Finds writes handed to `executor.map` or `executor.submit` whose result is dropped, `gather(..., return_exceptions=True)`
+    Finds writes handed to `executor.map` or `executor.submit` whose result is dropped (for `map`, whatever is done for its
+    effect, such as downloads and deletions), `gather(..., return_exceptions=True)`
     over writes whose results are dropped, and `insert()`, `update()`, `delete()` statements that are built and not executed.
 
     Why it matters
@@ -86,9 +95,16 @@ class UnusedWriteResult(Rule):
             handed = handed[:1]
         for value in handed:
             for called in self._called(value):
-                if self._writes(called):
+                if self._writes(called) or last_name(match.call.func) in _LAZY and self._leaves(called):
                     return called
         return None
+
+    def _leaves(self, called: cst.BaseExpression) -> bool:
+        """True for a function of that name that brings something about: nobody maps it for its answers."""
+        definition = self.facts.types.definition(called)
+        if isinstance(definition, cst.FunctionDef) and any(isinstance(n, cst.Try) for n in descendants(definition.body)):
+            return False
+        return _LEAVES.fullmatch((last_name(called) or "").lstrip("_")) is not None
 
     def _called(self, value: cst.BaseExpression) -> list[cst.BaseExpression]:
         """The functions that run: a reference, or the coroutines in `*(save(x) for x in xs)` and `*tasks`."""

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
+from safeboundary_lint.core import proofs
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -17,134 +13,7 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_SECRETS = (
-    "*token",
-    "*secret",
-    "*signature",
-    "*api_key",
-    "*apikey",
-    "*hmac",
-    "*_mac",
-    "mac",
-    "*_sig",
-    "*auth_key",
-    "*access_key",
-    "*csrf*",
-    "*secret_key",
-    "*_digest",
-)
-_NO_SECRETS = (
-    "next_*",
-    "page_*",
-    "*_page_token",
-    "*sync_token",
-    "continuation*",
-    "cursor*",
-    "prev_*",
-    "old_*",
-    "last_*",
-    "failed_*",
-    "sub*token",
-    "*type*",
-    "*default*",
-    "eos*",
-    "pad*",
-    "bos*",
-    "unk*",
-    "stop*",
-)
-_JUDGES = (
-    "*auth*",
-    "*verif*",
-    "*valid*",
-    "*check*",
-    "*webhook*",
-    "*permission*",
-    "*csrf*",
-    "*login*",
-    "*identit*",
-    "*signature*",
-    "*hmac*",
-    "*secur*",
-    "*credential*",
-    "*allow*",
-)
-_FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
 _PROVEN = ("session", "session_id", "sid", "session_key", "*_token")
-_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
-_TEXT = ("str", "bytes", "bytearray", "AnyStr", "Any", "object", "SecretStr", "Text")
-_KEEPS = (
-    "hexdigest",
-    "digest",
-    "decode",
-    "encode",
-    "lower",
-    "upper",
-    "strip",
-    "hex",
-    "b64encode",
-    "urlsafe_b64encode",
-    "hexlify",
-    "str",
-    "bytes",
-    "rstrip",
-)
-
-
-def _like(glob: str) -> str:
-    return f"^_*{glob.replace('*', '.*')}$"
-
-
-def _compares_secrets(body: Sequence[ast.AST]) -> bool:
-    """Two values are compared that are called secrets, are sent, or are looked up in what is sent."""
-    sent: set[str] | None = None
-    for node in shapes.walk(body, ast.Compare):
-        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            if sent is None:
-                bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
-                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in shapes.walk([target]))
-                sent = {part.id for part in several if isinstance(part, ast.Name)}
-            if _may_be_secret(node.left, sent) and _may_be_secret(node.comparators[0], sent):
-                return True
-    return False
-
-
-def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
-    """By the name of any part, by being sent, or by a name for what was."""
-    parts = [part for part in shapes.walk([side]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
-    return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
-
-
-def _holds_sent(value: ast.expr | None) -> bool:
-    return value is not None and any(map(_is_sent, shapes.walk([value])))
-
-
-def _is_sent(node: ast.AST) -> bool:
-    """`request.headers["X-Key"]`, `request.args.get("token")`."""
-    source = node.value if isinstance(node, ast.Subscript) else node.func if isinstance(node, ast.Call) else None
-    receiver = source.value if isinstance(source, ast.Attribute) and source.attr == "get" else source
-    return receiver is not None and (shapes.last_name(receiver) or "").lower() in _FROM_PEER
-
-
-def _compares(body: Sequence[ast.AST]) -> bool:
-    """Two values are compared, and none of them is a constant, a length or a type."""
-    return any(
-        len(node.ops) == 1
-        and isinstance(node.ops[0], (ast.Eq, ast.NotEq))
-        and not any(map(_is_plain, (node.left, node.comparators[0])))
-        for node in shapes.walk(body, ast.Compare)
-    )
-
-
-def _is_plain(side: ast.expr) -> bool:
-    if isinstance(side, ast.Call):
-        return shapes.last_name(side.func) in ("len", "type", "id", "count")
-    return isinstance(side, ast.Constant) and isinstance(side.value, (str, bytes, int, type(None)))
-
-
-def _is_telling(part: ast.expr) -> bool:
-    word = shapes.text(part) if isinstance(part, ast.Constant) else shapes.last_name(part)
-    return named_like(word, *_SECRETS)
 
 
 class SignatureCompare(Rule):
@@ -201,9 +70,9 @@ class SignatureCompare(Rule):
     overlaps = ()
     needs = (
         ("~==", "~!="),
-        ("mac", "digest", f"%{'|'.join(_like(glob) for glob in (*_SECRETS, *_FROM_PEER))}"),
-        ("mac", "digest", _compares_secrets),
-        (_compares,),
+        ("mac", "digest", f"%{proofs.words()}"),
+        ("mac", "digest", proofs.compares_secrets),
+        (proofs.compares,),
     )
     anchored, reach = 3, 2
     fixable = Applicability.UNSAFE
@@ -216,13 +85,19 @@ class SignatureCompare(Rule):
             return
         if self._is_handshake(node):
             return
-        made = next((found for side in sides if (found := self._mac(side)) is not None), None)
+        made = next((found for side in sides if (found := proofs.keyed_digest(self.facts, side)) is not None), None)
         if made is not None:
-            confidence = Confidence.LOW if any(self._is_single(side) for side in sides) else Confidence.HIGH
+            surest = Confidence.MEDIUM if proofs.is_maker(self.facts, made) else Confidence.HIGH
+            confidence = Confidence.LOW if any(self._is_single(side) for side in sides) else surest
             self._tell(node, f"the keyed digest made in line {self.facts.line(made)}", confidence, made)
-        elif all(self._is_secret(side) for side in sides) and self._is_judged(node, sides):
+        elif self._is_proof(node, sides):
             confidence = Confidence.LOW if self._is_found_by_another(sides) else Confidence.MEDIUM
             self._tell(node, f"`{self.facts.code(sides[1])}`", confidence, None)
+
+    def _is_proof(self, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
+        if proofs.is_asked_for(self.facts, node, sides):
+            return True
+        return all(proofs.is_secret(self.facts, side) for side in sides) and proofs.is_judged(self.facts, node, sides)
 
     def _is_found_by_another(self, sides: tuple[cst.BaseExpression, ...]) -> bool:
         """One side comes from a record that was found by the other, or by a session or token that the asker had to know."""
@@ -258,90 +133,6 @@ class SignatureCompare(Rule):
         ):
             return True
         return isinstance(side, cst.Call) and last_name(side.func) in ("len", "type", "id", "count")
-
-    def _mac(self, side: cst.BaseExpression) -> cst.Call | None:
-        """The call that computes a keyed digest, when the value is that digest in some writing."""
-
-        def is_mac(node: cst.CSTNode) -> bool:
-            return isinstance(node, cst.Call) and (self.facts.match(node, "mac") is not None or self._is_keyed_digest(node))
-
-        way = self.facts.origins.derivation(side, is_mac, callers=False, through=self._is_writing)
-        return way[-1] if way is not None else None  # type: ignore[return-value]
-
-    def _is_keyed_digest(self, call: cst.Call) -> bool:
-        """`sha256(body + secret)`: a digest with the key in it."""
-        if self.facts.match(call, "digest") is None or not call.args:
-            return False
-        names = (last_name(part) for part in descendants(call.args[0].value) if isinstance(part, (cst.Name, cst.Attribute)))
-        return any(named_like(name, "*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*") for name in names)
-
-    def _is_writing(self, node: cst.CSTNode) -> bool:
-        """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
-        if isinstance(node, cst.Call):
-            return last_name(node.func) in _KEEPS or self.facts.types.callee(node) is not None
-        return isinstance(
-            node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await)
-        )
-
-    def _is_secret(self, side: cst.BaseExpression) -> bool:
-        if self._from_peer(side) or self._looked_up(side):
-            return True
-        if isinstance(side, cst.FormattedString):
-            return any(
-                isinstance(part, cst.FormattedStringExpression) and self._is_secret(part.expression) for part in side.parts
-            )
-        if self._names_peer(side):
-            return True
-        named = (
-            side.func.value
-            if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS
-            else side
-        )
-        name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
-        if _FENCES.search(self.facts.code(named)):
-            return False  # a token of our own that tells generations apart, and not who somebody is
-        return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS) and not self._is_schema(named)
-
-    def _is_schema(self, named: cst.BaseExpression) -> bool:
-        """`signature: ModelSignature`, `after: StreamToken`: an object of some class, and no text."""
-        words = [last_name(node) or "" for one in self._annotations(named) for node in descendants(one)]
-        return any(word.endswith(("Signature", "Token")) for word in words) and not any(word in _TEXT for word in words)
-
-    def _annotations(self, named: cst.CSTNode) -> list[cst.Annotation]:
-        """What a name is declared to be as a parameter."""
-        bound = self.facts.names.lookup(named) if isinstance(named, cst.Name) else None
-        declared = (binding.source for binding in (bound[1] if bound is not None else ()) if binding.how == "parameter")
-        return [one.annotation for one in declared if isinstance(one, cst.Param) and one.annotation is not None]
-
-    def _from_peer(self, side: cst.CSTNode) -> bool:
-        """`request.headers["X-Key"]`, `request.args.get("token")`; not of a request that this program is about to send."""
-        source = side.value if isinstance(side, cst.Subscript) else side.func if isinstance(side, cst.Call) else None
-        receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
-        if receiver is None or (last_name(receiver) or "").lower() not in _FROM_PEER:
-            return False
-        held = (one.annotation for one in self._annotations(receiver.value)) if isinstance(receiver, cst.Attribute) else ()
-        return not any(self.facts.match(one, "request-to-send") is not None for one in held)
-
-    def _names_peer(self, side: cst.BaseExpression) -> bool:
-        steps = self.facts.origins.step(side) if isinstance(side, cst.Name) else ()
-        return any(self._from_peer(origin.node) for origin in steps)
-
-    def _looked_up(self, side: cst.CSTNode) -> bool:
-        """`os.environ["ADMIN_TOKEN"]`, `config["api_key"]`."""
-        if not isinstance(side, cst.Subscript) or not named_like(
-            last_name(side.value), "*environ*", "*config*", "*settings*", "*secrets*"
-        ):
-            return False
-        return any(named_like(string(part) or "", *_SECRETS) for index in side.slice for part in descendants(index))
-
-    def _is_judged(self, node: cst.Comparison, sides: tuple[cst.BaseExpression, ...]) -> bool:
-        """One secret is checked against another, in code that decides who gets in."""
-        if all(self._from_peer(side) for side in sides):
-            return False
-        around = [a.name.value for a in self.facts.tree.ancestors(node) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
-        if not any(named_like(name, *_JUDGES) for name in around):
-            return any(self._from_peer(side) or self._looked_up(side) or self._names_peer(side) for side in sides)
-        return len({self.facts.code(side) for side in sides}) == 2
 
     def _tell(self, node: cst.Comparison, what: str, confidence: Confidence, made: cst.Call | None) -> None:
         self.report(

@@ -20,6 +20,7 @@ from safeboundary_lint.rules.ordering import second_readings
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _ENVELOPE = re.compile(r"^(headers?|properties|meta|metadata|cookies|payload|message|msg|body|envelope)$", re.IGNORECASE)
+_LOOKUPS = ("get", "pop", "setdefault")
 _SAME_BOOT = re.compile(r"MONOTONIC|WATCHDOG")
 _BUDGET = 60
 
@@ -207,7 +208,12 @@ class MonotonicEscape(Rule):
                 )
             return isinstance(node, cst.Subscript) and self._is_envelope(node.value)
 
-        way = self.facts.origins.derivation(expression, is_lookup, callers=False)
+        def is_followed(node: cst.CSTNode) -> bool:
+            """What is looked up in a container of an object comes from there, and not from its key."""
+            method = node.func if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) else None
+            return method is None or method.attr.value not in _LOOKUPS or not isinstance(method.value, cst.Attribute)
+
+        way = self.facts.origins.derivation(expression, is_lookup, callers=False, through=is_followed)
         return way[-1] if way else None
 
     def _is_envelope(self, node: cst.CSTNode) -> bool:

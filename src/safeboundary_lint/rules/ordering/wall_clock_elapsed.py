@@ -31,6 +31,7 @@ _COOLDOWN = re.compile(r"(^|_)(last|next)_|cooldown|debounce|throttle")
 _NO_COOLDOWN = re.compile(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|data")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _NO_MOMENTS = ("len", "timedelta", "ord", "id")
+_LOOP_DEADLINE = "add_timeout"
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
 
@@ -79,8 +80,9 @@ class WallClockElapsed(Rule):
     it as a rule, and the clock matters only where that never comes. Polls for locks and leases, those that end something by
     force, and the limits of retries after errors stay warnings, as do waits that are given the rest of the time.
     Of low confidence too are the lifetimes of tokens, of dates that are kept, of what stands in attributes where the file saves
-    whole objects, and of what a cache keeps (names with `cache`, `ttl`, `stale` or `memoize` say so): when the clock is set, it
-    is fetched again early or is old for a while. So are pauses since the last time or until the next (`last_`, `next_` and
+    whole objects, of entries that are only swept from a dict, and of what a cache keeps (names with `cache`, `ttl`, `stale` or
+    `memoize` say so): when the clock is set, it is fetched again early or is old for a while. So are moments of an event loop that
+    is given deadlines in the same file, pauses before which only a count or a pause is set back, and pauses since the last time or until the next (`last_`, `next_` and
     `cooldown` in the names, but for a peer's last sign of life). Several uses of one kept reading in a function or class are one finding.
 
     Why it matters
@@ -244,6 +246,8 @@ class WallClockElapsed(Rule):
         """
         if use.stake < Stake.DECISION or self._is_of_credentials(use) or self._is_of_cache(use) or self._is_cooldown(use):
             return Confidence.LOW
+        if self._is_of_loop(use):
+            return Confidence.LOW
         dates = self._is_of_dates(use)
         if dates and use.stake is Stake.DECISION or self.facts.calls("object-store"):
             closure = self.facts.readings.closure(use.readings)
@@ -286,6 +290,11 @@ class WallClockElapsed(Rule):
         """True for a pause since the last time or until the next, by the names; a peer's last sign of life or a deadline is none."""
         names = {*_names(use.node), self.facts.tree.symbol_of(use.node).lower().split(".")[-1]}
         return any(_COOLDOWN.search(name) for name in names) and not any(_NO_COOLDOWN.search(name) for name in names)
+
+    def _is_of_loop(self, use: _Use) -> bool:
+        """True for the clock of an event loop in a file that gives the loop deadlines: both have to be of one clock."""
+        own = any(last_name(reading.node) == "time" and "loop" in self.facts.code(reading.node) for reading in use.readings)
+        return own and any(last_name(call.func) == _LOOP_DEADLINE for call in self.facts.tree.all(cst.Call))
 
     def _is_date(self, reading: Match) -> bool:
         """True for a moment of the calendar; a clock that is asked for a time zone gives one."""

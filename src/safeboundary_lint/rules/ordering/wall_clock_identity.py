@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _SHOWN = re.compile(r"notification|toast|popup|dialog|widget")
+_PASSING = re.compile(r"(^|_)(temp|temporary|tmp|debug|dummy|fake|scratch|adhoc|dry_run)(_|$)")
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 
@@ -67,7 +68,7 @@ class WallClockIdentity(Rule):
     -----------------
     The identifier has a random part, a counter or a process id beside the time, the value is kept above the one before
     (`max(now, last + 1)`), it is the number of a period (`int(time.time() // 60)`), it tells one boot from the next, or it is a
-    time stamp by name and use. What is only shown to people, a notification or a dialog, is of low confidence.
+    time stamp by name and use. What is only shown to people, a notification or a dialog, and what is temporary or for debugging by its name, is of low confidence.
 
     Fix safety
     ----------
@@ -171,6 +172,6 @@ class WallClockIdentity(Rule):
 
 
 def _sureness(recipe: Recipe, name: str) -> Confidence:
-    if recipe.identified or _SHOWN.search(snake(name)):
+    if recipe.identified or _SHOWN.search(snake(name)) or _PASSING.search(snake(name)):
         return Confidence.LOW  # it would take the same one twice within a tick; people don't
     return Confidence.MEDIUM if recipe.named else Confidence.HIGH

@@ -19,6 +19,7 @@ from safeboundary_lint.core.tree import descendants
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
+_BEYOND_SKEW = 1800  # seconds
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _LOOKUP = re.compile(r"__(lt|lte|gt|gte|range)$")
 _DOCUMENT_TESTS = ("$lt", "$lte", "$gt", "$gte")
@@ -69,7 +70,8 @@ class WallClockLease(Rule):
     Known limits
     ------------
     What is a lock is told by the names in the expression, the function, the class and the statement. A heartbeat alone gives low
-    confidence, and so does a list of the holders that are alive.
+    confidence, and so do a list of the holders that are alive, stamps of this file in a record that is kept in memory, and locks that
+    are broken only when half an hour or more has passed, as a `timedelta` in sight says.
     """
 
     code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
@@ -109,9 +111,15 @@ class WallClockLease(Rule):
                 listed = own is right and self._lists_live(node)
                 if not listed:
                     self._judged.add(cause)
-                sure = Confidence.LOW if listed or is_only_a_sign(word) else Confidence.MEDIUM
+                little = listed or is_only_a_sign(word) or self._is_harmless(node, stored)
+                sure = Confidence.LOW if little else Confidence.MEDIUM
                 self._tell(node, self.facts.code(node), value, stored, sure)
             return
+
+    def _is_harmless(self, node: cst.BaseExpression, stored: cst.CSTNode) -> bool:
+        """True where this process took the stamp itself, or a lock is broken only after a time beyond what clocks differ by."""
+        leases = self.facts.leases
+        return leases.is_in_memory(node, stored) or leases.margin(node) >= _BEYOND_SKEW
 
     def _lists_live(self, node: cst.BaseExpression) -> bool:
         """`if lease.expires_at > now: live.append(lease)`: holders are listed, and nobody takes anything over."""

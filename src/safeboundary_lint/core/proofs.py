@@ -1,0 +1,277 @@
+"""What proves who somebody is: secrets, tokens and keyed digests, told by name, by origin and by who asks for them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import libcst as cst
+
+from safeboundary_lint.core import shapes
+from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.tree import descendants
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.facts import Facts
+
+# Secrets whatever is done with them, and words that are secrets only where somebody is judged.
+_SURE = ("*api_key", "*apikey", "*secret", "*secret_key", "*auth_key", "*access_key", "*auth_token", "*api_token", "*csrf*", "*hmac")
+_PASSWORDS = ("*password", "*passwd", "*passphrase", "auth_string", "auth_setting", "*credentials", "basic_auth*")
+_SECRETS = (*_SURE, "*token", "*signature", "*_mac", "mac", "*_sig", "*_digest", *_PASSWORDS)
+_NO_SECRETS = tuple(
+    "next_* page_* *_page_token *sync_token continuation* cursor* prev_* old_* new_* last_* failed_* sub*token *type* *default* "
+    "eos* pad* bos* unk* stop* confirm* *confirm* *again *repeat* retype* *hash".split()
+)
+_JUDGES = tuple(
+    "*auth* *verif* *valid* *check* *webhook* *permission* *csrf* *login* *identit* *signature* *hmac* *secur* *credential* "
+    "*allow*".split()
+)
+_LOOKUPS = ("*find*", "*get*", "*lookup*", "*load*", "*resolve*", "*by_*")
+_FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
+_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
+_MESSAGES = ("message", "msg", "payload", "body", "data", "frame", "packet", "hello", "handshake")
+_SETTINGS = ("*environ*", "*config*", "*settings*", "*secrets*")
+_TEXT = ("str", "bytes", "bytearray", "AnyStr", "Any", "object", "SecretStr", "Text")
+_KEEPS = tuple(
+    "hexdigest digest decode encode lower upper strip hex b64encode b64decode urlsafe_b64encode urlsafe_b64decode hexlify str bytes "
+    "rstrip split partition removeprefix".split()
+)
+_MAKERS = re.compile(
+    r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*(get|sign)_\w*(hmac|signature)$|^_mac$",
+    re.IGNORECASE,
+)
+_CHECKERS = re.compile(r"verif|check|valid|compare|equal|match|load|read|parse", re.IGNORECASE)
+
+
+# -- what a file has to hold for this to be asked ----------------------------------------------------------------------
+
+
+def words() -> str:
+    """A pattern for the names by which a secret, or a place where a request has it, is known."""
+    return "|".join(f"^_*{glob.replace('*', '.*')}$" for glob in (*_SECRETS, *_FROM_PEER))
+
+
+def compares_secrets(body: Sequence[ast.AST]) -> bool:
+    """Two values are compared of which one is called a secret, is sent, or is looked up in what is sent."""
+    sent: set[str] | None = None
+    for node in shapes.walk(body, ast.Compare):
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+            if any(map(_is_plain, (node.left, node.comparators[0]))):
+                continue
+            if sent is None:
+                bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
+                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in ast.walk(target))
+                sent = {part.id for part in several if isinstance(part, ast.Name)}
+            if _may_be_secret(node.left, sent) or _may_be_secret(node.comparators[0], sent):
+                return True
+    return False
+
+
+def compares(body: Sequence[ast.AST]) -> bool:
+    """Two values are compared, and none of them is a constant, a length or a type."""
+    return any(
+        len(node.ops) == 1
+        and isinstance(node.ops[0], (ast.Eq, ast.NotEq))
+        and not any(map(_is_plain, (node.left, node.comparators[0])))
+        for node in shapes.walk(body, ast.Compare)
+    )
+
+
+def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
+    """By the name of any part, by being sent, or by a name for what was."""
+    parts = [part for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
+    return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
+
+
+def _holds_sent(value: ast.expr | None) -> bool:
+    return value is not None and any(map(_is_sent, ast.walk(value)))
+
+
+def _is_sent(node: ast.AST) -> bool:
+    """`request.headers["X-Key"]`, `request.args.get("token")`."""
+    source = node.value if isinstance(node, ast.Subscript) else node.func if isinstance(node, ast.Call) else None
+    receiver = source.value if isinstance(source, ast.Attribute) and source.attr == "get" else source
+    return receiver is not None and (shapes.last_name(receiver) or "").lower() in _FROM_PEER
+
+
+def _is_telling(part: ast.expr) -> bool:
+    word = shapes.text(part) if isinstance(part, ast.Constant) else shapes.last_name(part)
+    return named_like(word, *_SECRETS)
+
+
+def _is_plain(side: ast.expr) -> bool:
+    if isinstance(side, ast.Call):
+        return shapes.last_name(side.func) in ("len", "type", "id", "count")
+    return isinstance(side, ast.Constant) and isinstance(side.value, (str, bytes, int, type(None)))
+
+
+# -- keyed digests -----------------------------------------------------------------------------------------------------
+
+
+def keyed_digest(facts: Facts, side: cst.BaseExpression) -> cst.Call | None:
+    """The call that computes a keyed digest, when the value is that digest in some writing."""
+
+    def is_mac(node: cst.CSTNode) -> bool:
+        return isinstance(node, cst.Call) and (facts.match(node, "mac") is not None or _has_key(facts, node) or is_maker(facts, node))
+
+    way = facts.origins.derivation(side, is_mac, callers=False, through=lambda node: _is_writing(facts, node))
+    return way[-1] if way is not None else None  # type: ignore[return-value]
+
+
+def is_maker(facts: Facts, call: cst.Call) -> bool:
+    """`hmac_sha256(key, data)`, `self._compute_signature(body)`: a function of another file, by its name."""
+    name = last_name(call.func) or ""
+    if not _MAKERS.search(name) or _CHECKERS.search(name) or not call.args or name[:1].isupper():
+        return False
+    return facts.types.callee(call) is None
+
+
+def _has_key(facts: Facts, call: cst.Call) -> bool:
+    """`sha256(body + secret)`: a digest with the key in it."""
+    if facts.match(call, "digest") is None or not call.args:
+        return False
+    names = (last_name(part) for part in descendants(call.args[0].value) if isinstance(part, (cst.Name, cst.Attribute)))
+    return any(named_like(name, "*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*") for name in names)
+
+
+def _is_writing(facts: Facts, node: cst.CSTNode) -> bool:
+    """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
+    if isinstance(node, cst.Call):
+        return last_name(node.func) in _KEEPS or facts.types.callee(node) is not None
+    if isinstance(node, cst.Subscript):
+        return isinstance(node.slice[0].slice, cst.Slice)
+    return isinstance(
+        node, (cst.Name, cst.Attribute, cst.FormattedString, cst.FormattedStringExpression, cst.BinaryOperation, cst.Await)
+    )
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def is_secret(facts: Facts, side: cst.BaseExpression) -> bool:
+    """By its name, by being sent with a request, or by what the configuration calls it."""
+    if from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side):
+        return True
+    if isinstance(side, cst.FormattedString):
+        return any(isinstance(part, cst.FormattedStringExpression) and is_secret(facts, part.expression) for part in side.parts)
+    named = (
+        side.func.value
+        if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS
+        else side
+    )
+    name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
+    if _FENCES.search(facts.code(named)):
+        return False  # a token of our own that tells generations apart, and not who somebody is
+    return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS) and not _is_schema(facts, named)
+
+
+def _is_schema(facts: Facts, named: cst.BaseExpression) -> bool:
+    """`signature: ModelSignature`, `after: StreamToken`: an object of some class, and no text."""
+    found = [last_name(node) or "" for one in _annotations(facts, named) for node in descendants(one)]
+    return any(word.endswith(("Signature", "Token")) for word in found) and not any(word in _TEXT for word in found)
+
+
+def _annotations(facts: Facts, named: cst.CSTNode) -> list[cst.Annotation]:
+    """What a name is declared to be as a parameter."""
+    bound = facts.names.lookup(named) if isinstance(named, cst.Name) else None
+    declared = (binding.source for binding in (bound[1] if bound is not None else ()) if binding.how == "parameter")
+    return [one.annotation for one in declared if isinstance(one, cst.Param) and one.annotation is not None]
+
+
+def from_peer(facts: Facts, side: cst.CSTNode) -> bool:
+    """`request.headers["X-Key"]`, `message.get("token")`; not of a request that this program is about to send."""
+    source = side.value if isinstance(side, cst.Subscript) else side.func if isinstance(side, cst.Call) else None
+    receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
+    name = (last_name(receiver) or "").lower() if receiver is not None else ""
+    if name in _MESSAGES and receiver is not source and isinstance(side, cst.Call) and side.args:
+        return named_like((string(side.args[0].value) or "").lower(), *_SECRETS)
+    if receiver is None or name not in _FROM_PEER:
+        return False
+    held = (one.annotation for one in _annotations(facts, receiver.value)) if isinstance(receiver, cst.Attribute) else ()
+    return not any(facts.match(one, "request-to-send") is not None for one in held)
+
+
+def names_peer(facts: Facts, side: cst.CSTNode) -> bool:
+    """A name for what the request carries, also cut out of it and decoded."""
+    if not isinstance(side, cst.Name):
+        return False
+    if any(from_peer(facts, origin.node) for origin in facts.origins.step(side)):
+        return True
+    way = facts.origins.derivation(
+        side, lambda node: from_peer(facts, node), callers=False, through=lambda node: _is_writing(facts, node)
+    )
+    return way is not None and any(isinstance(node, cst.Call) and "b64decode" in (last_name(node.func) or "") for node in way)
+
+
+def is_looked_up(side: cst.CSTNode) -> bool:
+    """`os.environ["ADMIN_TOKEN"]`, `config["api_key"]`, `settings().get(["api", "key"])`."""
+    if isinstance(side, cst.Subscript):
+        holder, keys = side.value, [part for index in side.slice for part in descendants(index)]
+    elif isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in ("get", "getenv") and side.args:
+        holder, keys = side.func.value, list(descendants(side.args[0].value))
+    else:
+        return False
+    if isinstance(holder, cst.Call):
+        holder = holder.func
+    texts = [text for part in keys if (text := string(part)) is not None]
+    return named_like(last_name(holder), *_SETTINGS, "os") and named_like("_".join(texts).lower(), *_SECRETS)
+
+
+# -- who is judged -----------------------------------------------------------------------------------------------------
+
+
+def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
+    """One secret is checked against another, in code that decides who gets in."""
+    if all(from_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides):
+        return False
+    if not _in_judge(facts, node):
+        return any(from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side) for side in sides) or (
+            _finds_somebody(facts, node, sides)
+        )
+    return len({facts.code(side) for side in sides}) == 2
+
+
+def _is_password(side: cst.BaseExpression) -> bool:
+    """A password that stands in a name of its own: two of them are compared when somebody has typed one twice."""
+    return isinstance(side, cst.Name) and named_like(side.value, *_PASSWORDS)
+
+
+def _in_judge(facts: Facts, node: cst.CSTNode) -> bool:
+    around = [a.name.value for a in facts.tree.ancestors(node) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
+    return any(named_like(name, *_JUDGES) for name in around)
+
+
+def _finds_somebody(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
+    """`if api_key == user.api_key: return user`, in a function that is given the key to look for."""
+    function = facts.tree.function_of(node)
+    if not isinstance(function, cst.FunctionDef) or not named_like(function.name.value, *_LOOKUPS):
+        return False
+    test = facts.tree.enclosing(node, cst.If, cst.FunctionDef, cst.Lambda)
+    answers = isinstance(test, cst.If) and any(isinstance(n, (cst.Return, cst.Raise)) for n in descendants(test.body))
+    sure = all(named_like(last_name(side), *_SURE) for side in sides)
+    return answers and sure and any(_is_given(facts, side) for side in sides) and not all(_is_given(facts, side) for side in sides)
+
+
+def is_asked_for(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
+    """`return self._auth_key == key`, in a check that is given what to compare with a secret of its object."""
+    if not isinstance(node.comparisons[0].operator, (cst.Equal, cst.NotEqual)) or not _in_judge(facts, node):
+        return False
+    for kept, given in (sides, sides[::-1]):
+        own = isinstance(kept, cst.Attribute) and isinstance(kept.value, cst.Name) and kept.value.value in ("self", "cls")
+        if own and named_like(last_name(kept), *_SURE, *_PASSWORDS, "*token") and _is_given(facts, given) and _is_text(facts, given):
+            return not named_like(last_name(kept), *_NO_SECRETS) and not _FENCES.search(facts.code(kept))
+    return False
+
+
+def _is_given(facts: Facts, side: cst.BaseExpression) -> bool:
+    found = facts.names.lookup(side) if isinstance(side, cst.Name) else None
+    return found is not None and bool(found[1]) and all(binding.how == "parameter" for binding in found[1])
+
+
+def _is_text(facts: Facts, side: cst.BaseExpression) -> bool:
+    found = [last_name(node) or "" for one in _annotations(facts, side) for node in descendants(one)]
+    return not found or any(word in _TEXT for word in found)
