@@ -52,7 +52,7 @@ _CHECKERS = re.compile(r"verif|check|valid|compare|equal|match|load|read|parse",
 
 def words() -> str:
     """A pattern for the names by which a secret, or a place where a request has it, is known."""
-    return "|".join(f"^_*{glob.replace('*', '.*')}$" for glob in (*_SECRETS, *_FROM_PEER))
+    return "|".join((*(f"^_*{glob.replace('*', '.*')}$" for glob in (*_SECRETS, *_FROM_PEER)), _MAKERS.pattern))
 
 
 def compares_secrets(body: Sequence[ast.AST]) -> bool:
@@ -64,7 +64,7 @@ def compares_secrets(body: Sequence[ast.AST]) -> bool:
                 continue
             if sent is None:
                 bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
-                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in ast.walk(target))
+                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in shapes.walk([target]))
                 sent = {part.id for part in several if isinstance(part, ast.Name)}
             if _may_be_secret(node.left, sent) or _may_be_secret(node.comparators[0], sent):
                 return True
@@ -83,12 +83,12 @@ def compares(body: Sequence[ast.AST]) -> bool:
 
 def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
     """By the name of any part, by being sent, or by a name for what was."""
-    parts = [part for part in ast.walk(side) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
+    parts = [part for part in shapes.walk([side]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
     return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
 
 
 def _holds_sent(value: ast.expr | None) -> bool:
-    return value is not None and any(map(_is_sent, ast.walk(value)))
+    return value is not None and any(map(_is_sent, shapes.walk([value])))
 
 
 def _is_sent(node: ast.AST) -> bool:
@@ -100,7 +100,7 @@ def _is_sent(node: ast.AST) -> bool:
 
 def _is_telling(part: ast.expr) -> bool:
     word = shapes.text(part) if isinstance(part, ast.Constant) else shapes.last_name(part)
-    return named_like(word, *_SECRETS)
+    return named_like(word, *_SECRETS) or _MAKERS.search(word or "") is not None
 
 
 def _is_plain(side: ast.expr) -> bool:

@@ -96,7 +96,7 @@ class UnboundedDecompression(Rule):
     code, name, since, severity = "SBL403", "unbounded-decompression", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("decompress", "decompressed-stream", "extract"),)
-    reach = 2
+    beside, reach = ("=compress",), 2  # what packs the same data tells that it is one's own
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
