@@ -66,6 +66,7 @@ _JUDGING = re.compile(
     r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|"
     r"acquire_permission|evaluate_\w+|check_\w+(?<!_exists))$"
 )
+_REFUSALS = re.compile(r"Response|Error$|^(json_?)?error|^_?(deny|reject|refuse|forbid|unauthori)|^jsonify$|^make_response$|^abort$")
 _NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
 _OUTCOMES = ("status", "decision", "action", "result", "verdict", "outcome", "effect")
 _ALLOWED = re.compile(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$")
@@ -156,8 +157,17 @@ def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bo
         return False
     if function.returns is not None and last_name(function.returns.annotation) in ("bool", "tuple", "dict", "Tuple", "Dict"):
         return False
+    if _REQUIRES.search(name) and _answers_refusals(facts, answers):
+        return True
     raises = any(isinstance(node, cst.Raise) for node in descendants(function.body, into_definitions=False))
     return (raises or name.startswith(("require", "_require", "enforce", "ensure"))) and bool(_REQUIRES.search(name))
+
+
+def _answers_refusals(facts: Facts, answers: list[cst.BaseExpression]) -> bool:
+    """None, or a response that refuses: `return JSONResponse({"detail": "..."}, 401)`."""
+    said = [answer for answer in answers if not facts.is_constant(answer, None)]
+    refusing = [answer for answer in said if isinstance(answer, cst.Call) and _REFUSALS.search(last_name(answer.func) or "")]
+    return bool(refusing) and len(refusing) == len(said) and len(said) < len(answers)
 
 
 def allows(facts: Facts, function: cst.FunctionDef, how: str, answer: cst.CSTNode | None) -> bool:

@@ -33,8 +33,9 @@ _PLAIN_SCHEMES = {
 PLAIN = tuple(_PLAIN_SCHEMES)
 _ATTEMPTS = tuple(
     "get head post request ping probe connect open fetch check test try reach handshake call send login "
-    "download available works supports".split()
+    "download available works supports session login auth".split()
 )
+_ERRORS = re.compile(r"(^|_)(err|error|errors|exc|exception|failure|failed)$")  # what these name is there when it went wrong
 _ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
 
@@ -143,10 +144,24 @@ class Downgrades:
                 if (
                     isinstance(call, cst.Call)
                     and self._is_attempt(call)
-                    and (self._mentions_protected(call, one) or self._probes(call))
+                    and (self._mentions_protected(call, one) or self._probes(call) or self._set_before(call, one))
                 ):
                     return call
         return None
+
+    def _set_before(self, call: cst.Call, one: Weakening) -> bool:
+        """`self.url = "https://..."`, the attempt, and `self.url = "http://..."`: the same address, unprotected the second time."""
+        tree, names, order = self.facts.tree, self.facts.names, self.facts.tree.order
+        function = tree.function_of(call)
+        targets = [(self.facts.origins.place(store.target), store) for store in names.stores if tree.function_of(store.target) is function]
+        place = next((at for at, store in targets if store.source is not None and tree.within(one.node, store.source)), None)
+        return place is not None and any(
+            at == place
+            and store.source is not None
+            and order.get(id(store.target), 0) < order.get(id(call), 0)
+            and any(self._is_protected(node) for node in descendants(store.source))
+            for at, store in targets
+        )
 
     def _is_attempt(self, call: cst.Call) -> bool:
         """The name of the call says that it goes out: it is no look at a string."""
@@ -284,7 +299,7 @@ def _failed(test: cst.CSTNode, outcome: bool) -> bool:
         none = isinstance(right, cst.Name) and right.value in ("None", "False")
         good = (cst.IsNot, cst.NotEqual) if none else (cst.Equal, cst.LessThan, cst.LessThanEqual, cst.Is, cst.In)
         return not outcome if isinstance(operator, good) else outcome
-    return not outcome
+    return outcome if _ERRORS.search(last_name(test) or "") else not outcome
 
 
 def is_plain_url(node: cst.CSTNode) -> bool:

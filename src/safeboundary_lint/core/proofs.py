@@ -226,7 +226,7 @@ def is_looked_up(side: cst.CSTNode) -> bool:
 
 def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
     """One secret is checked against another, in code that decides who gets in."""
-    if all(from_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides):
+    if all(from_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides) or _is_equality(facts, node):
         return False
     if not _in_judge(facts, node):
         return any(from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side) for side in sides) or (
@@ -238,6 +238,12 @@ def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpressio
 def _is_password(side: cst.BaseExpression) -> bool:
     """A password that stands in a name of its own: two of them are compared when somebody has typed one twice."""
     return isinstance(side, cst.Name) and named_like(side.value, *_PASSWORDS)
+
+
+def _is_equality(facts: Facts, node: cst.CSTNode) -> bool:
+    """`__eq__` says whether two objects are the same, to whoever holds both."""
+    function = facts.tree.function_of(node)
+    return isinstance(function, cst.FunctionDef) and function.name.value in ("__eq__", "__ne__")
 
 
 def _in_judge(facts: Facts, node: cst.CSTNode) -> bool:

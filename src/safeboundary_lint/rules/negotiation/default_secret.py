@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
+from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
@@ -32,7 +32,7 @@ _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 def _has_default(body: Sequence[ast.AST]) -> bool:
     """A lookup, an `or`, a field or a parameter that is called a secret and has a text for a default."""
-    for node in shapes.walk(body, ast.Call, ast.BoolOp, ast.AnnAssign, ast.arguments):
+    for node in shapes.walk(body, ast.Call, ast.BoolOp, ast.AnnAssign, ast.If, ast.arguments):
         if isinstance(node, ast.Call):
             key, *others = shapes.given(node) or [None]
             if _is_secret(shapes.text(key)) and any(map(_may_be_text, others)):
@@ -41,6 +41,10 @@ def _has_default(body: Sequence[ast.AST]) -> bool:
             if any(shapes.text(value) is not None and _may_be_text(value) for value in node.values[1:]):
                 if any(_is_secret(shapes.text(part) or shapes.last_name(part)) for part in ast.walk(node) if isinstance(part, ast.expr)):
                     return True
+        elif isinstance(node, ast.If):
+            assigned = (line for line in node.body if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant))
+            if any(_may_be_text(line.value) for line in assigned) and shapes.is_negated(node.test):
+                return True
         elif isinstance(node, ast.AnnAssign):
             if node.value is not None and _is_secret(shapes.last_name(node.target)) and _may_be_text(node.value):
                 return True
@@ -121,6 +125,22 @@ class DefaultSecret(Rule):
             if key is not None:
                 self._check(node, key, node.right)
 
+    def visit_If(self, node: cst.If) -> None:
+        """`if not secret_key: secret_key = "dev"`."""
+        missing = next((part for part, truth in paths.implied(node.test, True) if not truth), None)
+        if not isinstance(missing, (cst.Name, cst.Attribute)):
+            return
+        for line in node.body.body:
+            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else ():
+                if isinstance(statement, cst.Assign) and self.facts.code(statement.targets[0].target) == self.facts.code(missing):
+                    self._check(statement, self._looked_up(missing) or last_name(missing) or "", statement.value)
+
+    def _looked_up(self, missing: cst.BaseExpression) -> str | None:
+        """The name under which the configuration has it."""
+        calls = (origin.node for origin in self.facts.origins.trail(missing) if isinstance(origin.node, cst.Call))
+        found = (call for call in calls if self.facts.match(call, "environment-lookup") is not None and call.args)
+        return next((text for call in found if (text := string(call.args[0].value)) is not None), None)
+
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
         """A field of a settings class."""
         cls = self.facts.tree.class_of(node)
@@ -152,7 +172,7 @@ class DefaultSecret(Rule):
         return last_name(left)
 
     def _check(self, node: cst.CSTNode, key: str, default: cst.CSTNode) -> None:
-        text = self._constant(default)
+        text = self._constant(default, spaced=isinstance(node, cst.Call))
         password = _PASSWORD.search(key) is not None
         if text is None or _NO_VALUE.search(text) or not (password or _SECRET.search(key)) or len(text) < 3:
             return
@@ -188,9 +208,10 @@ class DefaultSecret(Rule):
         start, end = self.facts.span(kept), self.facts.span(default)
         return (Edit(Span(start.end_line, start.end_column, end.end_line, end.end_column), ""),)
 
-    def _constant(self, default: cst.CSTNode) -> str | None:
+    def _constant(self, default: cst.CSTNode, spaced: bool) -> str | None:
+        """A text; one of several words only where nothing but a value can stand, and no description."""
         for origin in self.facts.origins.trail(default)[:3]:
-            if (text := string(origin.node)) is not None and " " not in text.strip():
+            if (text := string(origin.node)) is not None and (spaced or " " not in text.strip()):
                 return text
         return None
 

@@ -152,7 +152,7 @@ class FailOpen(Rule):
             return again(point) or refused or noted or decisions.is_passed(self.facts, function, how, handler, point)
 
         way = paths.find(starts, goal, avoiding=denied, raising=False)
-        if way is None or any(point.kind == "next" for point in way):
+        if way is None or any(point.kind == "next" for point in way) and not self._all_must_pass(function, handler, how):
             return None
         after = [
             point
@@ -160,6 +160,31 @@ class FailOpen(Rule):
             if isinstance(point.node, cst.Expr) and not tree.within(point.node, handler) and self._checks(point.node)
         ]
         return None if after else way[-1]
+
+    def _all_must_pass(self, function: cst.FunctionDef, handler: cst.ExceptHandler, how: str) -> bool:
+        """The loop around the handler denies, and never allows: whoever is skipped might have denied."""
+        loop = self.facts.tree.enclosing(handler, cst.For, cst.While, cst.FunctionDef)
+        if not isinstance(loop, (cst.For, cst.While)):
+            return False
+        answers = [node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Return)]
+        denials = [one for one in answers if one.value is not None and not decisions.allows(self.facts, function, how, one.value)]
+        if how == decisions.TRUE:
+            return any(self._says_no(one.value) for one in denials)
+        raised = (node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Raise))
+        return how == decisions.RAISING and any(self.facts.tree.enclosing(one, cst.ExceptHandler) is None for one in raised)
+
+    def _says_no(self, answer: cst.BaseExpression | None) -> bool:
+        """`return False`, `return allowed, reason` where a test has just found it false."""
+        first = answer.elements[0].value if isinstance(answer, cst.Tuple) and answer.elements else answer
+        if first is None:
+            return False
+        if self.facts.is_constant(first, False):
+            return True
+        tests = (test for test, outcome in self.facts.consent.conditions(first) if isinstance(test, cst.Comparison) and outcome)
+        return any(
+            self.facts.code(test.left) == self.facts.code(first) and self.facts.is_constant(test.comparisons[0].comparator, False)
+            for test in tests
+        )
 
     def _checks(self, statement: cst.Expr) -> bool:
         """Another check that follows."""

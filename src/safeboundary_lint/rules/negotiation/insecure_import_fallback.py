@@ -134,11 +134,14 @@ class InsecureImportFallback(Rule):
         if isinstance(value, cst.Name) and value.value in own:
             return True
         calls = [node for node in descendants(block, into_definitions=False) if isinstance(node, cst.Call)]
-        return any((self._module_of(call) or "") in row.get("weaker", ()) for call in calls)
+        return any(module in row.get("weaker", ()) for call in calls for module in self._modules_of(call))
 
-    def _module_of(self, call: cst.Call) -> str | None:
-        dotted = self.facts.names.qualified(call.func)
-        return dotted.partition(".")[0] if dotted else None
+    def _modules_of(self, call: cst.Call) -> Iterator[str]:
+        """The module a call asks, or those that a helper of this file asks for it."""
+        helper = self.facts.types.callee(call)
+        asked = [call] if helper is None else self.facts.summaries.calls_of(helper)
+        dotted = (self.facts.names.qualified(one.func) for one in asked)
+        yield from (text.partition(".")[0] for text in dotted if text)
 
     # -- flags ---------------------------------------------------------------------------------------------------------
 

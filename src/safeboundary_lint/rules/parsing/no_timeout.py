@@ -7,6 +7,7 @@ from collections import defaultdict
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
+from safeboundary_lint.core.dispatch import Dispatch
 from safeboundary_lint.core.edits import argument_added, lines_before, lines_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -76,16 +77,23 @@ class NoTimeout(Rule):
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
-        calls = self.facts.calls("network-call")
-        if not calls or self.facts.calls("default-timeout"):
+        dispatch = Dispatch(self.facts)
+        calls = [*self.facts.calls("network-call"), *dispatch.calls("network-call")]
+        handed = [match for match in dispatch.handed("network-call") if self._is_handed_untimed(match)]
+        if not (calls or handed) or self.facts.calls("default-timeout"):
             return
         waiting: dict[int, list[Match]] = defaultdict(list)
         for match in calls:
             if self._waits(match):
                 choice = self.facts.tree.enclosing(match.call, cst.IfExp, cst.BaseStatement)
                 waiting[id(choice if isinstance(choice, cst.IfExp) else match.call)].append(match)
-        for several in waiting.values():  # `A() if secure else B()` is one client
+        for several in [*waiting.values(), *([match] for match in handed)]:  # `A() if secure else B()` is one client
             self._tell(*several)
+
+    def _is_handed_untimed(self, match: Match) -> bool:
+        """`pool.submit(requests.get, url)`: nothing that is handed over with it is a timeout."""
+        unknown = match.row.get("object") or match.row.get("off") is not None or match.row.parameter("timeout") is None
+        return not unknown and not unpacks(match.call) and not self._names_timeout(match.call)
 
     def _waits(self, match: Match) -> bool:
         call = match.call
@@ -226,6 +234,8 @@ class NoTimeout(Rule):
 
     def _fix(self, match: Match, given: cst.BaseExpression | None) -> Fix:
         parameter = match.row.parameter("timeout")
+        if parameter is not None and self.facts.match(match.call, "network-call") is None and self._is_handed_over(match):
+            return Fix(Applicability.SUGGESTION, f"hand over a call that is given `{parameter.name}`")
         if parameter is None:
             return self._set_first(match) if match.row.get("object") else self._rewritten(match)
         value = match.row.get("value", "10")
@@ -238,6 +248,9 @@ class NoTimeout(Rule):
         words = f"add `{parameter.name}={value}`"
         added = argument_added(self.facts, match.call, f"{parameter.name}={value}")
         return Fix(Applicability.UNSAFE, words, (added,)) if added is not None else Fix(Applicability.SUGGESTION, words)
+
+    def _is_handed_over(self, match: Match) -> bool:
+        return any(self.facts.match(arg.value, "network-call") is not None for arg in match.call.args if not isinstance(arg.value, cst.Call))
 
     def _set_first(self, match: Match) -> Fix:
         """A socket that is given its timeout before it connects."""

@@ -153,9 +153,9 @@ class UnboundedKeyedState(Rule):
         name = last_name(key)
         if not _TALLY.search(keyed.name):
             return None
-        if isinstance(key, (cst.Tuple, cst.FormattedString)):
-            parts = [part for part in descendants(key) if isinstance(part, (cst.Name, cst.Attribute))]
-            return Confidence.MEDIUM if any(named_like(last_name(part), *_CLIENTS) for part in parts) else None
+        if (made := self._put_together(key)) is not None:
+            parts = [part for part in descendants(made) if isinstance(part, (cst.Name, cst.Attribute))]
+            return Confidence.MEDIUM if any(named_like(last_name(part), *_CLIENTS, "uid", "*_uid") for part in parts) else None
         if isinstance(key, cst.Name) and self._is_own_item(key):
             return None
         if self.facts.boundary.source(key).writer == PEER or named_like(name, *_CLIENTS):
@@ -170,6 +170,11 @@ class UnboundedKeyedState(Rule):
         """`key: Hashable`: objects of the program itself as well as what somebody sends."""
         declared = (o.node.annotation for o in self.facts.origins.trail(key) if isinstance(o.node, cst.Param))
         return any(one is not None and last_name(one.annotation) == "Hashable" for one in declared)
+
+    def _put_together(self, key: cst.BaseExpression) -> cst.CSTNode | None:
+        """`(client, path)` or `f"{client}:{path}"`, also by a name."""
+        origins = (origin.node for origin in self.facts.origins.trail(key))
+        return next((one for one in (key, *origins) if isinstance(one, (cst.Tuple, cst.FormattedString))), None)
 
     def _is_moved(self, key: cst.BaseExpression) -> bool:
         """`task = self.running.pop(key)`, then `self.failed[key] = task`: the keys are those that the program gave out before."""

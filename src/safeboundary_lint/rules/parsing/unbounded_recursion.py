@@ -10,6 +10,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix,
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
+from safeboundary_lint.core.tree import descendants
 
 _PARSING = (
     "*parse*",
@@ -25,6 +26,7 @@ _PARSING = (
     "*loads*",
 )
 _PARSERS = ("*parser*", "*decoder*", "*unpacker*", "*deserializer*", "*tokenizer*", "*lexer*", "*unmarshaller*", "*unpickler*")
+_PAYLOADS = ("payload", "*_payload", "body", "json_*", "*_json", "message", "request_data", "event_data", "document")
 _INPUT = ("token", "tokens", "tok", "lexer", "tokenizer", "tlist", "sublist", "stream", "buf", "buffer", "lookahead")
 _OWN = (
     "*requirement*",
@@ -103,7 +105,7 @@ class UnboundedRecursion(Rule):
     overlaps = ()
     needs = (
         (
-            "%pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl|^_*(token|tokens|tok|tlist|sublist|stream|buf|buffer|lookahead)$",
+            "%^payload$|_payload$|^body$|^json_|_json$|^message$|^document$|pars|decode|unpack|deserial|unmarshal|tokeni|lex|read_object|read_value|read_element|loads|unpickl|^_*(token|tokens|tok|tlist|sublist|stream|buf|buffer|lookahead)$",
         ),
         ("=def",),
     )
@@ -120,7 +122,15 @@ class UnboundedRecursion(Rule):
                 return False
             if named_like(function.name.value, *_PARSING) or cls is not None and named_like(cls.name.value, *_PARSERS):
                 return True
-        return any(self._goes_into(call) for call in circle.calls)
+        return any(self._goes_into(call) for call in circle.calls) or self._walks_payload(circle)
+
+    @staticmethod
+    def _walks_payload(circle: Circle) -> bool:
+        """Goes down the maps and lists of what somebody sent: `redact(payload)` on each of its values."""
+        function = circle.hub
+        first = next((one.name.value for one in function.params.params if one.name.value not in ("self", "cls")), None)
+        kinds = {last_name(node) for node in descendants(function.body) if isinstance(node, cst.Name)}
+        return named_like(first, *_PAYLOADS) and {"isinstance", "dict", "list"} <= kinds
 
     @staticmethod
     def _goes_into(call: cst.Call) -> bool:

@@ -131,6 +131,8 @@ class UnsafeParser(Rule):
         expanding = self._expanding(given) if given is not None else None
         if given is not None and expanding is None or (source := self._source(match)) is None:
             return
+        if self._is_refused_with_entities(match):
+            return
         if source.writer == PEER:
             confidence = Confidence.LOW if self._is_own_service(source.node) else source.confidence
         elif source.writer == PARAMETER and (expanding or not match.row.get("seen")) and not self._is_own_file(source):
@@ -145,6 +147,16 @@ class UnsafeParser(Rule):
             Severity.WARNING,
             expanding,
         )
+
+    def _is_refused_with_entities(self, match: Match) -> bool:
+        """The same text goes through a check before that is named after what declares entities: `reject_dtd(body)`."""
+        data, function = match.row.parameter("data"), self.facts.tree.function_of(match.call)
+        value = argument(match.call, data) if data is not None else None
+        place = self.facts.origins.place(value) if value is not None else None
+        if place is None or function is None:
+            return False
+        checks = (one for one in self.facts.summaries.calls_of(function) if named_like(last_name(one.func), "*dtd*", "*doctype*", "*entit*"))
+        return any(self.facts.origins.place(arg.value) == place for one in checks for arg in one.args)
 
     def _expanding(self, parser: cst.BaseExpression) -> cst.Call | None:
         """Where the parser is made that a call is given, if it is one that expands entities: `XMLParser(recover=True)`."""
