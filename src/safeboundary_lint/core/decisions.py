@@ -194,6 +194,32 @@ def _passes_on(facts: Facts, function: cst.FunctionDef, answer: cst.CSTNode | No
     return found is not None and all(binding.how == "parameter" for binding in found[1])
 
 
+def all_must_pass(facts: Facts, function: cst.FunctionDef, handler: cst.ExceptHandler, how: str) -> bool:
+    """The loop around the handler denies, and never allows: whoever is skipped might have denied."""
+    loop = facts.tree.enclosing(handler, cst.For, cst.While, cst.FunctionDef)
+    if not isinstance(loop, (cst.For, cst.While)):
+        return False
+    answers = [node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Return)]
+    denials = [one for one in answers if one.value is not None and not allows(facts, function, how, one.value)]
+    if how == TRUE:
+        return any(_says_no(facts, one.value) for one in denials)
+    raised = (node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Raise))
+    return how == RAISING and any(facts.tree.enclosing(one, cst.ExceptHandler) is None for one in raised)
+
+
+def _says_no(facts: Facts, answer: cst.BaseExpression | None) -> bool:
+    """`return False`, `return allowed, reason` where a test has just found it false."""
+    first = answer.elements[0].value if isinstance(answer, cst.Tuple) and answer.elements else answer
+    if first is None:
+        return False
+    if facts.is_constant(first, False):
+        return True
+    tests = (test for test, outcome in facts.consent.conditions(first) if isinstance(test, cst.Comparison) and outcome)
+    return any(
+        facts.code(test.left) == facts.code(first) and facts.is_constant(test.comparisons[0].comparator, False) for test in tests
+    )
+
+
 def notes_denial(facts: Facts, statement: cst.CSTNode) -> bool:
     """`context.rejected = reason`: the caller finds the refusal there."""
     if not isinstance(statement, cst.Assign) or facts.is_constant(statement.value, None, False):

@@ -186,6 +186,8 @@ def from_peer(facts: Facts, side: cst.CSTNode) -> bool:
     """`request.headers["X-Key"]`, `message.get("token")`; not of a request that this program is about to send."""
     source = side.value if isinstance(side, cst.Subscript) else side.func if isinstance(side, cst.Call) else None
     receiver = source.value if isinstance(source, cst.Attribute) and source.attr.value == "get" else source
+    if isinstance(receiver, cst.BooleanOperation):  # `(headers or {}).get("authorization")`
+        receiver = receiver.left
     name = (last_name(receiver) or "").lower() if receiver is not None else ""
     if name in _MESSAGES and receiver is not source and isinstance(side, cst.Call) and side.args:
         return named_like((string(side.args[0].value) or "").lower(), *_SECRETS)

@@ -10,6 +10,7 @@ import libcst as cst
 
 from safeboundary_lint.core import defaults
 from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments, keyword_names, literal, string, unpacks
+from safeboundary_lint.core.contexts import silent_contexts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
@@ -55,6 +56,7 @@ class Security:
             *self._switched("verify-switch"),
             *self._constants(),
             *self._contexts(),
+            *silent_contexts(self.facts),
             *self._without_context(),
         ]
         distinct = {id(one.node): one for one in reversed(found)}

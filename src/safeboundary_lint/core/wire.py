@@ -11,7 +11,7 @@ import libcst as cst
 from safeboundary_lint.core.boundary import OWN, PEER, SHARED
 from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
 
@@ -66,6 +66,9 @@ class Wire:
             if match is None and isinstance(node, cst.Call) and self._is_named_so(node):
                 yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
                 continue
+            if isinstance(node, cst.Name) and self._is_of_header(node):
+                yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
+                continue
             if isinstance(node, cst.Subscript) and self._declares(node):
                 yield WireNumber(node, Confidence.MEDIUM, tuple(_way(node, before)))
                 continue
@@ -80,6 +83,18 @@ class Wire:
         callee = self.facts.types.callee(call) if any(row.kind == "wire-integer" for row in rows) else None
         return callee is not None and any(
             isinstance(node, cst.LeftShift) or isinstance(node, cst.LeftShiftAssign) for node in _operators(callee)
+        )
+
+    def _is_of_header(self, name: cst.Name) -> bool:
+        """`kind, length = parse_frame_header(data)`, by a helper of another file: a length among what a header says."""
+        if last_name(name) not in _DECLARED:
+            return False
+        made = [origin.node for origin in self.facts.origins.step(name) if origin.how == "item" and isinstance(origin.node, cst.Call)]
+        return any(
+            named_like(last_name(call.func), "parse_*header", "unpack_*header", "decode_*header", "read_*header")
+            and self.facts.types.callee(call) is None
+            and any(self.facts.boundary.source(arg.value).writer not in (OWN, SHARED) for arg in call.args)
+            for call in made
         )
 
     def _following(self, node: cst.CSTNode, index: int | None) -> Iterator[tuple[cst.CSTNode, int | None]]:

@@ -17,6 +17,7 @@ from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.negotiation.open_answers import NOBODY, may_let_pass
+from safeboundary_lint.rules.negotiation.unset_secrets import may_be_unset, unset
 
 _MISSING = re.compile(
     r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"
@@ -86,8 +87,8 @@ class FailOpen(Rule):
     code, name, since, severity = "SBL506", "fail-open", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (f"${decisions.NAMES}", f"${decisions.JUDGING_NAMES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)"),
-        (may_let_pass,),
+        (f"${decisions.NAMES}", f"${decisions.JUDGING_NAMES}", "%^(is_)?(allow|permit|grant|authorized|authenticated)", "%(verif|check|validat).*(sig|hmac|webhook|payload|request)|^compare_digest$"),
+        (may_let_pass, may_be_unset),
     )
     local = True
 
@@ -97,6 +98,7 @@ class FailOpen(Rule):
             self._check_identity(node)
         elif how is None:
             self._check_plain_answers(node)
+            self._check_unset(node)
         elif how is not None and not self.facts.consent.named_for_it(node) and not self._gives(node):
             self._check_handlers(node, how)
             if how in (decisions.TRUE, decisions.RAISING):
@@ -152,7 +154,7 @@ class FailOpen(Rule):
             return again(point) or refused or noted or decisions.is_passed(self.facts, function, how, handler, point)
 
         way = paths.find(starts, goal, avoiding=denied, raising=False)
-        if way is None or any(point.kind == "next" for point in way) and not self._all_must_pass(function, handler, how):
+        if way is None or any(point.kind == "next" for point in way) and not decisions.all_must_pass(self.facts, function, handler, how):
             return None
         after = [
             point
@@ -160,31 +162,6 @@ class FailOpen(Rule):
             if isinstance(point.node, cst.Expr) and not tree.within(point.node, handler) and self._checks(point.node)
         ]
         return None if after else way[-1]
-
-    def _all_must_pass(self, function: cst.FunctionDef, handler: cst.ExceptHandler, how: str) -> bool:
-        """The loop around the handler denies, and never allows: whoever is skipped might have denied."""
-        loop = self.facts.tree.enclosing(handler, cst.For, cst.While, cst.FunctionDef)
-        if not isinstance(loop, (cst.For, cst.While)):
-            return False
-        answers = [node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Return)]
-        denials = [one for one in answers if one.value is not None and not decisions.allows(self.facts, function, how, one.value)]
-        if how == decisions.TRUE:
-            return any(self._says_no(one.value) for one in denials)
-        raised = (node for node in descendants(loop.body, into_definitions=False) if isinstance(node, cst.Raise))
-        return how == decisions.RAISING and any(self.facts.tree.enclosing(one, cst.ExceptHandler) is None for one in raised)
-
-    def _says_no(self, answer: cst.BaseExpression | None) -> bool:
-        """`return False`, `return allowed, reason` where a test has just found it false."""
-        first = answer.elements[0].value if isinstance(answer, cst.Tuple) and answer.elements else answer
-        if first is None:
-            return False
-        if self.facts.is_constant(first, False):
-            return True
-        tests = (test for test, outcome in self.facts.consent.conditions(first) if isinstance(test, cst.Comparison) and outcome)
-        return any(
-            self.facts.code(test.left) == self.facts.code(first) and self.facts.is_constant(test.comparisons[0].comparator, False)
-            for test in tests
-        )
 
     def _checks(self, statement: cst.Expr) -> bool:
         """Another check that follows."""
@@ -284,6 +261,17 @@ class FailOpen(Rule):
                 unsure = _STORE.search(missing.lower()) is not None or self._is_told_by_data(node.test)
                 sure = Confidence.LOW if unsure else Confidence.MEDIUM
                 self._tell_missing(function, answer, missing, sure)
+
+    def _check_unset(self, function: cst.FunctionDef) -> None:
+        """A function that verifies on its way, if there is a secret to verify with."""
+        for test, secret in unset(self.facts, function):
+            self.report(
+                test.test,
+                f"without `{secret}` nothing in `{function.name.value}` is verified: a deployment that lacks it takes whatever is sent",
+                severity=Severity.INFO,
+                confidence=Confidence.MEDIUM,
+                fix=Fix(Applicability.SUGGESTION, f"refuse when `{secret}` is missing, or do not offer the endpoint without it"),
+            )
 
     def _is_told_by_data(self, test: cst.BaseExpression) -> bool:
         """`verifier = make_verifier(properties)`: a function of this file says whether there is anything to verify."""

@@ -27,6 +27,7 @@ _CHECK = re.compile(
     r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token"
 )
 _MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
+_FLAGS = ("has_", "have_", "is_", "with_")  # `has_signature = "x-signature" in headers`
 _OF_SCHEMAS = ("params", "parameters", "inputs", "outputs", "return_annotation", "bind", "bind_partial")
 _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
 
@@ -175,6 +176,9 @@ class PresenceConditionedVerification(Rule):
             carrier = present.value
         elif isinstance(present, cst.Call) and isinstance(present.func, cst.Attribute):
             carrier = present.func.value
+        elif isinstance(present, cst.Name) and present.value.startswith(_FLAGS):
+            told = (name for origin in self.facts.origins.step(present) for name in self._names(origin.node))
+            return self._words(present) | frozenset(told)
         return self._words(present) | (frozenset({last_name(carrier) or ""}) if carrier is not None else frozenset())
 
     def _names(self, node: cst.CSTNode) -> Iterator[str]:

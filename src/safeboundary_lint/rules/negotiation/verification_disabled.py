@@ -87,6 +87,7 @@ class VerificationDisabled(Rule):
             "verify-off",
             "verify-setting",
             "unverified-context",
+            "tls-context",
             "starttls",
             "implicit-tls",
             "insecure-option",
@@ -244,7 +245,8 @@ class VerificationDisabled(Rule):
         if one.form == "option":
             return without_option(self.facts, one.node, one.text)
         if isinstance(one.value, cst.Attribute) and one.safe and one.form == "context":
-            return replaced(self.facts, one.value.attr, one.safe.rpartition(".")[2])
+            known = self.facts.names.qualified(one.value) is not None  # a constant of the library, and no attribute of our own
+            return replaced(self.facts, one.value.attr, one.safe.rpartition(".")[2]) if known else None
         literal = one.form == "attribute" or isinstance(one.value, (cst.Name, cst.Integer, cst.SimpleString))
         if literal and one.safe and isinstance(one.value, cst.BaseExpression):
             return replaced(self.facts, one.value, one.safe)

@@ -47,6 +47,13 @@ _TALLIES = (
     "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
 )
 _TALLY = re.compile(_TALLIES, re.IGNORECASE)
+# Of those it takes a key that can only be a client's.
+_KEPT = "session|histor|conversation|context|_locks|pending|states|chats|tokens|nonces|challenges|codes|memor|buffers"
+_STATE = re.compile(_KEPT, re.IGNORECASE)
+_STRANGERS = (
+    "ip", "*_ip", "client_id", "*client_ip", "remote_addr*", "user_id", "uid", "chat_id", "session_id", "conversation_id", "sender_id",
+    "email", "phone*", "thread_id", "channel_id", "guild_id", "caller_id", "device_id", "username",
+)  # fmt: skip
 
 
 def _makes_map(body: Sequence[ast.AST]) -> bool:
@@ -54,7 +61,7 @@ def _makes_map(body: Sequence[ast.AST]) -> bool:
     for node in shapes.walk(body, ast.Assign, ast.AnnAssign):
         if node.value is not None and any(map(_is_map, [node.value, *getattr(node.value, "elts", ())])):
             parts = shapes.walk(shapes.targets(node), ast.Name, ast.Attribute)
-            if any(_TALLY.search(shapes.last_name(part) or "") for part in parts):
+            if any(_TALLY.search(name) or _STATE.search(name) for part in parts if (name := shapes.last_name(part))):
                 return True
     return False
 
@@ -134,7 +141,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((f"%{_TALLIES}",), (r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_makes_map,))
+    needs = ((f"%{_TALLIES}|{_KEPT}",), (r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_makes_map,))
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
@@ -152,7 +159,7 @@ class UnboundedKeyedState(Rule):
         """How sure it is that clients choose the key."""
         name = last_name(key)
         if not _TALLY.search(keyed.name):
-            return None
+            return Confidence.MEDIUM if _STATE.search(keyed.name) and self._is_stranger(key) else None
         if (made := self._put_together(key)) is not None:
             parts = [part for part in descendants(made) if isinstance(part, (cst.Name, cst.Attribute))]
             return Confidence.MEDIUM if any(named_like(last_name(part), *_CLIENTS, "uid", "*_uid") for part in parts) else None
@@ -170,6 +177,12 @@ class UnboundedKeyedState(Rule):
         """`key: Hashable`: objects of the program itself as well as what somebody sends."""
         declared = (o.node.annotation for o in self.facts.origins.trail(key) if isinstance(o.node, cst.Param))
         return any(one is not None and last_name(one.annotation) == "Hashable" for one in declared)
+
+    def _is_stranger(self, key: cst.BaseExpression) -> bool:
+        """A parameter, or a field of what came in, that is called like what tells one client from another."""
+        if not named_like(last_name(key), *_STRANGERS) or isinstance(key, cst.Name) and self._is_own_item(key):
+            return False
+        return self._is_parameter(key) or self.facts.boundary.source(key).writer == PEER
 
     def _put_together(self, key: cst.BaseExpression) -> cst.CSTNode | None:
         """`(client, path)` or `f"{client}:{path}"`, also by a name."""

@@ -1,0 +1,65 @@
+"""Verifications that are left out where the configuration has no secret to verify with."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+
+import libcst as cst
+
+from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core.facts import Facts
+from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.tree import descendants
+
+_SECRET = re.compile(r"(^|_)(secret|signing_key|webhook_key|hmac_key|webhook_token)$|_secret(_key)?$", re.IGNORECASE)
+_VERIFIES = re.compile(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
+
+
+def may_be_unset(body: Sequence[ast.AST]) -> bool:
+    """A test of a secret, with a verification inside and no other branch."""
+    return any(
+        not node.orelse
+        and any(_SECRET.search(shapes.last_name(part) or "") for part in ast.walk(node.test) if isinstance(part, (ast.Name, ast.Attribute)))
+        and any(_VERIFIES.search(shapes.last_name(call.func) or "") for call in shapes.walk(node.body, ast.Call))
+        for node in shapes.walk(body, ast.If)
+    )
+
+
+def unset(facts: Facts, function: cst.FunctionDef) -> Iterator[tuple[cst.If, str]]:
+    """`if webhook_secret: verify_signature(body, webhook_secret)`, where nothing refuses without the secret."""
+    for node in descendants(function.body, into_definitions=False):
+        if not isinstance(node, cst.If) or node.orelse is not None:
+            continue
+        parts = list(paths.implied(node.test, True))
+        secret = parts[0][0] if len(parts) == 1 and parts[0][1] else None
+        name = last_name(secret) if isinstance(secret, (cst.Name, cst.Attribute)) else None
+        if secret is None or name is None or not _SECRET.search(name) or _is_given(facts, secret):
+            continue
+        if any(_verifies(call, name) for call in descendants(node.body, into_definitions=False)) and not _refused(function, node, name):
+            yield node, name
+
+
+def _is_given(facts: Facts, secret: cst.CSTNode) -> bool:
+    """A parameter: the caller says whether there is anything to verify."""
+    found = facts.names.lookup(secret) if isinstance(secret, cst.Name) else None
+    return found is not None and any(binding.how == "parameter" for binding in found[1])
+
+
+def _verifies(node: cst.CSTNode, secret: str) -> bool:
+    if not isinstance(node, cst.Call) or not _VERIFIES.search(last_name(node.func) or ""):
+        return False
+    named = {last_name(part) for arg in node.args for part in descendants(arg.value)}
+    return secret in named or last_name(node.func) == "compare_digest"
+
+
+def _refused(function: cst.FunctionDef, node: cst.If, secret: str) -> bool:
+    """Another test of the secret leaves the function."""
+    return any(
+        isinstance(other, cst.If)
+        and other is not node
+        and any(last_name(part) == secret for part in descendants(other.test))
+        and any(isinstance(part, (cst.Raise, cst.Return)) for part in descendants(other.body, into_definitions=False))
+        for other in descendants(function.body, into_definitions=False)
+    )
