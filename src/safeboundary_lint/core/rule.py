@@ -47,15 +47,17 @@ class Rule(cst.CSTVisitor):
     severity: ClassVar[Severity]
     status: ClassVar[Status] = Status.STABLE
     overlaps: ClassVar[tuple[str, ...]] = ()  # "ruff:S113": peers that report the same
-    needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be in the file: see core.screen
-    beside: ClassVar[tuple[str | Shape, ...]] = ()  # needs that are looked for anywhere in a file that meets the others
-    whole: ClassVar[bool] = False  # what it asks of a file that concerns it, or of the names in such a function, may stand anywhere
     fixable: ClassVar[Applicability | None] = None  # the best fix it can make; None: it only says in words what to do
-    local: ClassVar[bool] = False  # all needs must be met in one function (or around the functions), not somewhere in the file
-    anchored: ClassVar[int] = 0  # the last need must be met in one function, the others there or so many steps down in what it uses
-    reach: ClassVar[int] = 1  # steps from function to function, up to callers too, in which a finding looks for what values are and calls do
-    parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of that function that the first need is about
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
+
+    # What a file, and a function in it, must hold to be parsed for the rule: see core.screen and core.thinning.
+    needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be met
+    local: ClassVar[bool] = False  # all of them in one function (or around the functions), not somewhere in the file
+    anchored: ClassVar[int] = 0  # the last one in one function, the others there or so many steps down in what it uses
+    parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of it that the first is about
+    reach: ClassVar[int] = 1  # steps from there, to callers too, in which a finding looks for what values are and calls do
+    beside: ClassVar[tuple[str | Shape, ...]] = ()  # what also counts, anywhere in a file that meets the needs
+    whole: ClassVar[bool] = False  # and so does each use of a name that is bound there; without `local`, all of the file
 
     def __init__(self, facts: Facts) -> None:
         super().__init__()
