@@ -178,16 +178,15 @@ class UnstableDedupKey(Rule):
 
     def _named_files(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
         """`Path(f"{name}.{hash(options)}.cache")`, `os.path.join(folder, str(hash(url)))`"""
-        for call in self.facts.tree.all(cst.Call):
-            if call.args and self.facts.names.qualified(call.func) in ("pathlib.Path", "os.path.join"):
-                yield call, call.args[-1].value, "the name of a file", Confidence.MEDIUM
+        for match in self.facts.calls("file-name"):
+            for arg in match.call.args[-1:]:
+                yield match.call, arg.value, "the name of a file", Confidence.MEDIUM
 
     def _digests(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
         """A digest is made to be the same everywhere: `sha256(str(hash(key)).encode())`."""
-        for call in self.facts.tree.all(cst.Call):
-            if last_name(call.func) in _DIGESTS and (self.facts.names.qualified(call.func) or "").startswith("hashlib."):
-                for arg in call.args[:1]:
-                    yield call, arg.value, "what a digest is made of", Confidence.MEDIUM
+        for match in self.facts.calls("digest"):
+            for arg in match.call.args[-1:]:
+                yield match.call, arg.value, "what a digest is made of", Confidence.MEDIUM
 
     def _places(self) -> Iterator[tuple[Match, cst.ClassDef]]:
         """`hash(name) % self.size` in a class that by its name keeps things for other processes: the place of an entry."""
