@@ -120,7 +120,8 @@ class Loops:
             and (isinstance(node, cst.Return) or self.around(node) is loop)
             and not any(self.facts.tree.within(node, handler) for one in tries for handler in one.handlers)
         )
-        if not handlers and not (sleeps and (telling or isinstance(loop, cst.For) or self._answer_tests(below))):
+        waited = bool(sleeps) and (telling or isinstance(loop, cst.For) or bool(self._answer_tests(below)))
+        if not handlers and not waited and not (telling and exits and tries):
             return None
         return RetryLoop(loop, flow, inside, heads, handlers, exits, sleeps, bare.counted, telling)
 
