@@ -156,6 +156,8 @@ def is_secret(facts: Facts, side: cst.BaseExpression) -> bool:
     """By its name, by being sent with a request, or by what the configuration calls it."""
     if from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side):
         return True
+    if isinstance(side, cst.Tuple):
+        return any(is_secret(facts, element.value) for element in side.elements)
     if isinstance(side, cst.FormattedString):
         return any(isinstance(part, cst.FormattedStringExpression) and is_secret(facts, part.expression) for part in side.parts)
     named = (

@@ -92,6 +92,7 @@ class VerificationDisabled(Rule):
             "implicit-tls",
             "insecure-option",
             "verify-callback",
+            "~verify=False",
         ),
         ("%verif|ssl|tls|cert|secur|hostname|trust|strict|proxy|check",),
     )
