@@ -16,7 +16,6 @@ from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.mitigations import Mitigations
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import CERTIFICATE, HOST_KEY, PLAINTEXT, PROTOCOL, Weakening
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ class DefaultSecret(Rule):
     What it does
     ------------
     Finds secrets, signing keys and salts that are looked up with a constant default: in the environment, a configuration, a
-    settings class, a parameter, or behind `or`.
+    settings class, a parameter, behind `or`, or set where the lookup has found none.
 
     Why it matters
     --------------
