@@ -299,7 +299,7 @@ class Files:
         value = argument(match.call, parameter) if parameter is not None else None
         if value is None:
             return "r"
-        if "O_TRUNC" in self.facts.code(value, 200):
+        if any("O_TRUNC" in self.facts.code(one.node, 200) for one in self.facts.origins.trail(value)[:_STEPS]):
             return "w"
         try:
             mode = self.facts.constant(value)

@@ -204,7 +204,7 @@ class InPlaceOverwrite(Rule):
         ):
             return None
         kept = self._is_of_keeper(write)
-        telling = kept or _TELLING.search(words) is not None
+        telling = kept or _TELLING.search(words) is not None or self._saves_it(write)
         read = files.read_back(write) or self._read_by_pair(write)
         if self._is_new(write) or not (telling or read is not None):
             return None
@@ -243,6 +243,12 @@ class InPlaceOverwrite(Rule):
         name = _spoken(cls.name.value)
         keeps = _KEEPS.fullmatch(_spoken(function.name.value)) is not None
         return keeps and _KEEPER.search(name) is not None and _REMADE.search(name.replace("_", " ")) is None
+
+    def _saves_it(self, write: FileWrite) -> bool:
+        """`write_config(path, config)`: the function is named after what it keeps."""
+        function = self.facts.tree.function_of(write.node)
+        name = _spoken(function.name.value) if isinstance(function, cst.FunctionDef) else ""
+        return _KEEPS.fullmatch(name) is not None and _TELLING.search(name.replace("_", " ").strip() + " ") is not None
 
     def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
         """True when one function reads the content and writes the file: what it does not change must survive too."""
