@@ -28,8 +28,8 @@ _CHANGES = re.compile(
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
 _VERBS = (
     "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver "
-    "import index upload sync archive send publish enqueue forward do evaluate analyze analyse transform convert enrich transcode "
-    "crawl scrape browse predict remediate deploy provision extract download generate render migrate"
+    "import index upload sync archive send publish enqueue forward do evaluate analyze analyse transform convert enrich "
+    "transcode crawl scrape browse predict remediate deploy provision extract download generate render migrate"
 )
 _TELLING = re.compile(
     rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"

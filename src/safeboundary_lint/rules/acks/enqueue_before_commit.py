@@ -73,7 +73,10 @@ class EnqueueBeforeCommit(Rule):
 
     code, name, since, severity = "SBL309", "enqueue-before-commit", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("enqueue", "publish"), ("transaction", "commit", "signal-receiver", "=instance", "=sender", "=save", "=create", *(f"={name}" for name in _MARKS)))
+    needs = (
+        ("enqueue", "publish"),
+        ("transaction", "commit", "signal-receiver", "=instance", "=sender", "=save", "=create", *map("={}".format, _MARKS)),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
