@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
 _MISSING = ("*notfound*", "*not_found*", "*doesnotexist*", "*missing*", "*noresult*", "keyerror", "lookuperror")
+_NO_RECORD = ("*doesnotexist", "*noresult*", "*recordnotfound*", "*objectnotfound*", "*entitynotfound*")
+_ONE = ("one", "scalar_one", "aget")
 _LOOKING = (
     "get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*",
     "query_*",
@@ -209,7 +211,7 @@ class Claims:
             ):
                 yield Claim(look.call, mark, None, look)
         for block in self.facts.tree.all(cst.Try):
-            if (claim := self._refuses_found(block)) is not None:
+            if (claim := self._refuses_found(block) or self._creates_missing(block)) is not None:
                 yield claim
 
     def _leaves_when_found(self, look: Match, function: cst.FunctionDef) -> cst.CSTNode | None:
@@ -258,6 +260,20 @@ class Claims:
             return None
         return Claim(looks[0], mark, raised[0], None)
 
+    def _creates_missing(self, block: cst.Try) -> Claim | None:
+        """`try: record = get(x)  except DoesNotExist: create(x)`"""
+        function = self.facts.tree.function_of(block)
+        looks = [n for n in descendants(block.body) if isinstance(n, cst.Call) and named_like(last_name(n.func), *_LOOKING, *_ONE)]
+        if not looks or not isinstance(function, cst.FunctionDef) or self.is_guarded(looks[0], function):
+            return None
+        for handler in block.handlers:
+            missing = any(lacks_record(name) for name in self.facts.exceptions.named(handler.type))
+            if missing and not _raises_on(handler):
+                created = (n for n in descendants(handler.body) if isinstance(n, cst.Call) and self._creates(n))
+                if (mark := next(created, None)) is not None and not self._handles_conflict(mark, function):
+                    return Claim(looks[-1], mark, None, None)
+        return None
+
     def _creation_after(self, node: cst.CSTNode, function: cst.FunctionDef) -> cst.Call | None:
         """The first call behind a node that creates a record; None where a conflict of two creations is handled."""
         order = self.facts.tree.order
@@ -284,9 +300,20 @@ class Claims:
 
     def _is_conflict(self, handler: cst.ExceptHandler) -> bool:
         names = self.facts.exceptions.classes(handler.type) or [last_name(handler.type) or ""]
-        return self.facts.exceptions.catches_all(handler.type) or any(
+        return self.facts.exceptions.catches_all(handler.type) and not self._only_logs(handler) or any(
             named_like(name.rpartition(".")[2], *_INTEGRITY) for name in names
         )
+
+    def _only_logs(self, handler: cst.ExceptHandler) -> bool:
+        """Whatever goes wrong is logged and told as nothing, a conflict of two creations with it."""
+        for line in handler.body.body:
+            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else (line,):
+                call = statement.value if isinstance(statement, cst.Expr) else None
+                logs = isinstance(call, cst.Call) and not self.facts.exceptions.can_raise(call)
+                nothing = isinstance(statement, cst.Return) and last_name(statement.value) in ("None", None)
+                if not logs and not nothing and not isinstance(statement, cst.Pass):
+                    return False
+        return any(isinstance(node, cst.Return) for node in descendants(handler.body))
 
     def is_guarded(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """A lock is held, rows are selected for update, or the keys are watched."""
@@ -316,9 +343,20 @@ class Claims:
         )
 
 
+def _raises_on(handler: cst.ExceptHandler) -> bool:
+    return any(isinstance(node, cst.Raise) for node in handler.body.body) or any(
+        isinstance(line, cst.SimpleStatementLine) and isinstance(line.body[-1], cst.Raise) for line in handler.body.body
+    )
+
+
 def conflicts(name: str | None) -> bool:
     """True for the name of an exception that says that something is there already."""
     return named_like(name, *_CONFLICT)
+
+
+def lacks_record(name: str | None) -> bool:
+    """True for the name of an exception that says that there is no such record."""
+    return name is not None and named_like(name.lower(), *_NO_RECORD)
 
 
 def may_create(call: ast.Call) -> bool:

@@ -101,7 +101,8 @@ class Clocks:
         if isinstance(node, cst.BinaryOperation):
             return self._of_operation(node, depth)
         try:
-            return [ClockValue(NOTHING if self.facts.constant(node) is None else CONSTANT)]
+            fixed = ClockValue(NOTHING if self.facts.constant(node) is None else CONSTANT)
+            return [fixed, *(self._stored_from_outside(node, depth) if isinstance(node, cst.Attribute) else ())]
         except NotConstant:
             pass
         if isinstance(node, cst.UnaryOperation):
@@ -113,6 +114,8 @@ class Clocks:
         found = [value for origin in self.facts.origins.step(node, callers=True) for value in self._of_origin(origin, depth)]
         if not any(value.domain != UNKNOWN for value in found):
             found += [value for one in self.facts.contents.read(node) for value in self.values(one, depth)]
+        if found and isinstance(node, cst.Attribute) and all(value.domain in (CONSTANT, NOTHING) for value in found):
+            return found + self._stored_from_outside(node, depth)
         return found or self._stored_by_name(node, depth)
 
     def _of_origin(self, origin: object, depth: int) -> list[ClockValue]:
@@ -235,6 +238,12 @@ class Clocks:
         )
         clean = bool(stores) or all(value.domain in (WALL, MONOTONIC, NOTHING) for value in found)
         return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found] if numbers and clean else []
+
+    def _stored_from_outside(self, node: cst.Attribute, depth: int) -> list[ClockValue]:
+        """`channel.until = time.time() + 60`, where the object itself only has a number or None to begin with."""
+        stores = [store for store in self.facts.contents.stores_of(node.attr.value) if store.how == "value" and store.source]
+        found = [value for store in stores if store.target is not node for value in self.values(store.source, depth)]
+        return [ClockValue(value.domain, value.readings, Confidence.MEDIUM) for value in found if value.readings]
 
     def _is_known(self, expression: cst.CSTNode) -> bool:
         """True when the type of an object is known, so that its attributes are found there or nowhere."""

@@ -32,6 +32,7 @@ _NAMED_WEAK = tuple(
     "unchecked no_check trust_all dangerous".split()
 )
 _WEAK_MODES = frozenset("none off no 0 false never optional allow prefer require plain http disabled anonymous".split())
+_SAID = frozenset("1 true yes on y t".split())
 _TRANSPORT = frozenset("secure ssl tls https".split())
 _OBJECTS = tuple(
     "context ctx file path bundle ca certs cert key params options config sock socket error exc exception version".split()
@@ -123,7 +124,9 @@ def _compared(test: cst.Comparison, outcome: bool) -> bool:
     texts = [text for node in descendants(right) if (text := string(node)) is not None]
     if not texts and isinstance(right, (cst.Name, cst.Attribute)) and (last_name(right) or "").isupper():
         texts = [(last_name(right) or "").rpartition("_")[2]]  # SCHEME_HTTP, MODE_NONE
-    if texts and any(_has(word, _SETTINGS) for word in words):
+    if texts and any(_weakens(word) for word in words) and all(text.lower() in _SAID for text in texts):
+        return chosen
+    if texts and any(_has(word, _SETTINGS) or _strengthens(word) for word in words):
         weak = all(text.lower() in _WEAK_MODES or _has(text, _WEAKENS) for text in texts)
         return chosen and weak or not chosen and any(_has(text, _STRENGTHENS) for text in texts)
     return chosen and any(_weakens(word) for word in (*words, *_words(right)))

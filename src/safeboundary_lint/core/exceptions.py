@@ -46,6 +46,10 @@ class Exceptions:
         if isinstance(handler_type, cst.Name) and depth and (found := self.facts.names.lookup(handler_type)) is not None:
             sources = [b.source for b in found[1] if b.how == "value" and isinstance(b.source, (cst.Tuple, cst.Name, cst.Attribute))]
             return [name for source in sources for name in self.classes(source, depth - 1)]  # ERRORS = (A, B)
+        if isinstance(handler_type, cst.Attribute) and depth and last_name(handler_type.value) in ("self", "cls"):
+            bound = [b.source for b in self.facts.origins.attribute_bindings(handler_type) if b.how == "value"]
+            if len(bound) == 1 and isinstance(bound[0], (cst.Tuple, cst.Name, cst.Attribute)):
+                return self.classes(bound[0], depth - 1)  # a class's own ERRORS = (A, B)
         return []
 
     def named(self, handler_type: cst.BaseExpression | None) -> list[str]:

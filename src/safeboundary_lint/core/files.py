@@ -30,6 +30,7 @@ _GENERIC = frozenset(
 _NUMBER = re.compile(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
 _PATH_STEPS = frozenset("join str Path fspath joinpath abspath realpath normpath expanduser resolve absolute".split())
 _GIVEN_STEPS = _PATH_STEPS | frozenset("split rsplit partition strip rstrip lstrip lower".split())
+_LISTED = frozenset("walk listdir scandir iterdir glob rglob".split())
 _EXTENSION = re.compile(r"(?:\{\})?\.\w{1,8}")  # what is only put behind a name that somebody gives
 _STEPS = 8
 _LAYOUT = 3  # so many files in one folder are the parts of something that is laid out there
@@ -221,7 +222,7 @@ class Files:
             first = made.args[0].value
         for origin in self.facts.origins.trail(first)[:_STEPS] if isinstance(first, cst.Name) else ():
             node = origin.node
-            if isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS:
+            if isinstance(node, cst.Call) and last_name(node.func) not in _PATH_STEPS | _LISTED:
                 return True
             if isinstance(node, cst.Attribute) and last_name(node.value) in ("self", "cls"):
                 return True
@@ -299,7 +300,7 @@ class Files:
         value = argument(match.call, parameter) if parameter is not None else None
         if value is None:
             return "r"
-        if "O_TRUNC" in self.facts.code(value, 200):
+        if any("O_TRUNC" in self.facts.code(one.node, 200) for one in self.facts.origins.trail(value)[:_STEPS]):
             return "w"
         try:
             mode = self.facts.constant(value)

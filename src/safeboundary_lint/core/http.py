@@ -26,7 +26,7 @@ KEY_NAMES = (
     "*unique_request*", "*client_order_id*",
     "*clientorderid*", "*client_msg_id*", "*clientreference*", "*client_reference*", "*if-match*", "*if_match*",
     "*if-none-match*", "*request_token*",
-    "*external_reference*", "*operation_key*", "*exactly_once*", "*conflict_target*", "*upsert*",
+    "*external_reference*", "*delivery_id*", "*delivery-id*", "webhook-id", "*webhook_id_header*", "*operation_key*", "*exactly_once*", "*conflict_target*", "*upsert*",
 )  # fmt: skip
 _READING = frozenset(
     "list search query queries graphql gql token tokens oauth oauth2 login signin auth authenticate authentication authorize "
@@ -49,7 +49,7 @@ _POLICY_ASKED = (
 # a model or a judge is asked: it costs money twice, it changes nothing
 _ASKING = re.compile("llm|completion|embedding|judge|guardrail|moderation")
 _MODELS = frozenset("llm llms judge judges guardrail guardrails".split())  # as folders: what stands there asks
-_BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat logger".split())
+_BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat logger logs".split())
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 

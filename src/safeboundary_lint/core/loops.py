@@ -120,7 +120,8 @@ class Loops:
             and (isinstance(node, cst.Return) or self.around(node) is loop)
             and not any(self.facts.tree.within(node, handler) for one in tries for handler in one.handlers)
         )
-        if not handlers and not (sleeps and (telling or isinstance(loop, cst.For) or self._answer_tests(below))):
+        waited = bool(sleeps) and (telling or isinstance(loop, cst.For) or bool(self._answer_tests(below)))
+        if not handlers and not waited and not (telling and exits and tries):
             return None
         return RetryLoop(loop, flow, inside, heads, handlers, exits, sleeps, bare.counted, telling)
 
@@ -344,8 +345,12 @@ def _single_tested(test: cst.CSTNode) -> cst.Name | cst.Attribute | None:
 
 def _of_numbers(iterable: cst.CSTNode) -> bool:
     elements = iterable.elements if isinstance(iterable, (cst.Tuple, cst.List)) else ()
-    numbers = sum(isinstance(element.value, (cst.Integer, cst.Float)) for element in elements)
+    numbers = sum(_is_number(element.value) for element in elements)
     return numbers > 0 and all(
-        isinstance(e.value, (cst.Integer, cst.Float)) or isinstance(e, cst.StarredElement) or last_name(e.value) == "None"
-        for e in elements
+        _is_number(e.value) or isinstance(e, cst.StarredElement) or last_name(e.value) == "None" for e in elements
     )
+
+
+def _is_number(node: cst.BaseExpression) -> bool:
+    signed = isinstance(node, cst.UnaryOperation) and isinstance(node.operator, (cst.Minus, cst.Plus))
+    return isinstance(node.expression if signed and isinstance(node, cst.UnaryOperation) else node, (cst.Integer, cst.Float))

@@ -156,6 +156,8 @@ def is_secret(facts: Facts, side: cst.BaseExpression) -> bool:
     """By its name, by being sent with a request, or by what the configuration calls it."""
     if from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side):
         return True
+    if isinstance(side, cst.Tuple):
+        return any(is_secret(facts, element.value) for element in side.elements)
     if isinstance(side, cst.FormattedString):
         return any(isinstance(part, cst.FormattedStringExpression) and is_secret(facts, part.expression) for part in side.parts)
     named = (
@@ -230,11 +232,20 @@ def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpressio
     """One secret is checked against another, in code that decides who gets in."""
     if all(from_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides) or _is_equality(facts, node):
         return False
+    kept = [side for side in sides if isinstance(side, (cst.Name, cst.Attribute)) and named_like(last_name(side), *_PASSWORDS)]
+    if kept and not any(_comes_in(facts, side) for side in sides):
+        return False
     if not _in_judge(facts, node):
         return any(from_peer(facts, side) or is_looked_up(side) or names_peer(facts, side) for side in sides) or (
             _finds_somebody(facts, node, sides)
         )
     return len({facts.code(side) for side in sides}) == 2
+
+
+def _comes_in(facts: Facts, side: cst.BaseExpression) -> bool:
+    """Somebody gives it here; settings of our own, compared with others to see what has changed, are no attempt."""
+    parts = [element.value for element in side.elements] if isinstance(side, cst.Tuple) else [side]
+    return any(_is_given(facts, part) or from_peer(facts, part) or names_peer(facts, part) for part in parts)
 
 
 def _is_password(side: cst.BaseExpression) -> bool:

@@ -49,6 +49,8 @@ def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
         and all(facts.outcomes.is_ambiguous(name) is False for name in conditions.classes)
     ):
         return None
+    if conditions.classes and not conditions.predicates and all(_names_answer(facts, region, one) for one in conditions.classes):
+        return None
     if not conditions.classes and conditions.predicates and all(_is_careful(facts, one) for one in conditions.predicates):
         return None
     return region.site
@@ -64,6 +66,34 @@ def _tells_answer(facts: Facts, region: Region, name: str) -> bool:
         if isinstance(node, cst.Raise) and node.exc is not None and name in facts.exceptions.named(_maker(node.exc))
     ]
     return bool(raised) and all(_is_reasoned(facts, node) for node in raised)
+
+
+def _names_answer(facts: Facts, region: Region, name: str) -> bool:
+    """An exception of this file that what is repeated raises only of an answer it has got, and not for a server's error."""
+    if name not in facts.exceptions.own or facts.outcomes.is_ambiguous(name):
+        return False
+    raised = [
+        node
+        for node in descendants(region.body)
+        if isinstance(node, cst.Raise) and node.exc is not None and name in facts.exceptions.named(_maker(node.exc))
+    ]
+    return bool(raised) and all(_follows_answer(facts, region, node) for node in raised)
+
+
+def _follows_answer(facts: Facts, region: Region, raised: cst.Raise) -> bool:
+    """Not in a handler of what sends, and under no test of a server's error."""
+    order = facts.tree.order
+    sent = facts.summaries.effects_in(region.body, "http-unsafe", "http-request", "side-effect")
+    for above in facts.tree.ancestors(raised):
+        if isinstance(above, cst.Try) and any(facts.tree.within(effect.call, above.body) for effect in sent):
+            return False
+        if isinstance(above, cst.If) and any(
+            isinstance(node, cst.Comparison) and _tells_server_error(node) for node in (above.test, *descendants(above.test))
+        ):
+            return False
+        if above is region.body:
+            break
+    return bool(sent) and all(order[id(effect.call)] < order[id(raised)] for effect in sent)
 
 
 def _maker(raised: cst.BaseExpression) -> cst.BaseExpression:
@@ -132,7 +162,7 @@ def _tells_server_error(test: cst.Comparison) -> bool:
 
 
 def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | None:
-    if not loop.exits and not facts.loops.ends_on_success(loop) or _takes_fresh(facts, loop, call):
+    if not loop.exits and not facts.loops.ends_on_success(loop) or _takes_fresh(facts, loop, call) or _catches_up(facts, loop):
         return None
     refused = frozenset(
         point.index
@@ -153,10 +183,10 @@ def _by_loop(facts: Facts, loop: RetryLoop, call: cst.Call) -> cst.CSTNode | Non
     told = not isinstance(facts.tree.statement_of(call), cst.Expr)  # an answer that nobody looks at repeats nothing
     if (
         told
-        and loop.sleeps
+        and (loop.sleeps or loop.telling)
         and any(loop.leads_back(point, avoiding=refused, raising=False, leaving="normally") for point in points)
     ):
-        return loop.sleeps[0]
+        return loop.sleeps[0] if loop.sleeps else loop.node
     return None
 
 
@@ -175,6 +205,21 @@ def _takes_fresh(facts: Facts, loop: RetryLoop, call: cst.Call) -> bool:
                     and not isinstance(call.func, cst.Call)
                 ):
                     return True
+    return False
+
+
+def _catches_up(facts: Facts, loop: RetryLoop) -> bool:
+    """`seen = self.newest; work(); if self.newest == seen: break`: it goes round because something new came, not for a failure."""
+    for leaving in loop.exits:
+        branch = facts.tree.enclosing(leaving, cst.If)
+        test = branch.test if isinstance(branch, cst.If) else None
+        if not isinstance(test, cst.Comparison) or not isinstance(test.comparisons[0].operator, (cst.Equal, cst.Is)):
+            continue
+        sides = (test.left, test.comparisons[0].comparator)
+        for known, now in (sides, sides[::-1]):
+            taken = [b.source for b in facts.origins.reaching(known)] if isinstance(known, cst.Name) else []
+            if taken and all(isinstance(now, type(one)) and now.deep_equals(one) for one in taken if one is not None):
+                return True
     return False
 
 

@@ -16,13 +16,14 @@ from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.mitigations import Mitigations
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import CERTIFICATE, HOST_KEY, PLAINTEXT, PROTOCOL, Weakening
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _ENTRIES = ("*cert_reqs", "*verify*", "*ssl_version*", "*tls_version*", "*minimum_version*", "*ssl_protocol*")
+_CLIENTS = ("*client", "*session", "*api", "*transport")
+_ADDRESSES = frozenset(("base_url", "url", "host", "hostname", "endpoint", "server", "address", "api_url", "base_uri"))
 _READERS = ("get", "getattr", "isinstance", "getenv", "print", "append", "index", "debug", "info", "warning", "setdefault", "pop")
 
 
@@ -54,6 +55,7 @@ class Security:
         found = [
             *self._options("verify-option"),
             *self._switched("verify-switch"),
+            *self._of_clients(),
             *self._constants(),
             *self._contexts(),
             *silent_contexts(self.facts),
@@ -162,6 +164,19 @@ class Security:
             if key is not None and (row := switches.get(key)) and self.is_off(element.value, row):
                 yield self._weakening(element, row, f'"{key}": {self.facts.code(element.value)}', "entry", element.value)
         yield from self._variables(switches)
+
+    def _of_clients(self) -> Iterator[Weakening]:
+        """`ArchiveClient(base_url=..., verify=False)`: a client of the project, with the keyword of the library behind it."""
+        row = next((row for row in self.facts.knowledge.wild.get("verify", ()) if row.kind == "verify-switch"), None)
+        if row is None or self.is_switch("verify-switch", "verify"):
+            return
+        for arg in self.facts.tree.all(cst.Arg):
+            call = self.facts.tree.parent(arg)
+            given = arg.keyword is not None and arg.keyword.value == "verify" and self.is_off(arg.value, row)
+            if given and isinstance(call, cst.Call) and named_like(last_name(call.func), *_CLIENTS) and keyword_names(call) & _ADDRESSES:
+                one = self._weakening(arg, row, f"verify={self.facts.code(arg.value)}", "argument", arg.value, call=call)
+                one.confidence = Confidence.MEDIUM
+                yield one
 
     def _by_position(self, switches: dict[str, Row]) -> Iterator[Weakening]:
         """`fetch(url, False)`, where the parameter of this file's `fetch` is a switch."""

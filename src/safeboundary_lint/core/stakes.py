@@ -44,6 +44,9 @@ _PASSED_THROUGH = (
     cst.List,
     cst.Tuple,
 )
+# The last sign of life of somebody else, and how long it is waited for.
+_SIGN_OF_LIFE = re.compile(r"seen|alive|heard|contact|activity|recv|received|response|message|heartbeat|pong")
+_PATIENCE = re.compile(r"timeout|watchdog|inactiv|dead")
 _COUNTING = ("sum", "len")
 _PAINTING = re.compile(r"(^|_)(re)?(render|draw|paint)(_|$)")
 # The clock decides how long the old one is used, or nothing at all is.
@@ -206,7 +209,12 @@ class Stakes:
 
     def _renews(self, branch: cst.If) -> bool:
         """`if now - self._swept > pause: sweep(); self._swept = now`: the moment that is tested is set again."""
-        return self._sets_again(branch.body, self._tested(branch), depth=2)
+        return not self.answers_for_peer(branch.test) and self._sets_again(branch.body, self._tested(branch), depth=2)
+
+    def answers_for_peer(self, test: cst.CSTNode) -> bool:
+        """`now - self.last_message > self.timeout`: somebody who says nothing for too long is given up, by the names."""
+        names = [(last_name(part) or "").lower() for part in descendants(test) if isinstance(part, (cst.Name, cst.Attribute))]
+        return any(map(_SIGN_OF_LIFE.search, names)) and any(map(_PATIENCE.search, names))
 
     def _guards(self, branch: cst.If) -> bool:
         """`if now - self._swept < pause: return`, then `sweep(); self._swept = now`: the same, with the branch turned round."""

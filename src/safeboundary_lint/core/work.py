@@ -28,11 +28,12 @@ _CHANGES = re.compile(
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
 _VERBS = (
     "handle process run execute perform ingest store save persist insert upsert write create update apply dispatch deliver "
-    "import index upload sync archive send publish enqueue forward do"
+    "import index upload sync archive send publish enqueue forward do evaluate analyze analyse transform convert enrich "
+    "transcode crawl scrape browse predict remediate deploy provision extract download generate render migrate"
 )
 _TELLING = re.compile(
     rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"
-    r"upsert|callback|handler|func|fn|work|job|"
+    r"upsert|evaluate|remediate|transform|crawl|scrape|browse|transcode|deploy|callback|handler|func|fn|work|job|"
     r"publish|enqueue|\w+_publish|on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|"
     r"process[A-Z]\w*|handle[A-Z]\w*"
 )
@@ -41,6 +42,7 @@ _NOT_TELLING = re.compile(
     r"progress_bar|keepalive|task_name|"
     r"cache|label|mock|sleep|lock|signal|shutdown)\w*"
 )
+_WAITING = ("join", "result", "wait", "gather", "as_completed", "shutdown")
 _OBSERVERS = re.compile(
     r"\w*(?:log|metric|stat|statsd|span|trace|tracer|sentry|prometheus|monitor|telemetry|profil|loop|parser|hash|md5|sha\d+)\w*"
 )
@@ -146,7 +148,16 @@ class Work:
         callee = self.facts.types.callee(call)
         if callee is not None and (inner := self._within(callee, _LEVELS)) is not None:
             return WorkCall(call, Confidence.weakest(inner.confidence, Confidence.MEDIUM), inner)
-        return WorkCall(call, Confidence.MEDIUM) if self._tells(call) else None
+        return WorkCall(call, Confidence.MEDIUM) if self._tells(call) and not self.hands_on(call) else None
+
+    def hands_on(self, call: cst.Call) -> bool:
+        """True for a helper of this file that hands over what it is given, waits for nothing and does nothing else that lasts."""
+        callee = self.facts.types.callee(call)
+        if not isinstance(callee, cst.FunctionDef) or not self.facts.summaries.effects(callee, "hand-over", levels=1):
+            return False
+        calls = self.facts.summaries.calls_of(callee)
+        waits = any(last_name(one.func) in _WAITING or self.facts.match(one, "ack") is not None for one in calls)
+        return not waits and self._within(callee, _LEVELS) is None
 
     def _within(self, function: cst.FunctionDef | cst.Lambda, levels: int) -> Match | None:
         """The first durable effect of a function of this file."""

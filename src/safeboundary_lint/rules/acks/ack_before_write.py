@@ -211,8 +211,9 @@ class AckBeforeWrite(Rule):
         )
 
     def _handed_over_before(self, ack: Ack, flow: Flow, points: list[Point]) -> cst.Call | None:
-        calls = [call for call in self.facts.summaries.calls_of(ack.function) if self.facts.match(call, "hand-over") is not None]
-        for call in calls:
+        for call in self.facts.summaries.calls_of(ack.function):
+            if self.facts.match(call, "hand-over") is None and not self.facts.work.hands_on(call):
+                continue
             handed = flow.points_of(call)
             if self._hands_message(call) and handed and all(paths.always_before(flow, handed, point) for point in points):
                 return call

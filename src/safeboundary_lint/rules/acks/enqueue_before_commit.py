@@ -12,6 +12,8 @@ from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
+_KEYS = ("pk", "id", "uuid", "task_id")
+_MARKS = ("mark_as", "mark_queued", "mark_as_queued", "set_status", "update_status")
 _SIGNAL_PARAMETERS = {"sender", "instance"}
 
 
@@ -23,7 +25,8 @@ class EnqueueBeforeCommit(Rule):
     Finds `.delay(...)`, `.apply_async(...)`, enqueues and publishes inside `with transaction.atomic():` (or a function
     decorated so), between a session's write and its commit, and in receivers of save signals, unless they wait for the commit
     (`transaction.on_commit`). A write followed by `.delay(obj.pk)` with no transaction in sight, and receivers of a project's
-    own signals, are told with low confidence.
+    own signals, are told with low confidence. It also finds those behind which the row is only then written: with the key of the
+    task, or as one that waits in the queue.
 
     Why it matters
     --------------
@@ -70,7 +73,10 @@ class EnqueueBeforeCommit(Rule):
 
     code, name, since, severity = "SBL309", "enqueue-before-commit", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("enqueue", "publish"), ("transaction", "commit", "signal-receiver", "=instance", "=sender", "=save", "=create"))
+    needs = (
+        ("enqueue", "publish"),
+        ("transaction", "commit", "signal-receiver", "=instance", "=sender", "=save", "=create", *map("={}".format, _MARKS)),
+    )
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -88,6 +94,8 @@ class EnqueueBeforeCommit(Rule):
             self._report(match, write, "before the commit", match.confidence)
         elif match.row.kind == "enqueue" and (decorator := self._saves(function)) is not None:
             self._report(match, decorator, "while the row is being saved", match.confidence, waits=True)
+        elif match.row.kind == "enqueue" and (later := self._written_later(match, function)) is not None:
+            self._report(match, later, "before its row is written", match.confidence)
         elif match.row.kind == "enqueue" and (row := self._names_row(match, function)) is not None:
             self._report(match, row, "with no commit in sight", Confidence.LOW, waits=True)
 
@@ -148,6 +156,29 @@ class EnqueueBeforeCommit(Rule):
                 if self.facts.types.definition(call.args[0].value) is function:
                     return call
         return None
+
+    def _written_later(self, match: Match, function: cst.FunctionDef) -> cst.Call | None:
+        """`result = task.delay()`, then a row with `result.id`; `task.delay(row.pk)`, then `row.mark_as(QUEUED)`."""
+        flow = self.facts.flow(function)
+        holder = self.facts.tree.parent(match.call)
+        result = holder.targets[0].target if isinstance(holder, cst.Assign) else None
+        handed = {node.value.value for arg in match.call.args for node in descendants(arg.value) if _is_key(node)}
+        for call in self.facts.summaries.calls_of(function):
+            name = last_name(call.func)
+            owner = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
+            told = isinstance(result, cst.Name) and name in ("save", "create") and self._is_told(call, result.value)
+            if not told and not (name in _MARKS and owner in handed):
+                continue
+            there = {point.index for point in flow.points_of(call)}
+            if paths.find(flow.points_of(match.node), lambda point: point.index in there, raising=False, leaving="normally"):
+                return call
+        return None
+
+    @staticmethod
+    def _is_told(call: cst.Call, result: str) -> bool:
+        """True where a row is given the key of the task that runs already."""
+        values = (node for arg in call.args for node in descendants(arg.value))
+        return any(_is_key(node) and node.value.value == result for node in values)
 
     def _names_row(self, match: Match, function: cst.FunctionDef) -> cst.CSTNode | None:
         """`.delay(obj.pk)` behind `obj.save()`, or in a receiver of some signal."""
@@ -228,3 +259,7 @@ class EnqueueBeforeCommit(Rule):
                 ):
                     return f"{name}.on_commit"
         return None
+
+
+def _is_key(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Attribute) and node.attr.value in _KEYS and isinstance(node.value, cst.Name)

@@ -14,52 +14,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
-from safeboundary_lint.rules.acks import synced_writes
-
-_KEPT = (
-    r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|"
-    r"credentials|token|tokens|secret|secrets|"
-    r"keyring|keystore|auth|session|sessions|cursor|cursors|offset|offsets|progress|registry|database|db|ledger|wallet|"
-    r"journal|pending|inventory|account|accounts|"
-    r"password|passwords|passwd|shadow|hosts|crontab|fstab|users|profile|profiles|history|bookmarks|known_hosts|"
-    r"authorized_keys|watermark|persist|persistent|storage|"
-    r"\w*\.conf|\w*\.cfg|\w*\.ini|\w*\.toml|props|properties|metadata|memory|stats|store|last_run|last_seen|subscriptions|"
-    r"schedule|jobs|quota|whitelist|blacklist"
-)
-_TELLING = re.compile(rf"(?:^|[\W_])(?:{_KEPT})(?:$|[\W_\d])")
-_REMADE = re.compile(
-    r"(?:^|[\W_])(?:cache|cached|caches|memo|memoize|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|"
-    r"results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
-    r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|"
-    r"sample|example|examples|test|tests|testdata|"
-    r"fixture|fixtures|mock|lock|lockfile|pidfile|pid|sock|fifo|dev|proc|sys|model_path|onnx|diff|patch|coverage|artifact|"
-    r"artifacts|summary|benchmark|render|rendered|"
-    r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
-    r"telemetry|overlay|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
-)
-_ONE_OFF = re.compile(
-    r"(?:^|/)(?:docs?|benchmarks?|ci|\.github|contrib|demos?|samples?|testing|setup\.py|conftest\.py|noxfile\.py|"
-    r"tasks\.py)(?:/|$)"
-)
-_BESIDE_CODE = re.compile(r"(?:^|/)(?:scripts?|tools|dev|misc|templates?)(?:/|$)")  # or a package of that name
-_KEEPER = re.compile(
-    r"(?:^|_)(?:settings|preferences|config(?:uration)?|store|storage|registry|wallet|ledger|state|credentials|keystore|database|"
-    r"history|journal|accounts?|persistence)(?:_|$)"
-)
-_KEEPS = re.compile(r"_*(?:save|store|write|persist|put|set|update)(?:_\w+)?")
-_ATOMIC = re.compile(
-    r"\w*(?:atomic|safe_write|backup|export|generate|render|scaffold|bootstrap|init_project|create_project|startproject|"
-    r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
-)
-_CACHED = re.compile(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
-_FOUND_AGAIN = re.compile(
-    r"_*(?:listdir|scandir|glob|walk|(?:re)?(?:scan|build|discover|compute|calculate|index|generate|collect)(?:_\w+)?)"
-)
-_LOADS = re.compile(r"_*(?:(?:load|read|restore|get|open|parse)_?(\w*)|(\w+)_(?:load|read))")
-_SAVES = re.compile(r"_*(?:(?:save|store|write|persist|set|dump|update)_?(\w*)|(\w+)_(?:save|write|store|dump))")
-_PATH = re.compile(r"(?:\w+_)?(?:path|file|filename|fname|dest|destination|target)|\w*file")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-
+from safeboundary_lint.rules.acks import kept_names, synced_writes
 
 _EMPTYING = re.compile(r"[rbt+U]*[wW][rbt+U]*")
 
@@ -152,10 +107,10 @@ class InPlaceOverwrite(Rule):
 
     Known limits
     ------------
-    A path whose name tells nothing, nor its class (`SettingsStore`), and which another file reads, is not reported. Three and more files written into one folder
-    that the caller names, and a file of any name that a caller hands over to be changed, are reported with low confidence:
-    whether there is something to lose, only the caller knows. So are a file that is written only where nothing was found in it,
-    and one whose reader finds out anew what it can't parse.
+    A path whose name tells nothing, nor its class (`SettingsStore`), and which another file reads, is not reported. Three and more
+    files written into one folder that the caller names, and a file of any name that a caller hands over to be changed, are
+    reported with low confidence: whether there is something to lose, only the caller knows. So are a file that is written only
+    where nothing was found in it, and one whose reader finds out anew what it can't parse.
     """
 
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
@@ -175,9 +130,9 @@ class InPlaceOverwrite(Rule):
     def _is_one_off(self) -> bool:
         """True for scripts and tools beside the code; a package of that name imports what it belongs to."""
         path = self.facts.path.replace("\\", "/")
-        beside = _BESIDE_CODE.search(path)
-        if beside is None or _ONE_OFF.search(path):
-            return _ONE_OFF.search(path) is not None
+        beside = kept_names.BESIDE_CODE.search(path)
+        if beside is None or kept_names.ONE_OFF.search(path):
+            return kept_names.ONE_OFF.search(path) is not None
         above = set(path[: beside.start()].split("/"))
         return not any(module.startswith(".") or module.partition(".")[0] in above for module in self._imported_from())
 
@@ -195,16 +150,16 @@ class InPlaceOverwrite(Rule):
         words = files.words(write.path)
         own = files.plain(write.path)
         if (
-            _REMADE.search(words)
+            kept_names.REMADE.search(words)
             or files.is_temporary(write.path)
             or files.is_numbered(write.path)
             or files.is_backed_up(write)
             or self._refills(write)
-            or _ATOMIC.fullmatch(_spoken(tree.symbol_of(write.node)))
+            or kept_names.ATOMIC.fullmatch(kept_names.spoken(tree.symbol_of(write.node)))
         ):
             return None
         kept = self._is_of_keeper(write)
-        telling = kept or _TELLING.search(words) is not None
+        telling = kept or kept_names.TELLING.search(words) is not None or self._saves_it(write)
         read = files.read_back(write) or self._read_by_pair(write)
         if self._is_new(write) or not (telling or read is not None):
             return None
@@ -232,17 +187,35 @@ class InPlaceOverwrite(Rule):
         )
         function = self.facts.tree.function_of(write.node)
         copied = isinstance(write.node, cst.Call) and self.facts.match(write.node, "copy-file") is not None
-        around = _spoken(function.name.value) if isinstance(function, cst.FunctionDef) and not copied else ""
-        return any(_TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
+        around = kept_names.spoken(function.name.value) if isinstance(function, cst.FunctionDef) and not copied else ""
+        return any(kept_names.TELLING.search(f" {one.lower().replace('_', ' ')} ") is not None for one in (text, around))
 
     def _is_of_keeper(self, write: FileWrite) -> bool:
-        """`save()` of a `WalletStorage`: it keeps what the class is there for, in a file that the class knows."""
+        """`save()` of a `WalletStorage`: it keeps what the class is there for, in the file that the object has."""
         cls, function = self.facts.tree.class_of(write.node), self.facts.tree.function_of(write.node)
-        if cls is None or not isinstance(function, cst.FunctionDef) or self.facts.files.is_given(write.path):
+        if cls is None or not isinstance(function, cst.FunctionDef):
             return False
-        name = _spoken(cls.name.value)
-        keeps = _KEEPS.fullmatch(_spoken(function.name.value)) is not None
-        return keeps and _KEEPER.search(name) is not None and _REMADE.search(name.replace("_", " ")) is None
+        if kept_names.KEEPS.fullmatch(kept_names.spoken(function.name.value)) is None:
+            return False
+        name = kept_names.spoken(cls.name.value)
+        shelf = kept_names.SHELF.search(name) is not None and self._is_own(write.path, function)
+        keeper = shelf or kept_names.KEEPER.search(name) is not None
+        return keeper and kept_names.REMADE.search(name.replace("_", " ")) is None
+
+    def _is_own(self, path: cst.BaseExpression, function: cst.FunctionDef) -> bool:
+        """True for a path in which nothing is given with the call: one file of the object, not one of many."""
+
+        def is_given(node: cst.CSTNode) -> bool:
+            own = isinstance(node, cst.Param) and node.name.value not in ("self", "cls")
+            return own and self.facts.tree.enclosing(node, cst.FunctionDef, cst.Lambda) is function
+
+        return self.facts.origins.derivation(path, is_given, callers=False) is None
+
+    def _saves_it(self, write: FileWrite) -> bool:
+        """`write_config(path, config)`: the function is named after what it keeps."""
+        function = self.facts.tree.function_of(write.node)
+        name = kept_names.spoken(function.name.value) if isinstance(function, cst.FunctionDef) else ""
+        return kept_names.KEEPS.fullmatch(name) is not None and kept_names.NAMED.search(name) is not None
 
     def _changes_it(self, write: FileWrite, read: cst.Call) -> bool:
         """True when one function reads the content and writes the file: what it does not change must survive too."""
@@ -259,7 +232,8 @@ class InPlaceOverwrite(Rule):
         if not isinstance(function, cst.FunctionDef):
             return False
         given = (node.value for node in descendants(function.body) if isinstance(node, cst.Return) and node.value is not None)
-        return any(isinstance(n, cst.Name) and _CACHED.fullmatch(n.value) for value in given for n in descendants(value))
+        names = (n.value for value in given for n in descendants(value) if isinstance(n, cst.Name))
+        return any(kept_names.CACHED.fullmatch(name) for name in names)
 
     def _is_got_once(self, write: FileWrite) -> bool:
         """The function gives back what it finds in the file, and writes only where that was nothing."""
@@ -292,7 +266,7 @@ class InPlaceOverwrite(Rule):
         return any(
             isinstance(n, cst.Return)
             and isinstance(n.value, cst.Call)
-            and _FOUND_AGAIN.fullmatch((last_name(n.value.func) or "").lower())
+            and kept_names.FOUND_AGAIN.fullmatch((last_name(n.value.func) or "").lower())
             for handler in handlers
             for n in descendants(handler.body, into_definitions=False)
         )
@@ -303,22 +277,32 @@ class InPlaceOverwrite(Rule):
         return isinstance(one, cst.FunctionDef) and isinstance(other, cst.FunctionDef) and self._are_pair(one, other)
 
     def _are_pair(self, one: cst.FunctionDef, other: cst.FunctionDef) -> bool:
-        loads, saves = _LOADS.fullmatch(_spoken(one.name.value)), _SAVES.fullmatch(_spoken(other.name.value))
+        loads = kept_names.LOADS.fullmatch(kept_names.spoken(one.name.value))
+        saves = kept_names.SAVES.fullmatch(kept_names.spoken(other.name.value))
         beside = self.facts.tree.class_of(one) is self.facts.tree.class_of(other)
         return beside and loads is not None and saves is not None and (loads[1] or loads[2]) == (saves[1] or saves[2])
 
     def _asks_for_path(self, write: FileWrite) -> bool:
-        """True where a parameter is the path: a helper for the program's own files, not a name that a user types."""
+        """True where a document is written to the path that a parameter is: a helper for the program's own files.
+
+        What is fitted or measured can be made again, and a name that a user types may be anything.
+        """
+        if not self._is_document(write) or self._is_fitted(write):
+            return False
 
         def is_path(node: cst.CSTNode) -> bool:
-            return isinstance(node, cst.Param) and _PATH.fullmatch(node.name.value.lower()) is not None
+            return isinstance(node, cst.Param) and kept_names.PATH.fullmatch(node.name.value.lower()) is not None
 
         return self.facts.origins.derivation(write.path, is_path, callers=False) is not None
+
+    def _is_fitted(self, write: FileWrite) -> bool:
+        cls = self.facts.tree.class_of(write.node)
+        return cls is not None and kept_names.FITTED.search(kept_names.spoken(cls.name.value)) is not None
 
     def _read_by_pair(self, write: FileWrite) -> cst.Call | None:
         """The reading in `load(filename)` beside `save(filename)`, whatever the path is called, when it is called the same."""
         function, text = self.facts.tree.function_of(write.node), self.facts.code(self.facts.files.plain(write.path))
-        for call, path in self.facts.files.reads if isinstance(function, cst.FunctionDef) else ():
+        for call, path in self.facts.files.reads if isinstance(function, cst.FunctionDef) and not self._is_fitted(write) else ():
             reader = self.facts.tree.function_of(call)
             if reader is not function and self._is_pair(call, write) and self.facts.code(self.facts.files.plain(path)) == text:
                 return call
@@ -328,7 +312,7 @@ class InPlaceOverwrite(Rule):
         """True when what is written is a whole serialised document."""
         tree = self.facts.tree
         function = tree.function_of(write.node) or tree.module
-        return any(self.facts.match(call, "dump") is not None for call in self.facts.summaries.calls_of(function))
+        return bool(self.facts.summaries.effects(function, "dump", levels=2))
 
     def _is_new(self, write: FileWrite) -> bool:
         """True behind `if not os.path.exists(path)`: nothing is lost that was there."""
@@ -370,8 +354,3 @@ class InPlaceOverwrite(Rule):
             else:
                 edits = synced_writes.written_in_steps(self.facts, write, replaces=True)
         return Fix(level, words, edits, synced_writes.IMPORTS if edits else ())
-
-
-def _spoken(name: str) -> str:
-    """`WalletStorage.saveAll` as `wallet_storage_save_all`."""
-    return _CAMEL.sub("_", name).lower().replace(".", "_")

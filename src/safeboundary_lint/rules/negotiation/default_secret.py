@@ -27,6 +27,7 @@ _NO_VALUE = re.compile(
     r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
     re.IGNORECASE,
 )
+_LOOKS_UP = re.compile(r"(^|_)(env|environ|getenv|config|setting|settings)(_|$)", re.IGNORECASE)  # helpers of another file
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 
@@ -70,7 +71,7 @@ class DefaultSecret(Rule):
     What it does
     ------------
     Finds secrets, signing keys and salts that are looked up with a constant default: in the environment, a configuration, a
-    settings class, a parameter, or behind `or`.
+    settings class, a parameter, behind `or`, or set where the lookup has found none.
 
     Why it matters
     --------------
@@ -117,6 +118,11 @@ class DefaultSecret(Rule):
             default = argument(match.call, parameter) if parameter is not None else None
             if key is not None and default is not None:
                 self._check(match.call, key, default)
+        for call in self.facts.tree.all(cst.Call):
+            if len(call.args) > 1 and _LOOKS_UP.search(last_name(call.func) or "") and self.facts.match(call, "environment-lookup") is None:
+                key = string(call.args[0].value)
+                if key is not None and key.isupper():
+                    self._check(call, key, call.args[1].value)
 
     def visit_BooleanOperation(self, node: cst.BooleanOperation) -> None:
         """`os.getenv("SECRET_KEY") or "dev"`, `secret or "dev"`."""

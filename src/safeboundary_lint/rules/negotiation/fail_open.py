@@ -12,12 +12,12 @@ from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.matching import named_like
-from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.negotiation.open_answers import NOBODY, may_let_pass
-from safeboundary_lint.rules.negotiation.unset_secrets import may_be_unset, unset
+from safeboundary_lint.rules.negotiation.unset_secrets import is_told_by_data, may_be_unset, unset
 
 _MISSING = re.compile(
     r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"
@@ -25,7 +25,6 @@ _MISSING = re.compile(
     r"_client$"
 )
 _STORE = re.compile(r"(^|_)(db|database|prisma|sql\w*|redis|mongo\w*|postgres\w*|cache|supabase)(_|$)")
-_SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
 _ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
 
@@ -258,7 +257,7 @@ class FailOpen(Rule):
                 None,
             )
             if isinstance(answer, cst.Return) and decisions.allows(self.facts, function, how, answer.value):
-                unsure = _STORE.search(missing.lower()) is not None or self._is_told_by_data(node.test)
+                unsure = _STORE.search(missing.lower()) is not None or is_told_by_data(self.facts, node.test)
                 sure = Confidence.LOW if unsure else Confidence.MEDIUM
                 self._tell_missing(function, answer, missing, sure)
 
@@ -272,25 +271,6 @@ class FailOpen(Rule):
                 confidence=Confidence.MEDIUM,
                 fix=Fix(Applicability.SUGGESTION, f"refuse when `{secret}` is missing, or do not offer the endpoint without it"),
             )
-
-    def _is_told_by_data(self, test: cst.BaseExpression) -> bool:
-        """`verifier = make_verifier(properties)`: a function of this file says whether there is anything to verify."""
-        names = [part for part in descendants(test) if isinstance(part, cst.Name)]
-        for call in (origin.node for name in names for origin in self.facts.origins.step(name)):
-            made = self.facts.types.callee(call) if isinstance(call, cst.Call) and isinstance(call.func, cst.Name) else None
-            if isinstance(made, cst.FunctionDef) and self._may_leave_out(made):
-                return True
-        return False
-
-    def _may_leave_out(self, made: cst.FunctionDef) -> bool:
-        """It gives None for some of what it is given; settings are no data."""
-        given = {one.name.value for one in parameters(made) if not named_like(one.name.value, *_SETTINGS)}
-        return any(
-            isinstance(node, cst.If)
-            and any(isinstance(part, cst.Return) and self.facts.is_constant(part.value, None) for part in descendants(node.body))
-            and any(isinstance(part, cst.Name) and part.value in given for part in descendants(node.test))
-            for node in descendants(made.body, into_definitions=False)
-        )
 
     def _missing(self, test: cst.BaseExpression) -> str | None:
         """What an `if` finds missing: `not secret`, `secret is None`, `not all(required_headers.values())`."""

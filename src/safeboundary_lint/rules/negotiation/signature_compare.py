@@ -22,7 +22,8 @@ class SignatureCompare(Rule):
     What it does
     ------------
     Finds `==` and `!=` between a keyed digest (also one that a helper of the file makes, and through `.decode()` and base64) and
-    something else, and between two secrets by name where one is checked against the other.
+    something else, and between two secrets by name where one is checked against the other: a token of a message, credentials cut
+    out of a header, a key by which somebody is looked up.
 
     Why it matters
     --------------

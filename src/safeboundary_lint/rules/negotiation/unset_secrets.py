@@ -1,4 +1,4 @@
-"""Verifications that are left out where the configuration has no secret to verify with."""
+"""What is not there to verify with: a secret the configuration lacks, a verifier that the data leave out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import libcst as cst
 
 from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.facts import Facts
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.tree import descendants
 
 _SECRET = re.compile(r"(^|_)(secret|signing_key|webhook_key|hmac_key|webhook_token)$|_secret(_key)?$", re.IGNORECASE)
+_SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
 _VERIFIES = re.compile(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
 
 
@@ -62,4 +64,25 @@ def _refused(function: cst.FunctionDef, node: cst.If, secret: str) -> bool:
         and any(last_name(part) == secret for part in descendants(other.test))
         and any(isinstance(part, (cst.Raise, cst.Return)) for part in descendants(other.body, into_definitions=False))
         for other in descendants(function.body, into_definitions=False)
+    )
+
+
+def is_told_by_data(facts: Facts, test: cst.BaseExpression) -> bool:
+    """`verifier = make_verifier(properties)`: a function of this file says whether there is anything to verify."""
+    names = [part for part in descendants(test) if isinstance(part, cst.Name)]
+    for call in (origin.node for name in names for origin in facts.origins.step(name)):
+        made = facts.types.callee(call) if isinstance(call, cst.Call) and isinstance(call.func, cst.Name) else None
+        if isinstance(made, cst.FunctionDef) and _may_leave_out(facts, made):
+            return True
+    return False
+
+
+def _may_leave_out(facts: Facts, made: cst.FunctionDef) -> bool:
+    """It gives None for some of what it is given; settings are no data."""
+    given = {one.name.value for one in parameters(made) if not named_like(one.name.value, *_SETTINGS)}
+    return any(
+        isinstance(node, cst.If)
+        and any(isinstance(part, cst.Return) and facts.is_constant(part.value, None) for part in descendants(node.body))
+        and any(isinstance(part, cst.Name) and part.value in given for part in descendants(node.test))
+        for node in descendants(made.body, into_definitions=False)
     )

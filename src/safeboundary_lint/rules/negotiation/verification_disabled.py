@@ -27,7 +27,7 @@ class VerificationDisabled(Rule):
     What it does
     ------------
     Finds verification switched off: `verify=False`, `CERT_NONE`, `check_hostname = False`, unverified contexts, as arguments,
-    attributes, defaults and dict entries; mail clients whose `starttls()` or `SMTP_SSL` checks nothing without a context;
+    attributes, defaults and dict entries; `SSLContext` of no client's protocol that a client uses as it is; mail clients whose `starttls()` or `SMTP_SSL` checks nothing without a context;
     options of LDAP and curl bindings; command-line options such as `--tls-verify=false`.
 
     Why it matters
@@ -92,6 +92,7 @@ class VerificationDisabled(Rule):
             "implicit-tls",
             "insecure-option",
             "verify-callback",
+            "~verify=False",
         ),
         ("%verif|ssl|tls|cert|secur|hostname|trust|strict|proxy|check",),
     )

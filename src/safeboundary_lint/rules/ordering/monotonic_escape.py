@@ -9,12 +9,13 @@ from functools import cached_property
 import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
-from safeboundary_lint.core.calls import string
+from safeboundary_lint.core.calls import string, string_parts
 from safeboundary_lint.core.clocks import CONSTANT, MONOTONIC, NOTHING, UNKNOWN, ClockValue
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.sql import is_statement
 from safeboundary_lint.rules.ordering import second_readings
 
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
@@ -82,10 +83,17 @@ class MonotonicEscape(Rule):
                 and match.row.parameter("to") is None
             ):
                 continue
-            for moment, value in self._moments(match):
-                told.add(id(match.node))
-                self._tell_sent(match, moment, value)
-                break
+            self._check_sent(match.call, match.confidence, told)
+        for call in self.facts.tree.all(cst.Call):
+            text = string_parts(call.args[0].value) if len(call.args) > 1 and id(call) not in told else None
+            if text is not None and is_statement(text):
+                self._check_sent(call, Confidence.MEDIUM, told)  # somebody's own way to run a statement
+
+    def _check_sent(self, call: cst.Call, sure: Confidence, told: set[int]) -> None:
+        for moment, value in self._moments(call):
+            told.add(id(call))
+            self._tell_sent(call, sure, moment, value)
+            break
 
     def _stays_on_host(self, match: Match) -> bool:
         """True in a function that speaks to a Unix socket."""
@@ -99,8 +107,8 @@ class MonotonicEscape(Rule):
         named = [node for node in tree.all(cst.Attribute) if node.attr.value == "AF_UNIX"]
         return frozenset(id(around) for node in named for around in tree.ancestors(node))
 
-    def _moments(self, match: Match) -> Iterator[tuple[cst.CSTNode, ClockValue]]:
-        queue: list[cst.CSTNode] = [arg.value for arg in match.call.args]
+    def _moments(self, sending: cst.Call) -> Iterator[tuple[cst.CSTNode, ClockValue]]:
+        queue: list[cst.CSTNode] = [arg.value for arg in sending.args]
         seen = {id(node) for node in queue}
         for node in queue:  # grows while it is walked
             if (value := self.facts.clocks.own_reading(node, MONOTONIC)) is not None:
@@ -142,13 +150,13 @@ class MonotonicEscape(Rule):
         stored = self.facts.contents.held(node)
         return [*(origin.node for origin in self.facts.origins.step(node) if origin.how == "value"), *stored]
 
-    def _tell_sent(self, match: Match, moment: cst.CSTNode, value: ClockValue) -> None:
-        called, code = self.facts.code(match.call.func), self.facts.code(moment)
+    def _tell_sent(self, call: cst.Call, sure: Confidence, moment: cst.CSTNode, value: ClockValue) -> None:
+        called, code = self.facts.code(call.func), self.facts.code(moment)
         self.report(
-            match.call,
+            call,
             f"`{called}` hands out `{code}`, a moment of this boot's monotonic clock: for another host, or after a restart, "
             f"it lies anywhere",
-            confidence=Confidence.weakest(match.confidence, value.confidence),
+            confidence=Confidence.weakest(sure, value.confidence),
             trace=[(reading.node, f"monotonic clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings],
             fix=Fix(
                 Applicability.SUGGESTION,

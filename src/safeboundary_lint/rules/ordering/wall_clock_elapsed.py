@@ -248,7 +248,8 @@ class WallClockElapsed(Rule):
             return Confidence.LOW
         if self._is_of_loop(use):
             return Confidence.LOW
-        dates = self._is_of_dates(use)
+        compared = self.facts.tree.enclosing(use.node, cst.Comparison) or use.node
+        dates = self._is_of_dates(use) and not self.facts.stakes.answers_for_peer(compared)
         if dates and use.stake is Stake.DECISION or self.facts.calls("object-store"):
             closure = self.facts.readings.closure(use.readings)
             return use.confidence if closure.local and closure.obstacle is None else Confidence.LOW

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.claims import Claim, Claims, conflicts, may_create
+from safeboundary_lint.core.claims import Claim, Claims, conflicts, lacks_record, may_create
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
@@ -19,8 +19,12 @@ from safeboundary_lint.core.names import last_name
 _REPEATED = frozenset(
     "webhook webhooks event events message messages delivery idempotency idempotent dedup dedupe deduplicate duplicate "
     "duplicates seen processed process handle handler consume consumer job jobs task tasks payment payments transaction order "
-    "callback notification unicity conflict already storage once claim lock receive ingest".split()
+    "callback notification unicity conflict already storage once claim lock receive ingest payload upsert redelivery".split()
 )
+
+
+_CHANGING = frozenset("create update insert add save".split())
+_CREATING = frozenset("create acreate add insert_one insert_record create_record".split())
 
 
 def _creates(body: Sequence[ast.AST]) -> bool:
@@ -47,6 +51,14 @@ def _refuses_found(body: Sequence[ast.AST]) -> bool:
     blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
     raised = (part for block in blocks for line in block.body for part in ast.walk(line) if isinstance(part, ast.Raise) and part.exc is not None)
     return any(conflicts(shapes.last_name(part.exc)) for part in raised if part.exc is not None)
+
+
+def _creates_missing(body: Sequence[ast.AST]) -> bool:
+    """A record is created where an exception says that there is none."""
+    handlers = [handler for block in shapes.walk(body, ast.Try) for handler in block.handlers if handler.type is not None]
+    named = [handler for handler in handlers if any(lacks_record(shapes.last_name(part)) for part in ast.walk(handler.type))]
+    calls = (call for handler in named for call in shapes.walk([handler], ast.Call))
+    return any(may_create(call) or shapes.last_name(call.func) in _CREATING for call in calls)
 
 
 class CheckThenActDedup(Rule):
@@ -99,7 +111,7 @@ class CheckThenActDedup(Rule):
 
     Known limits
     ------------
-    A lookup before a creation outside of events, messages and jobs (a form that refuses a taken name) is reported with low
+    A lookup before a creation in a migration, or outside of functions that are named as one step (`get_or_create`) and of events, messages and jobs (a form that refuses a taken name) is reported with low
     confidence.
     """
 
@@ -111,9 +123,10 @@ class CheckThenActDedup(Rule):
             "shared-write",
             "record-lookup",
             _refuses_found,
+            _creates_missing,
         ),
         ("shared-read", "record-creation", _creates),
-        ("shared-read", _asks, _refuses_found),
+        ("shared-read", _asks, _refuses_found, _creates_missing),
     )
     reach = 2
     local = True
@@ -148,7 +161,10 @@ class CheckThenActDedup(Rule):
         told = [word for one in (function, cls) if one is not None for word in words(one.name.value)]
         if isinstance(claim.found, cst.Raise) and claim.match is None:
             told += [word for n in descendants(claim.found) if isinstance(n, cst.Name) for word in words(n.value)] + ["conflict"]
-        return any(word in _REPEATED for word in told)
+        if {"migrations", "versions", "alembic"} & set(self.facts.path.replace("\\", "/").split("/")[:-1]):
+            return False  # run once, by one process
+        either = "or" in told and not _CHANGING.isdisjoint(told)  # `get_or_create`, `save_or_update`, made by hand
+        return either or any(word in _REPEATED for word in told)
 
     def _report(self, claim: Claim, confidence: Confidence, instead: str) -> None:
         look, mark = self.facts.code(claim.look), self.facts.code(claim.mark)

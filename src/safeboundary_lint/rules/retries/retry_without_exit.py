@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.edits import lines_behind
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.loops import RetryLoop
@@ -17,13 +21,23 @@ _RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tri
 _GATHERING = ("append", "add", "extend", "record", "observe", "assert*")
 
 
+def _never_left(body: Sequence[ast.AST]) -> bool:
+    """A `while True` with handlers and neither `break` nor `return`."""
+    return any(
+        isinstance(node.test, ast.Constant)
+        and shapes.holds(node, ast.ExceptHandler)
+        and not shapes.holds(node, ast.Break, ast.Return)
+        for node in shapes.walk(body, ast.While)
+    )
+
+
 class RetryWithoutExit(Rule):
     """A retry loop has no way out when an attempt succeeds: the work is done as often as there are attempts.
 
     What it does
     ------------
     Finds loops that count attempts, catch failures and go round again, in which nothing (break, return, a flag) ends the
-    loop after an attempt that worked.
+    loop after an attempt that worked; also a `while True` that nothing leaves, with lines behind it that are never reached.
 
     Why it matters
     --------------
@@ -65,32 +79,47 @@ class RetryWithoutExit(Rule):
 
     Known limits
     ------------
-    A helper that ends the loop by changing an attribute in another file is not seen.
+    A loop that pauses in every round, whether the attempt worked or not, may repeat on purpose and is reported with low
+    confidence. A helper that ends the loop by changing an attribute in another file is not seen.
     """
 
     code, name, since, severity = "SBL209", "retry-without-exit", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (LOOPS, ("%retr|attempt|tries",), ("^except",))
+    needs = (LOOPS, ("%retr|attempt|tries", _never_left), ("^except",))
     local = True
 
     def visit_Module(self, node: cst.Module) -> None:
         for loop in self.facts.loops.retries():
-            if (
-                loop.handlers
-                and loop.counted
-                and not loop.exits
-                and self._counts_retries(loop)
-                and not self._ends_otherwise(loop)
-            ):
-                self._report(loop)
+            if not loop.handlers or loop.exits:
+                continue
+            if self._is_never_left(loop):
+                self._report(loop, Confidence.HIGH)
+            elif loop.counted and self._counts_retries(loop) and not self._ends_otherwise(loop):
+                waits_anyway = any(not self._is_handled(loop, sleep) for sleep in loop.sleeps)
+                certain = Confidence.HIGH if loop.telling else Confidence.MEDIUM
+                self._report(loop, Confidence.LOW if waits_anyway else certain)
 
     def _counts_retries(self, loop: RetryLoop) -> bool:
-        told = [loop.node.target, loop.node.iter] if isinstance(loop.node, cst.For) else [loop.node.test]
+        told: list[cst.CSTNode] = [loop.node.target, loop.node.iter] if isinstance(loop.node, cst.For) else [loop.node.test]
+        handled = [n for handler in loop.handlers for n in descendants(handler.body, into_definitions=False)]
+        told += [n.target for n in handled if isinstance(n, cst.AugAssign)]  # failures are counted where they are seen
         return any(
             isinstance(n, (cst.Name, cst.Attribute)) and named_like(last_name(n), *_RETRY)
             for one in told
             for n in descendants(one)
         )
+
+    def _is_never_left(self, loop: RetryLoop) -> bool:
+        """`while True` that nothing leaves, with lines behind it that are never reached: the `break` was forgotten."""
+        node, tree = loop.node, self.facts.tree
+        below = list(descendants(node.body, into_definitions=False))
+        if not isinstance(node, cst.While) or last_name(node.test) != "True" or node.orelse is not None:
+            return False
+        if any(isinstance(n, cst.Return) or isinstance(n, cst.Break) and self.facts.loops.around(n) is node for n in below):
+            return False
+        block = tree.parent(node)
+        behind = block.body if isinstance(block, cst.IndentedBlock) else ()
+        return bool(loop.sleeps) and bool(behind) and behind[-1] is not node and tree.enclosing(node, cst.FunctionDef) is not None
 
     def _ends_otherwise(self, loop: RetryLoop) -> bool:
         """A name of the test is set where the work succeeded, a test asks for it, or something is gathered round by round."""
@@ -120,7 +149,10 @@ class RetryWithoutExit(Rule):
             return False
         return any(n.deep_equals(node.target) for n in descendants(loop.node.test) if type(n) is type(node.target))
 
-    def _report(self, loop: RetryLoop) -> None:
+    def _is_handled(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
+        return any(self.facts.tree.within(node, handler) for handler in loop.handlers)
+
+    def _report(self, loop: RetryLoop, confidence: Confidence) -> None:
         block = self.facts.tree.parent(loop.handlers[0])
         calls = [n for n in descendants(block.body) if isinstance(n, cst.Call)] if isinstance(block, cst.Try) else []
         work = next((call for call in calls if self.facts.exceptions.can_raise(call)), None)
@@ -130,8 +162,8 @@ class RetryWithoutExit(Rule):
         self.report(
             site,
             f"nothing ends this loop when `{self.facts.code(work)}` succeeds: "
-            "it runs in every round, as often as there are attempts",
-            confidence=Confidence.HIGH if loop.telling else Confidence.MEDIUM,
+            f"it runs in every round, {'as often as there are attempts' if loop.counted else 'for ever'}",
+            confidence=confidence,
             trace=[(work, "this is repeated even when it worked"), (loop.handlers[0], "only failures are told apart")],
             fix=Fix(
                 Applicability.SUGGESTION,

@@ -22,7 +22,7 @@ _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connecti
 _RETRYING = "%retry"  # a call by whose name something is tried again
 _RECONNECTING = (
     "*connect*", "*login*", "*refresh*", "*clos*", "*reset*", "*renew*", "*auth*", "*print*", "*log*", "*warn*", "*sleep*",
-    "*wait*",
+    "*wait*", "*doze*", "*delay*", "*pause*", "*backoff*",
 )  # fmt: skip
 _PROBING = (
     "*connect*", "*open*", "*ready*", "*alive*", "*ping*", "*_up", "*available*", "*reach*", "*listen*", "*health*",

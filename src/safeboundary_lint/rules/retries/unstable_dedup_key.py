@@ -29,6 +29,11 @@ _PERSISTING = (
     "create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one",
     "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert",
 )  # fmt: skip
+_KEEPING = (
+    "*disk*", "*persist*", "*shelve*", "*sqlite*", "*redis*", "*memcache*", "*filecache*", "*file_cache*", "*fanout*", "*distributed*",
+    "*shared*",
+)  # fmt: skip
+_DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s")
 _LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport", "*pool", "*thread")  # ends with the process
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
@@ -49,13 +54,25 @@ def _keeps_key(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+def _hashes_for_others(body: Sequence[ast.AST]) -> bool:
+    """`hash(...)` beside digests and names of files, or its remainder: the place of an entry, or a shard."""
+    called = {shapes.last_name(node.func) for node in shapes.walk(body, ast.Call)}
+    if called.isdisjoint(("hash", "id")):
+        return False
+    if not called.isdisjoint((*_DIGESTS, "Path", "join")):
+        return True
+    remainders = (node for node in shapes.walk(body, ast.BinOp) if isinstance(node.op, ast.Mod))
+    return any(isinstance(part, ast.Name) and part.id == "hash" for node in remainders for part in ast.walk(node.left))
+
+
 class UnstableDedupKey(Rule):
     """A key that is shared or kept is made of a value that differs from process to process.
 
     What it does
     ------------
     Finds `hash()`, `id()`, `pickle.dumps` and unsorted `json.dumps` that end up in the key of a shared cache or store, in a
-    persisted field, a task argument, or in what a function named like a maker of cache or deduplication keys returns as text.
+    persisted field, a task argument, the name of a file, a digest, the place in a store that is named as one on disk, or in
+    what a function named like a maker of cache or deduplication keys returns as text.
 
     Why it matters
     --------------
@@ -96,12 +113,13 @@ class UnstableDedupKey(Rule):
 
     Known limits
     ------------
+    An address (`id()`) in the name of a file is reported with low confidence: mostly the file is this object's own.
     What another file does with a key is told from the names here. `hash()` of numbers is stable and not told apart.
     """
 
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("unstable-value",), (*_STORES, "open-file", "write-file", "read-file", _keeps_key))
+    needs = (("unstable-value",), (*_STORES, "open-file", "write-file", "read-file", _keeps_key, _hashes_for_others))
     anchored = 3
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -113,7 +131,10 @@ class UnstableDedupKey(Rule):
             source = self.facts.match(way[-1], "unstable-value") if way else None
             if source is not None and id(source.call) not in seen and self._suits(source, what):
                 seen.add(id(source.call))
-                self._report(source, sink, what, Confidence.weakest(confidence, self._certainty(source)))
+                self._report(source, sink, what, Confidence.weakest(confidence, self._certainty(source, what)))
+        for source, cls in self._places():
+            if id(source.call) not in seen:
+                self._report(source, source.call, f"the place of an entry in `{cls.name.value}`", Confidence.MEDIUM)
 
     def _sinks(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
         """Where a key is shared or kept: the place, the key's expression, what it is called there."""
@@ -152,6 +173,31 @@ class UnstableDedupKey(Rule):
                 for value in self.facts.origins.returned(function):
                     if self._is_text(value):
                         yield value, value, f"what `{function.name.value}` returns", Confidence.MEDIUM
+        yield from self._named_files()
+        yield from self._digests()
+
+    def _named_files(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
+        """`Path(f"{name}.{hash(options)}.cache")`, `os.path.join(folder, str(hash(url)))`"""
+        for match in self.facts.calls("file-name"):
+            for arg in match.call.args[-1:]:
+                yield match.call, arg.value, "the name of a file", Confidence.MEDIUM
+
+    def _digests(self) -> Iterator[tuple[cst.CSTNode, cst.BaseExpression, str, Confidence]]:
+        """A digest is made to be the same everywhere: `sha256(str(hash(key)).encode())`."""
+        for match in self.facts.calls("digest"):
+            for arg in match.call.args[-1:]:
+                yield match.call, arg.value, "what a digest is made of", Confidence.MEDIUM
+
+    def _places(self) -> Iterator[tuple[Match, cst.ClassDef]]:
+        """`hash(name) % self.size` in a class that by its name keeps things for other processes: the place of an entry."""
+        for source in self.facts.calls("unstable-value"):
+            cls = self.facts.tree.enclosing(source.call, cst.ClassDef)
+            if source.dotted != "builtins.hash" or cls is None or not self._is_unstable(source):
+                continue
+            shard = next((a for a in self.facts.tree.ancestors(source.call) if not isinstance(a, (cst.Arg, cst.Call))), None)
+            if isinstance(shard, cst.BinaryOperation) and isinstance(shard.operator, cst.Modulo):
+                if named_like(cls.name.value.lower(), *_KEEPING):
+                    yield source, cls
 
     def _keeps_fields(self, call: cst.Call) -> Confidence | None:
         """A record is made or changed: its fields are read again by another process."""
@@ -195,7 +241,9 @@ class UnstableDedupKey(Rule):
         return not isinstance(node, (cst.Subscript, cst.Comparison))
 
     def _suits(self, source: Match, what: str) -> bool:
-        """Text of JSON is unstable only where others decide the order of its entries."""
+        """Text of JSON is unstable only where others decide the order of its entries; a digest of bytes is that of its bytes."""
+        if what.startswith("what a digest") and source.dotted != "builtins.hash":
+            return False
         if not source.row.get("without"):
             return not source.call.args or not isinstance(source.call.args[0].value, cst.Integer)
         given = source.call.args[0].value if source.call.args else None
@@ -205,8 +253,10 @@ class UnstableDedupKey(Rule):
             and what.startswith(("the key", "what"))
         )
 
-    def _certainty(self, source: Match) -> Confidence:
-        return Confidence.LOW if source.row.get("without") else source.confidence
+    def _certainty(self, source: Match, what: str) -> Confidence:
+        """An address in the name of a file mostly tells it from the others of this process, and nobody looks for it again."""
+        passing = source.dotted == "builtins.id" and what == "the name of a file"
+        return Confidence.LOW if source.row.get("without") or passing else source.confidence
 
     def _report(self, source: Match, sink: cst.CSTNode, what: str, confidence: Confidence) -> None:
         code, why = self.facts.code(source.call), source.row.get("why", "differs between processes")
@@ -226,6 +276,11 @@ class UnstableDedupKey(Rule):
             fix=Fix(Applicability.SUGGESTION, advice, *self._stable(source)),
         )
 
+    def _is_number(self, call: cst.Call) -> bool:
+        """The hash is reckoned with: `abs(hash(x)) % n`."""
+        above = next((a for a in self.facts.tree.ancestors(call) if isinstance(a, (cst.BinaryOperation, cst.IndentedBlock))), None)
+        return isinstance(above, cst.BinaryOperation) and isinstance(above.operator, cst.Modulo) and string_parts(above.left) is None
+
     def _stable(self, source: Match) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
         """The edits and imports of a key that is the same everywhere; none for what has no text that is."""
         call, called = source.call, last_name(source.call.func)
@@ -235,7 +290,8 @@ class UnstableDedupKey(Rule):
             return ((added,) if added is not None else ()), ()
         if given is not None and called == "hash":
             text = given if isinstance(call.args[0].value, cst.SimpleString) else f"repr({given})"
-            return (replaced(self.facts, call, f"hashlib.sha256({text}.encode()).hexdigest()"),), ("import hashlib",)
+            digest = f"hashlib.sha256({text}.encode()).hexdigest()"
+            return (replaced(self.facts, call, f"int({digest}, 16)" if self._is_number(call) else digest),), ("import hashlib",)
         if given is not None and called == "dumps":
             return (replaced(self.facts, call, f"json.dumps({given}, sort_keys=True).encode()"),), ("import json",)
         return (), ()
