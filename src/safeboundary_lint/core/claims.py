@@ -269,10 +269,17 @@ class Claims:
         for handler in block.handlers:
             missing = any(lacks_record(name) for name in self.facts.exceptions.named(handler.type))
             if missing and not _raises_on(handler):
-                created = (n for n in descendants(handler.body) if isinstance(n, cst.Call) and self._creates(n))
+                calls = [n for n in descendants(handler.body) if isinstance(n, cst.Call)]
+                created = (call for call in calls if self._creates(call) or self._saves_new(call, handler))
                 if (mark := next(created, None)) is not None and not self._handles_conflict(mark, function):
                     return Claim(looks[-1], mark, None, None)
         return None
+
+    def _saves_new(self, call: cst.Call, handler: cst.ExceptHandler) -> bool:
+        """`record = Record(...); record.save()` in a handler."""
+        record = call.func.value if isinstance(call.func, cst.Attribute) and call.func.attr.value in ("save", "asave") else None
+        made = [b.source for b in self.facts.origins.reaching(record)] if isinstance(record, cst.Name) else []
+        return bool(made) and all(isinstance(one, cst.Call) and self.facts.tree.within(one, handler) for one in made)
 
     def _creation_after(self, node: cst.CSTNode, function: cst.FunctionDef) -> cst.Call | None:
         """The first call behind a node that creates a record; None where a conflict of two creations is handled."""

@@ -92,8 +92,20 @@ def _switched_off(facts: Facts, call: cst.Call, test: cst.CSTNode) -> bool:
 
 
 def _counts_by_argument(call: cst.Call, function: cst.FunctionDef, facts: Facts) -> bool:
-    """A changed argument is handed over that some helper may compare."""
-    return any(isinstance(value, cst.BinaryOperation) for _name, value in _handed(facts, call, function))
+    """A changed argument is handed over that some helper may compare; one that is only counted on bounds nothing."""
+    counted = [(name, value) for name, value in _handed(facts, call, function) if isinstance(value, cst.BinaryOperation)]
+    return any(not _only_counted(call, function, name, value) for name, value in counted)
+
+
+def _only_counted(call: cst.Call, function: cst.FunctionDef, name: str, value: cst.BinaryOperation) -> bool:
+    """Nothing in the function asks for the parameter: each use of it is the one that counts it on."""
+    own = any(parameter.name.value == name for parameter in parameters(function))
+    uses = [node for node in descendants(function.body) if isinstance(node, cst.Name) and node.value == name]
+    again = [c for c in descendants(function.body) if isinstance(c, cst.Call) and last_name(c.func) == last_name(call.func)]
+    handed = [arg for one in again for arg in one.args]
+    counting = {id(n) for arg in handed if arg.value.deep_equals(value) for n in descendants(arg)}
+    keywords = {id(arg.keyword) for node in descendants(function.body) if isinstance(node, cst.Call) for arg in node.args}
+    return own and all(id(use) in counting or id(use) in keywords for use in uses)
 
 
 def _handed(facts: Facts, call: cst.Call, function: cst.FunctionDef) -> Iterator[tuple[str, cst.BaseExpression]]:

@@ -24,7 +24,7 @@ _REPEATED = frozenset(
 
 
 _CHANGING = frozenset("create update insert add save".split())
-_CREATING = frozenset("create acreate add insert_one insert_record create_record".split())
+_CREATING = frozenset("create acreate add insert_one insert_record create_record save asave".split())
 
 
 def _creates(body: Sequence[ast.AST]) -> bool:
@@ -163,6 +163,8 @@ class CheckThenActDedup(Rule):
             told += [word for n in descendants(claim.found) if isinstance(n, cst.Name) for word in words(n.value)] + ["conflict"]
         if {"migrations", "versions", "alembic"} & set(self.facts.path.replace("\\", "/").split("/")[:-1]):
             return False  # run once, by one process
+        if claim.found is None and claim.match is None:
+            return True  # an exception says that there is none: this stands for one step and nothing else
         either = "or" in told and not _CHANGING.isdisjoint(told)  # `get_or_create`, `save_or_update`, made by hand
         return either or any(word in _REPEATED for word in told)
 

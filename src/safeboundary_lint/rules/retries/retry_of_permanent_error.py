@@ -169,7 +169,7 @@ class RetryOfPermanentError(Rule):
             if isinstance(maker, cst.Attribute):
                 predicate = f"{edits.source_of(self.facts, maker.value)}.{predicate}"
             else:
-                imports = (f"from {(self.facts.names.qualified(maker) or '').partition('.')[0]} import {predicate}",)
+                imports = (f"from {(self.facts.names.qualified(maker) or '').rpartition('.')[0]} import {predicate}",)
             passing = f"{predicate}({passing})"
         given = argument(policy.call, parameter)
         added = edits.argument_added(self.facts, policy.call, f"{parameter.name}={passing}") if given is None else None
