@@ -145,6 +145,8 @@ def test_classes_that_derive_from_each_other() -> None:
         ("class C:\n  def m(self): pass\n  def f(self):\n    w = self.m\n    use(w())", "m"),
         ("use(g())", None),
         ("import g\nuse(g.f())", None),
+        ("class C:\n  def _m(self): pass\n  m = _m\n  def n(self): use(self.m())\n", "_m"),
+        ("class C:\n  class D:\n    def m(self): pass\n  def n(self): use(self.D().m())\n", "m"),
     ],
 )
 def test_the_function_that_a_call_runs(text: str, function: str | None) -> None:

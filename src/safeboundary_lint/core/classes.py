@@ -77,12 +77,21 @@ class Classes:
         return definition if isinstance(definition, cst.ClassDef) else None
 
     def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
-        """The method of a class or of its bases in this file."""
+        """The method of a class or of its bases in this file, also under another name: `keep = _keep`."""
         for one in self.local_lineage(cls):
-            for binding in self.names.scope_of(one.body).bindings.get(name, ()):
-                if isinstance(binding.source, cst.FunctionDef):
-                    return binding.source
+            bindings = self.names.scope_of(one.body).bindings
+            for binding in bindings.get(name, ()):
+                alias = isinstance(binding.source, cst.Name) and binding.how == "value"
+                again = bindings.get(binding.source.value, ()) if alias else ()  # type: ignore[union-attr]
+                for source in (binding.source, *(other.source for other in again)):
+                    if isinstance(source, cst.FunctionDef):
+                        return source
         return None
+
+    def inner_class(self, cls: cst.ClassDef, name: str) -> cst.ClassDef | None:
+        """The class that is defined in the body of a class or of its bases in this file."""
+        inner = (b.source for one in self.local_lineage(cls) for b in self.names.scope_of(one.body).bindings.get(name, ()))
+        return next((source for source in inner if isinstance(source, cst.ClassDef)), None)
 
 
 def _generic_head(base: cst.BaseExpression) -> cst.BaseExpression:

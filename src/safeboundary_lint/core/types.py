@@ -292,7 +292,9 @@ class Types(Classes):
             if base is None:
                 found = self.of(expression.value)
                 base = found.local if found is not None else None
-            return self.method(base, expression.attr.value) if isinstance(base, cst.ClassDef) else None
+            if not isinstance(base, cst.ClassDef):
+                return None
+            return self.method(base, expression.attr.value) or self.inner_class(base, expression.attr.value)
         found_here = self.names.definition(expression)
         if found_here is None and isinstance(expression, cst.Name) and (bound := self.names.lookup(expression)) is not None:
             # an alias of a method: `write = self._write`
