@@ -126,7 +126,7 @@ class Contents:
 
     def held(self, container: cst.CSTNode) -> list[cst.CSTNode]:
         """What the container that a variable or attribute stands for may hold, under any key."""
-        return [entry.value for entry in self._entries_of(container)]
+        return [entry.value for entry in self._entries_of(_original(container))]
 
     def _field(self, record: cst.CSTNode, name: str) -> list[cst.CSTNode]:
         if not isinstance(record, cst.Call):
@@ -251,6 +251,18 @@ class Contents:
                 if last_name(call.func) in local and isinstance(cls := self.facts.types.definition(call.func), cst.ClassDef):
                     self._constructions[id(cls)].append(call)
         return self._constructions
+
+
+def _original(container: cst.CSTNode) -> cst.CSTNode:
+    """`self.held` for `self.held.copy()` and `dict(self.held)`: a copy holds the same."""
+    while isinstance(container, cst.Call):
+        if isinstance(container.func, cst.Attribute) and container.func.attr.value == "copy" and not container.args:
+            container = container.func.value
+        elif last_name(container.func) in ("dict", "copy", "deepcopy") and len(container.args) == 1 and not container.args[0].star:
+            container = container.args[0].value
+        else:
+            break
+    return container
 
 
 def _key(expression: cst.CSTNode) -> object:

@@ -68,7 +68,8 @@ class WallClockIdentity(Rule):
     -----------------
     The identifier has a random part, a counter or a process id beside the time, the value is kept above the one before
     (`max(now, last + 1)`), it is the number of a period (`int(time.time() // 60)`), it tells one boot from the next, or it is a
-    time stamp by name and use. What is only shown to people, a notification or a dialog, and what is temporary or for debugging by its name, is of low confidence.
+    time stamp by name and use. What is only shown to people, a notification or a dialog, and what is temporary or for debugging
+    by its name, is of low confidence.
 
     Fix safety
     ----------
@@ -90,7 +91,8 @@ class WallClockIdentity(Rule):
 
     def visit_Assign(self, node: cst.Assign) -> None:
         for target in node.targets:
-            self._assigned(target.target, node.value)
+            for one, value in _pairs(target.target, node.value):
+                self._assigned(one, value)
 
     def visit_AnnAssign(self, node: cst.AnnAssign) -> None:
         if node.value is not None:
@@ -169,6 +171,15 @@ class WallClockIdentity(Rule):
         else:
             words = f"make `{plain}` from `uuid.uuid4()`, or add a random part to the time"
         return Fix(Applicability.SUGGESTION, words, edits, imports if edits else ())
+
+
+def _pairs(target: cst.BaseExpression, value: cst.BaseExpression) -> list[tuple[cst.BaseExpression, cst.BaseExpression]]:
+    """What is given to what: `self.link, self.nonce = Link(), int(time.time())` gives two pairs."""
+    if not isinstance(target, (cst.Tuple, cst.List)) or not isinstance(value, (cst.Tuple, cst.List)):
+        return [(target, value)]
+    if len(target.elements) != len(value.elements):
+        return []
+    return [(one.value, other.value) for one, other in zip(target.elements, value.elements)]
 
 
 def _sureness(recipe: Recipe, name: str) -> Confidence:
