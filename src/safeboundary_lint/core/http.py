@@ -136,9 +136,19 @@ class Requests:
                 text = node.keyword.value
             elif isinstance(node, cst.Attribute):
                 text = node.attr.value
-            if text is not None and len(text) < 60 and named_like(text, *KEY_NAMES):
+            if text is not None and len(text) < 60 and named_like(text, *KEY_NAMES) and not self._counts_requests(node, text):
                 return node
         return None
+
+    def _counts_requests(self, node: cst.CSTNode, text: str) -> bool:
+        """`fields["nonce"] = self.nonce`: a number that is another one for each request lets no repetition be known."""
+        if not named_like(text, "nonce", "*_nonce"):
+            return False
+        if isinstance(node, cst.Attribute):
+            return isinstance(node.value, cst.Name) and node.value.value == "self"
+        statement = self.facts.tree.statement_of(node) if isinstance(node, cst.SimpleString) else None
+        value = statement.value if isinstance(statement, cst.Assign) else None
+        return isinstance(value, cst.Attribute) and isinstance(value.value, cst.Name) and value.value.value == "self"
 
     def only_reads(self, chain: Iterable[cst.CSTNode]) -> bool:
         """A POST that asks and changes nothing, told by the words of its address and of the functions around it."""
