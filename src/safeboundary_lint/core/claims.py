@@ -263,14 +263,15 @@ class Claims:
     def _creates_missing(self, block: cst.Try) -> Claim | None:
         """`try: record = get(x)  except DoesNotExist: create(x)`"""
         function = self.facts.tree.function_of(block)
-        looks = [n for n in descendants(block.body) if isinstance(n, cst.Call) and named_like(last_name(n.func), *_LOOKING, *_ONE)]
+        calls = (node for node in descendants(block.body) if isinstance(node, cst.Call))
+        looks = [call for call in calls if named_like(last_name(call.func), *_LOOKING, *_ONE)]
         if not looks or not isinstance(function, cst.FunctionDef) or self.is_guarded(looks[0], function):
             return None
         for handler in block.handlers:
             missing = any(lacks_record(name) for name in self.facts.exceptions.named(handler.type))
             if missing and not _raises_on(handler):
-                calls = [n for n in descendants(handler.body) if isinstance(n, cst.Call)]
-                created = (call for call in calls if self._creates(call) or self._saves_new(call, handler))
+                inside = (n for n in descendants(handler.body) if isinstance(n, cst.Call))
+                created = (call for call in inside if self._creates(call) or self._saves_new(call, handler))
                 if (mark := next(created, None)) is not None and not self._handles_conflict(mark, function):
                     return Claim(looks[-1], mark, None, None)
         return None

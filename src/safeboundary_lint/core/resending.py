@@ -209,7 +209,7 @@ def _takes_fresh(facts: Facts, loop: RetryLoop, call: cst.Call) -> bool:
 
 
 def _catches_up(facts: Facts, loop: RetryLoop) -> bool:
-    """`seen = self.newest; work(); if self.newest == seen: break`: it goes round because something new came, not for a failure."""
+    """`seen = self.newest; work(); if self.newest == seen: break`: it goes round because something new came."""
     for leaving in loop.exits:
         branch = facts.tree.enclosing(leaving, cst.If)
         test = branch.test if isinstance(branch, cst.If) else None

@@ -111,8 +111,8 @@ class CheckThenActDedup(Rule):
 
     Known limits
     ------------
-    A lookup before a creation in a migration, or outside of functions that are named as one step (`get_or_create`) and of events, messages and jobs (a form that refuses a taken name) is reported with low
-    confidence.
+    A lookup before a creation in a migration, or outside of functions that are named as one step (`get_or_create`) and of
+    events, messages and jobs (a form that refuses a taken name) is reported with low confidence.
     """
 
     code, name, since, severity = "SBL206", "check-then-act-dedup", "0.1", Severity.WARNING

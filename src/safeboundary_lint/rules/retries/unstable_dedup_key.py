@@ -30,8 +30,8 @@ _PERSISTING = (
     "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert",
 )  # fmt: skip
 _KEEPING = (
-    "*disk*", "*persist*", "*shelve*", "*sqlite*", "*redis*", "*memcache*", "*filecache*", "*file_cache*", "*fanout*", "*distributed*",
-    "*shared*",
+    "*disk*", "*persist*", "*shelve*", "*sqlite*", "*redis*", "*memcache*", "*filecache*", "*file_cache*", "*fanout*",
+    "*distributed*", "*shared*",
 )  # fmt: skip
 _DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s")
 _LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport", "*pool", "*thread")  # ends with the process
@@ -278,8 +278,10 @@ class UnstableDedupKey(Rule):
 
     def _is_number(self, call: cst.Call) -> bool:
         """The hash is reckoned with: `abs(hash(x)) % n`."""
-        above = next((a for a in self.facts.tree.ancestors(call) if isinstance(a, (cst.BinaryOperation, cst.IndentedBlock))), None)
-        return isinstance(above, cst.BinaryOperation) and isinstance(above.operator, cst.Modulo) and string_parts(above.left) is None
+        ancestors = self.facts.tree.ancestors(call)
+        above = next((a for a in ancestors if isinstance(a, (cst.BinaryOperation, cst.IndentedBlock))), None)
+        remainder = isinstance(above, cst.BinaryOperation) and isinstance(above.operator, cst.Modulo)
+        return remainder and isinstance(above, cst.BinaryOperation) and string_parts(above.left) is None
 
     def _stable(self, source: Match) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
         """The edits and imports of a key that is the same everywhere; none for what has no text that is."""
