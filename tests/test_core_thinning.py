@@ -107,6 +107,11 @@ def test_methods_that_share_an_attribute_are_one_step_away() -> None:
     assert kept(left, needs=(("wall-clock",),), reach=1) == {"__init__"}
 
 
+def test_an_attribute_may_be_set_from_outside() -> None:
+    text = textwrap.dedent(METHODS).replace("self.last = lib.wall()", "pass") + "\ndef touch(sender):\n    sender.last = lib.wall()\n"
+    assert kept(text, needs=(("wall-clock",),), reach=1) == {"touch", "age"}
+
+
 def test_a_method_is_not_mistaken_for_one_of_a_class_that_nobody_uses() -> None:
     outline = Outline(textwrap.dedent(METHODS) + "\ndef f(sender):\n    return sender.age()\n")
     (function,) = (unit for unit in outline.units if unit.name == "f")

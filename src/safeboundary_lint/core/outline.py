@@ -20,6 +20,7 @@ from safeboundary_lint.core.words import WORD, Words
 _COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
 _OWN_ATTRIBUTE = re.compile(r"\b(?:self|cls)\s*\.\s*(\w+)")
 _ATTRIBUTE = re.compile(r"\.\s*([^\W\d]\w*)")
+_STORED = re.compile(r"\.\s*([^\W\d]\w*)\s*[-+*/|&]?=(?!=)")
 _GLOBAL = re.compile(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Mentioning a class is mentioning these of its methods.
@@ -29,7 +30,7 @@ _CONTAINERS = frozenset("dict list set defaultdict OrderedDict Counter deque Wea
 # What one unit asks for and others offer: a name of the module, a method or attribute of a family of classes, a method of any class.
 Link = tuple[str, ...]
 CALLS = ("name", "method")  # the kinds of links that may be calls
-LINKS = (*CALLS, "attribute", "global")
+LINKS = (*CALLS, "attribute", "stored", "global")
 
 
 @dataclass(eq=False)
@@ -46,6 +47,11 @@ class Unit:
     def attributes(self) -> frozenset[str]:
         """Attributes of self or cls that the function mentions."""
         return frozenset(_OWN_ATTRIBUTE.findall(self.words.source))
+
+    @functools.cached_property
+    def stored(self) -> frozenset[str]:
+        """Attributes of anything else that the function may set."""
+        return frozenset(_STORED.findall(self.words.source)) - self.attributes
 
     @functools.cached_property
     def named_attributes(self) -> frozenset[str]:
@@ -121,7 +127,9 @@ class Outline:
             if name in unit.named_attributes:
                 yield ("method", family, name)
                 yield ("method", name)
-        yield from (("attribute", family, name) for name in unit.attributes)
+        for name in unit.attributes:
+            yield ("attribute", family, name)
+            yield ("stored", name)
         yield from (("global", name) for name in unit.words.all & self._shared)
 
     def offering(self, link: Link) -> Sequence[int]:
@@ -138,6 +146,7 @@ class Outline:
         yield from self._meanings(unit)
         family = self._family[unit.owner]
         yield from (link for name in unit.attributes if (link := ("attribute", family, name)) in self._offering)
+        yield from (("stored", name) for name in unit.stored)
         yield from (("global", name) for name in unit.words.all & self._shared)
 
     def _meanings(self, unit: Unit) -> Iterator[Link]:
@@ -161,6 +170,8 @@ class Outline:
             for name in unit.attributes:
                 if (family, name) not in methods:
                     found["attribute", family, name].append(index)
+            for name in unit.stored:
+                found["stored", name].append(index)
             for name in unit.words.all & self._shared:
                 found["global", name].append(index)
         return found
