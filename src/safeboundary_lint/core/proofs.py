@@ -230,7 +230,7 @@ def is_looked_up(side: cst.CSTNode) -> bool:
 
 def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpression, cst.BaseExpression]) -> bool:
     """One secret is checked against another, in code that decides who gets in."""
-    if all(from_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides) or _is_equality(facts, node):
+    if all(from_peer(facts, side) or names_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides) or _is_equality(facts, node):
         return False
     kept = [side for side in sides if isinstance(side, (cst.Name, cst.Attribute)) and named_like(last_name(side), *_PASSWORDS)]
     if kept and not any(_comes_in(facts, side) for side in sides):

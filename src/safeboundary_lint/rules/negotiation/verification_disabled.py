@@ -237,6 +237,8 @@ class VerificationDisabled(Rule):
         return Fix(level, self._advice(one), tuple(edits), imports)
 
     def _edit(self, one: Weakening) -> Edit | None:
+        if one.row is not None and one.row.kind == "tls-context":
+            return None  # which authority to trust, and whether old protocols are needed, is for the author to say
         if one.call is not None and any(isinstance(arg.value, cst.Lambda) for arg in one.call.args):
             return None  # a callback that decides as well
         if isinstance(one.value, cst.Attribute) and (known := self.facts.match(one.value, "verify-off")) is not None:
@@ -246,8 +248,7 @@ class VerificationDisabled(Rule):
         if one.form == "option":
             return without_option(self.facts, one.node, one.text)
         if isinstance(one.value, cst.Attribute) and one.safe and one.form == "context":
-            known = self.facts.names.qualified(one.value) is not None  # a constant of the library, and no attribute of our own
-            return replaced(self.facts, one.value.attr, one.safe.rpartition(".")[2]) if known else None
+            return replaced(self.facts, one.value.attr, one.safe.rpartition(".")[2])
         literal = one.form == "attribute" or isinstance(one.value, (cst.Name, cst.Integer, cst.SimpleString))
         if literal and one.safe and isinstance(one.value, cst.BaseExpression):
             return replaced(self.facts, one.value, one.safe)
