@@ -254,6 +254,8 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
         elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
             original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
             found += [(target.id, original) for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.ClassDef):
+            found += _aliases(node.body)
         elif isinstance(node, (ast.Try, ast.If)):
             found += _aliases([*node.body, *node.orelse, *(line for handler in getattr(node, "handlers", ()) for line in handler.body)])
     return found

@@ -24,11 +24,14 @@ _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 
 def retry_loop(body: Sequence[ast.AST]) -> bool:
-    """A `while`, or a `for` over a count, in which failures are handled, after which it goes round again."""
-    if not any(map(_goes_round, walk(body, ast.ExceptHandler))):
+    """A `while`, or a `for` over a count, in which failures are handled or a status tells one, after which it goes round again."""
+    failing = [handler for handler in walk(body, ast.ExceptHandler) if _goes_round(handler)]
+    failing += [branch for branch in walk(body, ast.If) if _tells_failure(branch.test)]
+    if not failing:
         return False
+    wanted = set(map(id, failing))
     loops = (node for node in walk(body, ast.While, ast.For) if isinstance(node, ast.While) or _counts(node))
-    return any(_goes_round(handler) for loop in loops for handler in walk([loop], ast.ExceptHandler))
+    return any(id(part) in wanted for loop in loops for part in walk([loop], ast.ExceptHandler, ast.If))
 
 
 def _goes_round(handler: ast.ExceptHandler) -> bool:
@@ -52,6 +55,12 @@ def _tells_failure(test: ast.expr) -> bool:
     if any(isinstance(part, ast.Constant) and isinstance(part.value, int) and 401 <= part.value <= 599 for part in parts):
         return True
     return any(named_like(last_name(part), "*status_code*", "*too_many*", "*rate_limit*", "*retry*") for part in parts)
+
+
+def chosen_attribute(body: Sequence[ast.AST]) -> bool:
+    """`getattr(module, name)` without a default, where the name is only known when it runs."""
+    calls = (node for node in walk(body, ast.Call) if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 2)
+    return any(isinstance(call.args[0], ast.Name) and not isinstance(call.args[1], ast.Constant) for call in calls)
 
 
 def _is_call_of(call: ast.Call, name: str) -> bool:

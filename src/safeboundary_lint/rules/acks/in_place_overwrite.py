@@ -116,7 +116,7 @@ class InPlaceOverwrite(Rule):
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("open-file", "write-file", "copy-file"), ("write-file", "copy-file", _empties))
-    local, reach = True, 2
+    local, reach = True, 3
     beside = ("open-file", "read-file")  # one function writes; where it is read back may be anywhere
     fixable = Applicability.UNSAFE
 

@@ -13,6 +13,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes import chosen_attribute
 from safeboundary_lint.core.terminals import somebody_waits
 from safeboundary_lint.core.tree import descendants
 
@@ -73,7 +74,7 @@ class NoTimeout(Rule):
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
     overlaps = ("ruff:S113", "bandit:B113", "pylint:W3101")
-    needs = (("network-call",),)
+    needs = (("network-call", chosen_attribute),)
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:

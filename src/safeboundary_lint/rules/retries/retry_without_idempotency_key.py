@@ -11,6 +11,7 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes import retry_loop
 from safeboundary_lint.core.summaries import Effect
 from safeboundary_lint.rules.retries import sent_keys
 
@@ -85,7 +86,7 @@ class RetryWithoutIdempotencyKey(Rule):
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("http-unsafe", "http-request", "side-effect"),)
-    reach = 2
+    beside, reach = (retry_loop,), 2  # what is sent may be repeated by another function
 
     def visit_Module(self, node: cst.Module) -> None:
         seen: set[int] = set()
