@@ -40,8 +40,9 @@ class Types(Classes):
         self._types: dict[int, Type | None] = {}
         self._named: dict[int, Type | None] = {}  # of names, by their list of bindings
         self._pending = 0  # questions being answered
-        self._callbacks: dict[int, tuple[str, ...]] | None = None
-        self._callers: dict[int, list[cst.Call]] | None = None
+        self._callbacks: dict[int, tuple[str, ...]] = {}
+        self._callers: dict[int, list[cst.Call]] = defaultdict(list)
+        self._prepared = False
         self._candidates: dict[int, tuple[tuple[str, ...], Confidence, bool]] = {}
 
     # -- types -------------------------------------------------------------------------------------------------------
@@ -50,6 +51,7 @@ class Types(Classes):
         """The type of an expression, or None."""
         if expression is None or depth == 0:
             return None
+        self._prepare()
         key = id(expression)
         if key not in self._types:
             self._types[key] = None  # a value that is made of itself
@@ -309,33 +311,48 @@ class Types(Classes):
 
     def callers(self, function: cst.FunctionDef | cst.Lambda) -> list[cst.Call]:
         """Calls of a function in this file."""
-        if self._callers is None:
-            self._callers = defaultdict(list)
-            local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
-            for call in self.tree.all(cst.Call):
-                if last_name(call.func) in local or isinstance(call.func, cst.Name) and call.func.value == "cls":
-                    found = self.named_class(call.func) or self.definition(call.func)
-                    if isinstance(found, cst.ClassDef):
-                        found = self.method(found, "__init__")
-                    if found is not None:
-                        self._callers[id(found)].append(call)
+        self._prepare()
         return self._callers.get(id(function), [])
 
     @property
     def callbacks(self) -> dict[int, tuple[str, ...]]:
         """Functions handed to a library that calls them: types of the arguments it passes."""
-        if self._callbacks is None:
-            self._callbacks = {}
-            last_names = {name.rpartition(".")[2] for name in self.knowledge.callbacks}
-            for call in self.tree.all(cst.Call):
-                if last_name(call.func) not in last_names:
-                    continue
-                names = [*self.candidates(call.func)[0], f"*.{last_name(call.func)}"]
-                for row in (row for name in names for row in self.knowledge.callbacks.get(name, ())):
-                    handed = argument(call, row.get("parameter", ""), row.get("position"))
-                    if handed is not None and (function := self.definition(handed)) is not None:
-                        self._callbacks.setdefault(id(function), tuple(row["gives"]))
+        self._prepare()
         return self._callbacks
+
+    def _prepare(self) -> None:
+        """Find out who calls what, before anything else is asked: what was told on the way, without knowing it, is forgotten.
+
+        So an answer does not hang on what was asked before.
+        """
+        if self._prepared:
+            return
+        self._prepared = True
+        for find in (self._find_callers, self._find_callbacks):
+            find()
+            for told in (self._types, self._named, self._candidates):
+                told.clear()
+
+    def _find_callers(self) -> None:
+        local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
+        for call in self.tree.all(cst.Call):
+            if last_name(call.func) in local or isinstance(call.func, cst.Name) and call.func.value == "cls":
+                found = self.named_class(call.func) or self.definition(call.func)
+                if isinstance(found, cst.ClassDef):
+                    found = self.method(found, "__init__")
+                if found is not None:
+                    self._callers[id(found)].append(call)
+
+    def _find_callbacks(self) -> None:
+        last_names = {name.rpartition(".")[2] for name in self.knowledge.callbacks}
+        for call in self.tree.all(cst.Call):
+            if last_name(call.func) not in last_names:
+                continue
+            names = [*self.candidates(call.func)[0], f"*.{last_name(call.func)}"]
+            for row in (row for name in names for row in self.knowledge.callbacks.get(name, ())):
+                handed = argument(call, row.get("parameter", ""), row.get("position"))
+                if handed is not None and (function := self.definition(handed)) is not None:
+                    self._callbacks.setdefault(id(function), tuple(row["gives"]))
 
     # -- dotted names ------------------------------------------------------------------------------------------------
 
