@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.shapes import Shape
+from safeboundary_lint.core.shapes import Shape, words_of
 from safeboundary_lint.core.words import Words
 
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
@@ -151,12 +151,13 @@ class _Group:
         texts = [need for need in needs if isinstance(need, str)]
         self.shapes = [need for need in needs if not isinstance(need, str)]
         self.lines = [need[1:] for need in texts if need.startswith("~")]
-        self.unconditional = bool(self.shapes or self.lines)
+        self.unconditional = bool(self.lines) or not all(map(words_of, self.shapes))
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
         self.pattern = _search(need[1:] for need in texts if need.startswith("%"))
         self.matching: set[str] = set()  # words that were asked about and match it
         self.names = _search(need[1:] for need in texts if need.startswith("$"))
+        self.naming: set[str] = set()  # likewise
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
         self.ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
         self.bound: dict[str, list[_Way]] = defaultdict(list)
@@ -165,14 +166,17 @@ class _Group:
                 self.ways[last] += [(way, need in knowledge.settings) for way in ways]
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self.bound[last] += ways
-        self.exact = self.plain | self.statements | self.defined | self.ways.keys() | self.bound.keys()
+        self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
 
     def matches(self, word: str) -> bool:
         """True when a pattern is about the word."""
         if self.pattern is not None and self.pattern(word):
             self.matching.add(word)
             return True
-        return self.names is not None and self.names(word) is not None
+        if self.names is not None and self.names(word):
+            self.naming.add(word)
+            return True
+        return False
 
 
 class _Meant(dict[str, int]):
@@ -224,9 +228,11 @@ class Test:
                 self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
         self._plain, self._mentions, self._bare = frozenset(plain), frozenset(mentions), frozenset(bare)
         self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
+        self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(file.all)]
         self.is_open = bool(
-            plain or mentions or bare or self._received or self._told or self._bound or self._lines or group.shapes
-            or not file.all.isdisjoint(group.statements | group.defined) or group.pattern or group.names
+            plain or mentions or bare or self._received or self._told or self._bound or self._lines or self._shapes
+            or not file.all.isdisjoint(group.statements | group.defined)
+            or screen.may_meet(file, group.bit) and not (file.all.isdisjoint(group.matching) and file.all.isdisjoint(group.naming))
         )  # fmt: skip
 
     def __call__(self, words: Words) -> bool:
@@ -254,8 +260,8 @@ class Test:
         for pattern in self._lines:
             if words.holds(pattern):
                 return True
-        for shape in group.shapes:
-            if shape(words.body or ()):
+        for shape, asked in self._shapes:
+            if (not asked or not asked.isdisjoint(present)) and shape(words.body or ()):
                 return True
         return False
 

@@ -23,6 +23,24 @@ GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "p
 _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 
+def about(*words: str) -> Callable[[Shape], Shape]:
+    """Says of a shape that it can only be met where one of these words stands, which is cheaper to tell."""
+
+    def say(shape: Shape) -> Shape:
+        _WORDS[shape] = frozenset(words)
+        return shape
+
+    return say
+
+
+def words_of(shape: Shape) -> frozenset[str]:
+    """The words of which one stands wherever a shape is met; none for a shape that may be met without."""
+    return _WORDS.get(shape, frozenset())
+
+
+_WORDS: dict[Shape, frozenset[str]] = {}
+
+
 def retry_loop(body: Sequence[ast.AST]) -> bool:
     """A `while`, or a `for` over a count, in which failures are handled or a status tells one, after which it goes round again."""
     failing = [handler for handler in walk(body, ast.ExceptHandler) if _goes_round(handler)]
@@ -57,6 +75,7 @@ def _tells_failure(test: ast.expr) -> bool:
     return any(named_like(last_name(part), "*status_code*", "*too_many*", "*rate_limit*", "*retry*") for part in parts)
 
 
+@about("getattr")
 def chosen_attribute(body: Sequence[ast.AST]) -> bool:
     """`getattr(module, name)` without a default, where the name is only known when it runs."""
     calls = (node for node in walk(body, ast.Call) if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 2)
