@@ -143,6 +143,24 @@ class Breaker:
             return False
         return self.probe()
 """
+GRACE = """
+import time
+def settle(children):
+    began = time.time()
+    while children:
+        if time.time() - began < 10:
+            continue
+        children.pop().kill()
+"""
+RECYCLED = """
+import time
+class Connection:
+    def opened(self):
+        self.started = time.time()
+    def checked(self, recycle):
+        if time.time() - self.started > recycle:
+            self.reopen()
+"""
 HEARTBEAT = """
 import time
 class Peer:
@@ -185,8 +203,8 @@ def test_what_decides_is_shown(code: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [FIGURE, THROTTLE, REPORT, TOKEN, TURN, GUARDED_TURN, KEPT_DATE, POLL, EVENT_POLL, COOLDOWN, CACHE],
-    ids=["figure", "throttle", "report", "token", "turn", "guarded-turn", "kept-date", "poll", "event-poll", "cooldown", "cache"],
+    [FIGURE, THROTTLE, REPORT, TOKEN, TURN, GUARDED_TURN, KEPT_DATE, POLL, EVENT_POLL, COOLDOWN, CACHE, GRACE, RECYCLED],
+    ids=["figure", "throttle", "report", "token", "turn", "guarded-turn", "kept-date", "poll", "event-poll", "cooldown", "cache", "grace", "recycled"],
 )
 def test_what_decides_little_is_low(code: str) -> None:
     assert [finding.confidence for finding in found(code)] == [Confidence.LOW]

@@ -30,6 +30,7 @@ _LOOKING = (
     "query_*",
 )  # fmt: skip
 _CREATING = ("create", "create_*", "*_create_*", "insert", "insert_*", "*_insert", "_create*", "add_record*", "*_create")
+_IN_ONE_STEP = ("*or_create*", "*if_not_exists*", "*if_missing*", "*if_absent*")
 _INTEGRITY = (
     "*integrity*", "*unique*", "*duplicate*", "*conflict*", "*databaseerror*", "*exists*", "*already*", "*pymongoerror*",
     "*writeerror*",
@@ -295,7 +296,7 @@ class Claims:
             return True
         receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
         if receiver in ("self", "cls") and named_like(last_name(call.func), *_CREATING):
-            return True
+            return not named_like(last_name(call.func), *_IN_ONE_STEP)
         if not named_like(last_name(call.func), "execute", "fetch*", "executemany") or not call.args:
             return False
         parts = [n for n in descendants(call.args[0].value) if isinstance(n, (cst.Name, cst.Attribute, cst.BaseString))]

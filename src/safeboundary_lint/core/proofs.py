@@ -41,7 +41,7 @@ _KEEPS = tuple(
     "rstrip split partition removeprefix".split()
 )
 _MAKERS = re.compile(
-    r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*(get|sign)_\w*(hmac|signature)$|^_mac$",
+    r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*sign_\w*(hmac|signature)$|^_*get_(\w*hmac|signature)$|^_mac$",
     re.IGNORECASE,
 )
 _CHECKERS = re.compile(r"verif|check|valid|compare|equal|match|load|read|parse", re.IGNORECASE)

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 _CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
 _CACHE = re.compile(r"(?<!mem)cached?(?!_control)|(^|_)(ttl|stale|memoiz)")
 _COOLDOWN = re.compile(r"(^|_)(last|next)_|cooldown|debounce|throttle")
-_NO_COOLDOWN = re.compile(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|data")
+_TURNS = re.compile(r"frequency|(^|_)(interval|period)|recycl")  # how long until it is done again, or made anew
+_NO_COOLDOWN = re.compile(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|(^|_)data$")
 _STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _LOOP_DEADLINE = "add_timeout"
+_GRACE = 20  # seconds
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 
 
@@ -83,7 +85,7 @@ class WallClockElapsed(Rule):
     whole objects, of entries that are only swept from a dict, and of what a cache keeps (names with `cache`, `ttl`, `stale` or
     `memoize` say so): when the clock is set, it is fetched again early or is old for a while. So are moments of an event loop that
     is given deadlines in the same file, pauses before which only a count or a pause is set back, and pauses since the last time
-    or until the next (`last_`, `next_` and `cooldown` in the names, but for a peer's last sign of life). Several uses of one kept
+    or until the next (`last_`, `next_`, `interval` and `cooldown` in the names, but for a peer's last sign of life). Several uses of one kept
     reading in a function or class are one finding.
 
     Why it matters
@@ -247,7 +249,7 @@ class WallClockElapsed(Rule):
         """
         if use.stake < Stake.DECISION or self._is_of_credentials(use) or self._is_of_cache(use) or self._is_cooldown(use):
             return Confidence.LOW
-        if self._is_of_loop(use):
+        if self._is_of_loop(use) or self._is_grace(use):
             return Confidence.LOW
         compared = self.facts.tree.enclosing(use.node, cst.Comparison) or use.node
         dates = self._is_of_dates(use) and not self.facts.stakes.answers_for_peer(compared)
@@ -291,7 +293,17 @@ class WallClockElapsed(Rule):
     def _is_cooldown(self, use: _Use) -> bool:
         """True for a pause since the last time or until the next, by the names; a peer's last sign of life or a deadline is none."""
         names = {*_names(use.node), self.facts.tree.symbol_of(use.node).lower().split(".")[-1]}
-        return any(_COOLDOWN.search(name) for name in names) and not any(_NO_COOLDOWN.search(name) for name in names)
+        spans = _names(self.facts.tree.enclosing(use.node, cst.Comparison) or use.node)
+        again = any(_COOLDOWN.search(name) for name in names) or any(_TURNS.search(name) for name in spans)
+        return again and not any(_NO_COOLDOWN.search(name) for name in names)
+
+    def _is_grace(self, use: _Use) -> bool:
+        """`time.time() - start < 10`: a few seconds that the code itself grants, by feel, and no agreement with anybody."""
+        compared = self.facts.tree.enclosing(use.node, cst.Comparison) or use.node
+        if not isinstance(compared, cst.Comparison) or not isinstance(compared.comparisons[0].operator, (cst.LessThan, cst.LessThanEqual)):
+            return False
+        numbers = [part for part in descendants(compared) if isinstance(part, (cst.Integer, cst.Float))]
+        return len(numbers) == 1 and 0 < float(numbers[0].evaluated_value) <= _GRACE
 
     def _is_of_loop(self, use: _Use) -> bool:
         """True for the clock of an event loop in a file that gives the loop deadlines: both have to be of one clock."""

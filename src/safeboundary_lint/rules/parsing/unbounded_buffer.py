@@ -126,7 +126,7 @@ class UnboundedBuffer(Rule):
             searched = self.facts.buffers.is_searched(growth.place, scope)
             if searched is None and self._is_never_cut(growth, node, scope) and not self._is_capped(growth, scope):
                 told.add(growth.place)
-                self._tell_gathered(growth)
+                self._tell_gathered(growth, self._receiving(scope))
             elif searched is not None and not self._is_capped(growth, scope):
                 told.add(growth.place)
                 self._tell_buffer(growth, searched)
@@ -150,14 +150,24 @@ class UnboundedBuffer(Rule):
             return False
         stores = [one for one in self.facts.names.stores if one.how == "value" and place(one.target) == growth.place]
         homes = [self.facts.tree.function_of(one.target) for one in stores]
+        given = (origin for one in stores if one.source is not None for origin in self.facts.origins.trail(one.source))
+        if any(isinstance(origin.node, cst.Param) for origin in given):
+            return False  # passed on to what somebody else made
         return all(isinstance(home, cst.FunctionDef) and named_like(home.name.value, *_MAKERS) for home in homes)
 
-    def _tell_gathered(self, growth: Growth) -> None:
+    def _receiving(self, cls: cst.CSTNode) -> Confidence:
+        """Low for a class that is fed by its own callers, or by a framework that may have limits of its own."""
+        if not isinstance(cls, cst.ClassDef) or self.facts.types.method(cls, "feed") is not None:
+            return Confidence.LOW
+        bases = [base.rpartition(".")[2].lower() for base in self.facts.types.foreign_bases(cls)]
+        return Confidence.MEDIUM if not bases or any(named_like(base, "*protocol*", "*parser*") for base in bases) else Confidence.LOW
+
+    def _tell_gathered(self, growth: Growth, confidence: Confidence) -> None:
         target = self.facts.code(growth.target)
         self.report(
             growth.node,
             f"`{target}` keeps all that the other side sends until it ends: it decides how much memory this takes",
-            confidence=Confidence.MEDIUM,
+            confidence=confidence,
             trace=[(growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`")],
             fix=capped(
                 f"leave when `len({target})` is larger than the longest honest message",
