@@ -58,26 +58,25 @@ def _by_decorator(facts: Facts, region: Region) -> cst.CSTNode | None:
 
 def _tells_answer(facts: Facts, region: Region, name: str) -> bool:
     """An exception of this file by which what is repeated says: the peer has answered, and named a reason to ask again."""
-    if name not in facts.exceptions.own or facts.outcomes.is_ambiguous(name):
-        return False
-    raised = [
-        node
-        for node in descendants(region.body)
-        if isinstance(node, cst.Raise) and node.exc is not None and name in facts.exceptions.named(_maker(node.exc))
-    ]
+    raised = _raises(facts, region, name)
     return bool(raised) and all(_is_reasoned(facts, node) for node in raised)
 
 
 def _names_answer(facts: Facts, region: Region, name: str) -> bool:
     """An exception of this file that what is repeated raises only of an answer it has got, and not for a server's error."""
+    raised = _raises(facts, region, name)
+    return bool(raised) and all(_follows_answer(facts, region, node) for node in raised)
+
+
+def _raises(facts: Facts, region: Region, name: str) -> list[cst.Raise]:
+    """Where what is repeated raises an exception that is defined in this file and is not one of an unknown outcome."""
     if name not in facts.exceptions.own or facts.outcomes.is_ambiguous(name):
-        return False
-    raised = [
+        return []
+    return [
         node
         for node in descendants(region.body)
         if isinstance(node, cst.Raise) and node.exc is not None and name in facts.exceptions.named(_maker(node.exc))
     ]
-    return bool(raised) and all(_follows_answer(facts, region, node) for node in raised)
 
 
 def _follows_answer(facts: Facts, region: Region, raised: cst.Raise) -> bool:
