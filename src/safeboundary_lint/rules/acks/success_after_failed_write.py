@@ -55,7 +55,11 @@ def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
 
 
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
-    return any(_tells(body, {part.id for part in ast.walk(block) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}) for block in _swallowing(body))
+    return any(_tells(body, _bound_in(block)) for block in _swallowing(body))
+
+
+def _bound_in(block: ast.Try) -> set[str]:
+    return {part.id for part in shapes.walk([block]) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 
 def _tells(body: Sequence[ast.AST], bound: set[str]) -> bool:

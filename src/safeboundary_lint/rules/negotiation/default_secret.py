@@ -40,7 +40,7 @@ def _has_default(body: Sequence[ast.AST]) -> bool:
                 return True
         elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
             if any(shapes.text(value) is not None and _may_be_text(value) for value in node.values[1:]):
-                if any(_is_secret(shapes.text(part) or shapes.last_name(part)) for part in ast.walk(node) if isinstance(part, ast.expr)):
+                if any(_is_secret(shapes.text(part) or shapes.last_name(part)) for part in shapes.walk([node]) if isinstance(part, ast.expr)):
                     return True
         elif isinstance(node, ast.If):
             assigned = (line for line in node.body if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant))

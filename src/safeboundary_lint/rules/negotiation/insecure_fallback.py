@@ -24,7 +24,7 @@ def _falls_back(body: Sequence[ast.AST]) -> bool:
     for node in shapes.walk(body, ast.ExceptHandler, ast.If, ast.IfExp, ast.While):
         if isinstance(node, ast.ExceptHandler):
             return True
-        if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in ast.walk(node.test)):
+        if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in shapes.walk([node.test])):
             return True
         probes = any(map(may_probe, shapes.walk(body))) if probes is None else probes
         if probes:

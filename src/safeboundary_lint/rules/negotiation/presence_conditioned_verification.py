@@ -35,7 +35,7 @@ _SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_s
 def _asks_for_proof(body: Sequence[ast.AST]) -> bool:
     """A test of a proof around or beside a check, or of a field by which a peer skips it."""
     for node in shapes.walk(body, ast.If):
-        words = {(shapes.text(part) or shapes.last_name(part) or "").lower() for part in ast.walk(node.test) if isinstance(part, ast.expr)}
+        words = {(shapes.text(part) or shapes.last_name(part) or "").lower() for part in shapes.walk([node.test]) if isinstance(part, ast.expr)}
         if any(map(_SKIPS.match, words)):
             return True
         if any(_PROOF.search(word.replace("-", "_")) for word in words):

@@ -23,7 +23,7 @@ def may_be_unset(body: Sequence[ast.AST]) -> bool:
     """A test of a secret, with a verification inside and no other branch."""
     return any(
         not node.orelse
-        and any(_SECRET.search(shapes.last_name(part) or "") for part in ast.walk(node.test) if isinstance(part, (ast.Name, ast.Attribute)))
+        and any(_SECRET.search(shapes.last_name(part) or "") for part in shapes.walk([node.test]) if isinstance(part, (ast.Name, ast.Attribute)))
         and any(_VERIFIES.search(shapes.last_name(call.func) or "") for call in shapes.walk(node.body, ast.Call))
         for node in shapes.walk(body, ast.If)
     )

@@ -38,7 +38,7 @@ def _defaults_version(body: Sequence[ast.AST]) -> bool:
     nodes = list(shapes.walk(body, ast.Assign, ast.Compare))
     compared = {node.left.id for node in nodes if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name)}
     looked_up = (node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in compared)
-    return any(isinstance(part, ast.Call) and _looks_up_version(part) for node in looked_up for part in ast.walk(node.value))
+    return any(isinstance(part, ast.Call) and _looks_up_version(part) for node in looked_up for part in shapes.walk([node.value]))
 
 
 def _looks_up_version(call: ast.Call) -> bool:

@@ -39,7 +39,7 @@ def _asks(body: Sequence[ast.AST]) -> bool:
     found = {target.id for target, value in bound if isinstance(target, ast.Name) and shapes.holds(value, ast.Call)}
     for node in nodes:
         if isinstance(node, ast.If):
-            asked = any(isinstance(part, ast.Call) or isinstance(part, ast.Name) and part.id in found for part in ast.walk(node.test))
+            asked = any(isinstance(part, ast.Call) or isinstance(part, ast.Name) and part.id in found for part in shapes.walk([node.test]))
             follows = (ast.Call,) if shapes.is_negated(node.test) else (ast.Raise, ast.Return, ast.Continue)
             if asked and any(shapes.holds(line, *follows) for line in node.body):
                 return True
@@ -49,14 +49,14 @@ def _asks(body: Sequence[ast.AST]) -> bool:
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
     """What is found is refused, and an exception says that it isn't there."""
     blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
-    raised = (part for block in blocks for line in block.body for part in ast.walk(line) if isinstance(part, ast.Raise) and part.exc is not None)
+    raised = (part for block in blocks for line in block.body for part in shapes.walk([line]) if isinstance(part, ast.Raise) and part.exc is not None)
     return any(conflicts(shapes.last_name(part.exc)) for part in raised if part.exc is not None)
 
 
 def _creates_missing(body: Sequence[ast.AST]) -> bool:
     """A record is created where an exception says that there is none."""
     handlers = [handler for block in shapes.walk(body, ast.Try) for handler in block.handlers if handler.type is not None]
-    named = [handler for handler in handlers if any(lacks_record(shapes.last_name(part)) for part in ast.walk(handler.type))]
+    named = [handler for handler in handlers if any(lacks_record(shapes.last_name(part)) for part in shapes.walk([handler.type]))]
     calls = (call for handler in named for call in shapes.walk([handler], ast.Call))
     return any(may_create(call) or shapes.last_name(call.func) in _CREATING for call in calls)
 

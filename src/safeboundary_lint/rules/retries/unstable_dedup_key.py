@@ -62,7 +62,7 @@ def _hashes_for_others(body: Sequence[ast.AST]) -> bool:
     if not called.isdisjoint((*_DIGESTS, "Path", "join")):
         return True
     remainders = (node for node in shapes.walk(body, ast.BinOp) if isinstance(node.op, ast.Mod))
-    return any(isinstance(part, ast.Name) and part.id == "hash" for node in remainders for part in ast.walk(node.left))
+    return any(isinstance(part, ast.Name) and part.id == "hash" for node in remainders for part in shapes.walk([node.left]))
 
 
 class UnstableDedupKey(Rule):
