@@ -85,7 +85,9 @@ class WallClockElapsed(Rule):
     whole objects, of entries that are only swept from a dict, and of what a cache keeps (names with `cache`, `ttl`, `stale` or
     `memoize` say so): when the clock is set, it is fetched again early or is old for a while. So are moments of an event loop that
     is given deadlines in the same file, pauses before which only a count or a pause is set back, and pauses since the last time
-    or until the next (`last_`, `next_`, `interval` and `cooldown` in the names, but for a peer's last sign of life). Several uses of one kept
+    or until the next (`last_`, `next_` and `cooldown` in the names, but for a peer's last sign of life), how long until something
+    is done again or made anew (`interval`, `period`, `frequency`, `recycle`), and brief graces: the code goes on for so many
+    seconds, twenty at most, by a number that stands in the comparison (`time.time() - start < 10`). Several uses of one kept
     reading in a function or class are one finding.
 
     Why it matters
