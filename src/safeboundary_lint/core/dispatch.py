@@ -26,7 +26,7 @@ class Dispatch:
     def calls(self, kind: str) -> Iterator[Match]:
         """`table[verb](url)` and `getattr(library, verb)(url)`, also through a name, of what a row of this kind explains."""
         for call in self.facts.tree.all(cst.Call):
-            if isinstance(call.func, cst.Attribute) or self.facts.match(call, kind) is not None:
+            if isinstance(call.func, cst.Attribute) or self._is_plain(call.func) or self.facts.match(call, kind) is not None:
                 continue
             meant = next(self._meant(call.func, kind), None)
             if meant is not None:
@@ -43,6 +43,11 @@ class Dispatch:
                 if found is not None:
                     yield Match(call, found.row, found.confidence, found.dotted)
                     break
+
+    def _is_plain(self, func: cst.BaseExpression) -> bool:
+        """A name that stands for what was defined or imported under it, or is built in, as most names that are called do."""
+        found = self.facts.names.lookup(func) if isinstance(func, cst.Name) else None
+        return isinstance(func, cst.Name) and (found is None or all(binding.how in ("definition", "import") for binding in found[1]))
 
     def _meant(self, func: cst.BaseExpression, kind: str) -> Iterator[Match]:
         for origin in [func, *(one.node for one in self.facts.origins.trail(func))]:

@@ -135,6 +135,11 @@ class Knowledge:
         """True when class `dotted` is `base` or derives from it."""
         return self.canonical(base) in self.lineage(dotted)
 
+    @functools.cache  # noqa: B019 -- as above
+    def modules_of(self, kind: str) -> frozenset[str]:
+        """The top-level modules of which something is known to be of a kind."""
+        return frozenset(name.partition(".")[0] for name, rows in self.rows.items() if any(row.kind == kind for row in rows))
+
     def of_kind(self, dotted: str, kind: str) -> Row | None:
         """The row of an exactly known name, if it has one of this kind."""
         return next((row for row in self.rows.get(self.canonical(dotted), ()) if row.kind == kind), None)

@@ -35,8 +35,7 @@ def _is_command(facts: Facts, call: cst.Call) -> bool:
     cls = facts.tree.class_of(call)
     if cls is not None and cls.bases:
         return any(named_like((last_name(base.value) or "").lower(), "*command", "*argumentparser") for base in cls.bases)
-    parsers = (name for name, rows in facts.knowledge.rows.items() if any(row.kind == "option-parser" for row in rows))
-    return not facts.names.imported.isdisjoint(name.partition(".")[0] for name in parsers) or any(
+    return not facts.names.imported.isdisjoint(facts.knowledge.modules_of("option-parser")) or any(
         facts.match(one, "option-parser") is not None for one in facts.summaries.calls_of(facts.tree.module)
     )
 
