@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
-from safeboundary_lint.core.calls import NotConstant, argument, string_parts
+from safeboundary_lint.core.calls import NotConstant, argument
+from safeboundary_lint.core.creations import Creations
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
@@ -29,16 +27,7 @@ _LOOKING = (
     "get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*",
     "query_*",
 )  # fmt: skip
-_CREATING = ("create", "create_*", "*_create_*", "insert", "insert_*", "*_insert", "_create*", "add_record*", "*_create")
-_IN_ONE_STEP = ("*or_create*", "*if_not_exists*", "*if_missing*", "*if_absent*")
-_INTEGRITY = (
-    "*integrity*", "*unique*", "*duplicate*", "*conflict*", "*databaseerror*", "*exists*", "*already*", "*pymongoerror*",
-    "*writeerror*",
-)  # fmt: skip
 _LOCKS = ("*lock*", "*mutex*", "*semaphore*", "*exclusive*", "*transaction_serializable*", "*synchronized*", "*for_update*")
-_INSERT = re.compile(
-    r"\s*(?:with\b.*?\)\s*)?insert\s+into\b(?!.*\bon\s+(?:conflict|duplicate)\b)(?!.*\bnot\s+exists\b)", re.IGNORECASE | re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +45,7 @@ class Claims:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
+        self._creations = Creations(facts)
 
     # -- shared stores -----------------------------------------------------------------------------------------------
 
@@ -203,7 +193,7 @@ class Claims:
                 and not self.is_guarded(look.call, function)
                 and (found := self._leaves_when_found(look, function))
             ):
-                if (mark := self._creation_after(found, function)) is not None:
+                if (mark := self._creations.after(found, function)) is not None:
                     yield Claim(look.call, mark, found, look)
             elif (
                 isinstance(function, cst.FunctionDef)
@@ -234,10 +224,10 @@ class Claims:
         for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
             if self._asks(test.test, look.call, name) and _is_negated(test.test):
                 created = (
-                    n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creates(n)
+                    n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creations.creates(n)
                 )
                 if (call := next(created, None)) is not None:
-                    return None if self._handles_conflict(call, function) else call
+                    return None if self._creations.conflict_handled(call, function) else call
         return None
 
     def _refuses_found(self, block: cst.Try) -> Claim | None:
@@ -256,7 +246,7 @@ class Claims:
         if not raised or not missing or not isinstance(function, cst.FunctionDef):
             return None
         looks = [n for n in descendants(block.body) if isinstance(n, cst.Call) and named_like(last_name(n.func), *_LOOKING)]
-        mark = self._creation_after(raised[0], function)
+        mark = self._creations.after(raised[0], function)
         if not looks or mark is None or self.is_guarded(looks[0], function):
             return None
         return Claim(looks[0], mark, raised[0], None)
@@ -272,57 +262,10 @@ class Claims:
             missing = any(lacks_record(name) for name in self.facts.exceptions.named(handler.type))
             if missing and not _raises_on(handler):
                 inside = (n for n in descendants(handler.body) if isinstance(n, cst.Call))
-                created = (call for call in inside if self._creates(call) or self._saves_new(call, handler))
-                if (mark := next(created, None)) is not None and not self._handles_conflict(mark, function):
+                created = (call for call in inside if self._creations.creates(call) or self._creations.saves_new(call, handler))
+                if (mark := next(created, None)) is not None and not self._creations.conflict_handled(mark, function):
                     return Claim(looks[-1], mark, None, None)
         return None
-
-    def _saves_new(self, call: cst.Call, handler: cst.ExceptHandler) -> bool:
-        """`record = Record(...); record.save()` in a handler."""
-        record = call.func.value if isinstance(call.func, cst.Attribute) and call.func.attr.value in ("save", "asave") else None
-        made = [b.source for b in self.facts.origins.reaching(record)] if isinstance(record, cst.Name) else []
-        return bool(made) and all(isinstance(one, cst.Call) and self.facts.tree.within(one, handler) for one in made)
-
-    def _creation_after(self, node: cst.CSTNode, function: cst.FunctionDef) -> cst.Call | None:
-        """The first call behind a node that creates a record; None where a conflict of two creations is handled."""
-        order = self.facts.tree.order
-        for call in self.facts.summaries.calls_of(function):
-            if order[id(call)] > order[id(node)] and self._creates(call):
-                return None if self._handles_conflict(call, function) else call
-        return None
-
-    def _creates(self, call: cst.Call) -> bool:
-        if self.facts.match(call, "record-creation") is not None:
-            return True
-        receiver = last_name(call.func.value) if isinstance(call.func, cst.Attribute) else None
-        if receiver in ("self", "cls") and named_like(last_name(call.func), *_CREATING):
-            return not named_like(last_name(call.func), *_IN_ONE_STEP)
-        if not named_like(last_name(call.func), "execute", "fetch*", "executemany") or not call.args:
-            return False
-        parts = [n for n in descendants(call.args[0].value) if isinstance(n, (cst.Name, cst.Attribute, cst.BaseString))]
-        texts = (string_parts(origin.node) for part in parts for origin in self.facts.origins.trail(part))
-        return any(_INSERT.match(text) for text in texts if text)
-
-    def _handles_conflict(self, call: cst.Call, function: cst.FunctionDef) -> bool:
-        handlers = [h for h in self.facts.tree.all(cst.ExceptHandler) if self.facts.tree.within(h, function)]
-        return any(self._is_conflict(handler) for handler in handlers)
-
-    def _is_conflict(self, handler: cst.ExceptHandler) -> bool:
-        names = self.facts.exceptions.classes(handler.type) or [last_name(handler.type) or ""]
-        return self.facts.exceptions.catches_all(handler.type) and not self._only_logs(handler) or any(
-            named_like(name.rpartition(".")[2], *_INTEGRITY) for name in names
-        )
-
-    def _only_logs(self, handler: cst.ExceptHandler) -> bool:
-        """Whatever goes wrong is logged and told as nothing, a conflict of two creations with it."""
-        for line in handler.body.body:
-            for statement in line.body if isinstance(line, cst.SimpleStatementLine) else (line,):
-                call = statement.value if isinstance(statement, cst.Expr) else None
-                logs = isinstance(call, cst.Call) and not self.facts.exceptions.can_raise(call)
-                nothing = isinstance(statement, cst.Return) and last_name(statement.value) in ("None", None)
-                if not logs and not nothing and not isinstance(statement, cst.Pass):
-                    return False
-        return any(isinstance(node, cst.Return) for node in descendants(handler.body))
 
     def is_guarded(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """A lock is held, rows are selected for update, or the keys are watched."""
@@ -366,18 +309,6 @@ def conflicts(name: str | None) -> bool:
 def lacks_record(name: str | None) -> bool:
     """True for the name of an exception that says that there is no such record."""
     return name is not None and named_like(name.lower(), *_NO_RECORD)
-
-
-def may_create(call: ast.Call) -> bool:
-    """False for a call that creates no record by its name or by a statement in it."""
-    name, func = shapes.last_name(call.func), call.func
-    if isinstance(func, ast.Attribute) and shapes.last_name(func.value) in ("self", "cls") and named_like(name, *_CREATING):
-        return True
-    given = shapes.given(call)
-    if not given or not named_like(name, "execute", "fetch*", "executemany"):
-        return False
-    text = shapes.text_parts(given[0])
-    return text is None or _INSERT.match(text) is not None
 
 
 def _is_negated(test: cst.BaseExpression) -> bool:

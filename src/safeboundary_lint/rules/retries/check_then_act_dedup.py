@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.claims import Claim, Claims, conflicts, lacks_record, may_create
+from safeboundary_lint.core.claims import Claim, Claims, conflicts, lacks_record
+from safeboundary_lint.core.creations import may_create
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
