@@ -7,11 +7,11 @@ the bases of the class.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 
 import libcst as cst
 
-from safeboundary_lint.core.calls import argument, bound_arguments, string
+from safeboundary_lint.core.annotations import Annotations, Type
+from safeboundary_lint.core.calls import argument, bound_arguments
 from safeboundary_lint.core.classes import Classes
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Knowledge
@@ -19,17 +19,6 @@ from safeboundary_lint.core.names import Binding, Names, last_name, parameters
 from safeboundary_lint.core.tree import Tree, descendants
 
 _DEPTH = 8
-_WRAPPERS = ("Optional", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "Union", "AsyncContextManager", "ContextManager")
-_CONTAINERS = ("list", "List", "Sequence", "Iterable", "Iterator", "AsyncIterator", "AsyncGenerator", "Generator", "set", "Set", "tuple", "Tuple", "deque")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Type:
-    """The type of a value: a dotted name outside this file, or a class of this file."""
-
-    dotted: str = ""
-    local: cst.ClassDef | None = None
-    confidence: Confidence = Confidence.HIGH
 
 
 class Types(Classes):
@@ -37,6 +26,7 @@ class Types(Classes):
 
     def __init__(self, tree: Tree, names: Names, knowledge: Knowledge) -> None:
         super().__init__(tree, names, knowledge)
+        self._annotations = Annotations(names, knowledge)
         self._types: dict[int, Type | None] = {}
         self._named: dict[int, Type | None] = {}  # of names, by their list of bindings
         self._pending = 0  # questions being answered
@@ -106,7 +96,7 @@ class Types(Classes):
     def _returned_by(self, function: cst.FunctionDef | cst.Lambda, depth: int) -> Type | None:
         if isinstance(function, cst.Lambda):
             return self.of(function.body, depth)
-        if function.returns is not None and (annotated := self.annotated(function.returns.annotation)) is not None:
+        if function.returns is not None and (annotated := self._annotations.type_of(function.returns.annotation)) is not None:
             return annotated
         for node in descendants(function.body, into_definitions=False):
             if isinstance(node, (cst.Return, cst.Yield)) and isinstance(node.value, cst.BaseExpression):
@@ -139,10 +129,10 @@ class Types(Classes):
         if binding.how == "parameter":
             return self._of_parameter(binding, depth)
         parent = self.tree.parent(binding.target)
-        if isinstance(parent, cst.AnnAssign) and (annotated := self.annotated(parent.annotation.annotation)) is not None:
+        if isinstance(parent, cst.AnnAssign) and (annotated := self._annotations.type_of(parent.annotation.annotation)) is not None:
             return annotated
         if binding.how == "annotated":
-            return self.annotated(binding.source)
+            return self._annotations.type_of(binding.source)
         if binding.how == "value":
             return self.of(binding.source, depth)
         if binding.how == "entered":
@@ -162,7 +152,7 @@ class Types(Classes):
     def _of_parameter(self, binding: Binding, depth: int) -> Type | None:
         parameter = binding.source
         assert isinstance(parameter, cst.Param)
-        if parameter.annotation is not None and (annotated := self.annotated(parameter.annotation.annotation)) is not None:
+        if parameter.annotation is not None and (annotated := self._annotations.type_of(parameter.annotation.annotation)) is not None:
             return annotated
         function = self.tree.enclosing(parameter, cst.FunctionDef, cst.Lambda)
         if function is None:
@@ -223,57 +213,7 @@ class Types(Classes):
             for name in self.candidates(iterable.func)[0]:
                 if (item := self.knowledge.items.get(name)) is not None:
                     return Type(item)
-        return self._annotated_item(iterable)
-
-    def _annotated_item(self, iterable: cst.CSTNode) -> Type | None:
-        """`def f(messages: list[Message])`: what iterating `messages` gives."""
-        if isinstance(iterable, cst.Name) and (found := self.names.lookup(iterable)) is not None:
-            for binding in found[1]:
-                annotation = binding.source.annotation if isinstance(binding.source, cst.Param) else None
-                inner = annotation.annotation if annotation is not None else None
-                if isinstance(inner, cst.Subscript) and last_name(inner.value) in _CONTAINERS and isinstance(inner.slice[0].slice, cst.Index):
-                    return self.annotated(inner.slice[0].slice.value)
-        return None
-
-    def annotated(self, annotation: cst.CSTNode | None) -> Type | None:
-        """The type an annotation names; Optional, unions with None, Annotated and quoted names are looked through."""
-        if isinstance(annotation, cst.BinaryOperation):
-            return self.annotated(annotation.left) or self.annotated(annotation.right)
-        if isinstance(annotation, cst.Subscript):
-            if last_name(annotation.value) in _WRAPPERS:
-                inner = (element.slice.value for element in annotation.slice if isinstance(element.slice, cst.Index))
-                return next((found for one in inner if (found := self.annotated(one)) is not None), None)
-            return self.annotated(annotation.value)
-        if (quoted := string(annotation)) is not None:
-            return self._annotated_text(quoted, annotation)
-        if isinstance(annotation, cst.Name) and annotation.value == "None":
-            return None
-        if isinstance(annotation, (cst.Name, cst.Attribute)):
-            definition = self.names.definition(annotation)
-            if isinstance(definition, cst.ClassDef):
-                return Type("", definition)
-            dotted = self.names.qualified(annotation)
-            if dotted and not dotted.startswith("typing."):
-                return Type(self.knowledge.canonical(dotted))
-        return None
-
-    def _annotated_text(self, text: str, at: cst.CSTNode) -> Type | None:
-        try:
-            parsed = cst.parse_expression(text)
-        except Exception:  # noqa: BLE001 -- whatever LibCST says, this is no annotation
-            return None
-        head = parsed
-        while isinstance(head, cst.Attribute):
-            head = head.value
-        if not isinstance(head, cst.Name) or not isinstance(parsed, (cst.Name, cst.Attribute)):
-            return None
-        found = self.names.lookup_in(self.names.scope_of(at), head.value)
-        if found is None:
-            return None
-        binding = found[1][0]
-        if binding.how == "definition" and isinstance(binding.source, cst.ClassDef) and isinstance(parsed, cst.Name):
-            return Type("", binding.source)
-        return Type(self.knowledge.canonical(binding.dotted + text[len(head.value) :])) if binding.how == "import" else None
+        return self._annotations.item_of(iterable)
 
     def lineage(self, type_: Type) -> list[str]:
         """Dotted names under which the attributes of a type are known, nearest first."""
