@@ -28,3 +28,9 @@ class Weakening:
     passing: bool = False  # a local value, or one of several that an attribute gets: it matters where it follows a failure
     row: Row | None = None
     others: list[Weakening] = field(default_factory=list)  # on the same object in the same function
+
+
+def weakened(node: cst.CSTNode, row: Row, text: str, form: str, value: cst.CSTNode | None, **more: object) -> Weakening:
+    """A place with what the row of the setting says of it."""
+    checks, safe = row.get("checks", CERTIFICATE), row.get("safe")
+    return Weakening(node, checks, text, form, row.confidence, value, safe, row=row, **more)  # type: ignore[arg-type]
