@@ -13,7 +13,7 @@ from safeboundary_lint.core.outline import Outline
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen
 from safeboundary_lint.core.shapes import Body, walk
-from safeboundary_lint.core.thinning import thinned
+from safeboundary_lint.core.thinning import Thinning
 from safeboundary_lint.core.words import Words
 
 
@@ -22,10 +22,12 @@ def kept(text: str, **asked: object) -> set[str] | None:
     rule = type("Asking", (Rule,), {"reach": 0, **asked})
     text = "import lib\n" + textwrap.dedent(text)
     words, screen = Words(text), Screen(knowledge())
-    left, rules = thinned(text, screen.possible([rule], words), screen, words)
-    assert left.count("\n") == text.count("\n") or not rules  # every position holds
-    tree = ast.parse(left)
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)} if rules else None
+    thinning = Thinning.of(Outline(text), screen.possible([rule], words), screen, words)
+    if not thinning.rules:
+        return None
+    left = thinning.text()
+    assert left.count("\n") == text.count("\n")  # every position holds
+    return {node.name for node in ast.walk(ast.parse(left)) if isinstance(node, ast.FunctionDef)}
 
 
 CHAIN = """

@@ -6,7 +6,7 @@ This is the unit that is cached, run in a process pool, inside flake8 and in eve
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import libcst as cst
@@ -14,18 +14,21 @@ import libcst as cst
 from safeboundary_lint import rules
 from safeboundary_lint.comments import Comments
 from safeboundary_lint.core import knowledge
+from safeboundary_lint.core.drafts import Draft, DraftFacts
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.finding import Confidence, FileReport, Finding, Problem, Step, fingerprint
+from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.options import Options
+from safeboundary_lint.core.outline import Outline
 from safeboundary_lint.core.rule import Report, Rule
 from safeboundary_lint.core.screen import screen_of
 from safeboundary_lint.core.source import LINE_END, Source, Undecodable
 from safeboundary_lint.core.syntax import Unparsable, parse, syntax_problem
-from safeboundary_lint.core.thinning import thinned
+from safeboundary_lint.core.thinning import Thinning
 from safeboundary_lint.core.words import Words
 
 
-_WORTH_THINNING = 1000  # characters; below, LibCST has parsed the file before the outline is made
+_WORTH_A_DRAFT = 1000  # characters; below, LibCST has parsed the file before the outline is made
 
 
 def analyse(source: bytes, path: str, options: Options) -> FileReport:
@@ -45,8 +48,12 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
     if not left:
         problem = syntax_problem(text, path)
         return _judged(path, decoded, [], [problem] if problem else [], options)
-    if options.screening and len(text) >= _WORTH_THINNING:
-        text, left = thinned(text, left, screen, words)
+    if options.screening and len(text) >= _WORTH_A_DRAFT and (outline := Outline.of(text)) is not None:
+        thinning = Thinning.of(outline, left, screen, words)
+        left = _undecided(thinning.rules, outline, thinning, known, path)
+        if not left:
+            return _judged(path, decoded, [], [], options)
+        text = Thinning.of(outline, left, screen, words).text()
     try:
         module = parse(text)
     except Unparsable as error:
@@ -58,20 +65,45 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
     return _judged(path, decoded, findings, problems, options)
 
 
+def _undecided(wanted: Sequence[type[Rule]], outline: Outline, thinning: Thinning, known: Knowledge, path: str) -> list[type[Rule]]:
+    """The rules that a draft of the file does not show to be silent."""
+    if not wanted:
+        return []
+    try:
+        facts = DraftFacts(Draft(outline.text, outline.module, thinning.dropped()), known, path)
+    except (RecursionError, cst.ParserSyntaxError):
+        return list(wanted)
+    running = [rule(facts) for rule in wanted]
+    fired: set[int] = set()
+    for rule, visit, node in _visits(running, facts):
+        if id(rule) not in fired:
+            try:
+                visit(node)
+            except Exception:  # noqa: BLE001 -- it has something to report, or asks what only LibCST's own tree can tell
+                fired.add(id(rule))
+    return [type(rule) for rule in running if id(rule) in fired]
+
+
+def _visits(running: Sequence[Rule], facts: Facts) -> Iterator[tuple[Rule, Callable[[cst.CSTNode], object], cst.CSTNode]]:
+    """Each rule with each node that it wants to see, and at last with the module."""
+    handlers: dict[type[cst.CSTNode], list[tuple[Rule, Callable[[cst.CSTNode], object]]]] = defaultdict(list)
+    for rule in running:
+        for node_type, method in rule.visitors():
+            handlers[node_type].append((rule, getattr(rule, method)))
+    # By name, so that the order in which a rule sees the nodes does not hang on which other rules run.
+    for node_type, several in sorted(handlers.items(), key=lambda item: item[0].__name__):
+        for rule, visit in several:
+            for node in facts.tree.all(node_type):
+                yield rule, visit, node
+    for rule in running:
+        yield rule, lambda _module, rule=rule: rule.finish(), facts.tree.module
+
+
 def _run(wanted: Iterable[type[Rule]], facts: Facts) -> tuple[list[Finding], list[Problem]]:
     problems: list[Problem] = []
-    handlers: dict[type[cst.CSTNode], list[tuple[Rule, Callable[[cst.CSTNode], object]]]] = defaultdict(list)
-    running: list[Rule] = []
-    for rule in wanted:
-        instance = rule(facts)
-        running.append(instance)
-        for node_type, method in rule.visitors():
-            handlers[node_type].append((instance, getattr(instance, method)))
+    running = [rule(facts) for rule in wanted]
     failed: set[int] = set()
-    # By name, so that the order in which a rule sees the nodes does not hang on which other rules run.
-    ordered = sorted(handlers.items(), key=lambda item: item[0].__name__)
-    visits = [(rule, visit, node) for node_type, several in ordered for rule, visit in several for node in facts.tree.all(node_type)]
-    for rule, visit, node in [*visits, *((rule, lambda _, rule=rule: rule.finish(), facts.tree.module) for rule in running)]:
+    for rule, visit, node in _visits(running, facts):
         if id(rule) in failed:
             continue
         try:

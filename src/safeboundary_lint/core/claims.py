@@ -14,7 +14,7 @@ from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
 from safeboundary_lint.core.stores import is_in_process
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -77,7 +77,7 @@ class Claims:
         return argument(match.call, parameter) if parameter is not None else None
 
     def _same(self, one: cst.BaseExpression, other: cst.BaseExpression | None) -> bool:
-        return other is not None and one.deep_equals(other)
+        return other is not None and same_code(one, other)
 
     def _is_atomic(self, mark: Match) -> bool:
         given = {arg.keyword.value for arg in mark.call.args if arg.keyword is not None}

@@ -12,7 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.guards import bounds
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.shapes import GROWING
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -76,7 +76,7 @@ class Counting:
                 and isinstance(value.operator, cst.Add)
                 and isinstance(target, (cst.Name, cst.Attribute))
             ):
-                if target.deep_equals(value.left):
+                if same_code(target, value.left):
                     found.append((target, assign))
         grouped: dict[int, list[tuple[cst.BaseExpression, cst.CSTNode]]] = defaultdict(list)
         for pair in sorted(found, key=lambda pair: tree.order[id(pair[1])]):

@@ -226,7 +226,7 @@ def awaited(facts: Facts, call: cst.BaseExpression) -> cst.BaseExpression:
 
 def source_of(facts: Facts, node: cst.CSTNode) -> str:
     """The text of a node as it stands in the file."""
-    return facts.tree.module.code_for_node(node)
+    return facts.text(node)
 
 
 def standing_text(facts: Facts, node: cst.CSTNode) -> str:

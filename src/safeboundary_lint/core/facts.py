@@ -299,7 +299,14 @@ class Facts:
         """The 1-based line a node starts at."""
         return self.span(node).line
 
+    def settle(self) -> None:
+        """Called before something is reported: where that takes a better tree, this raises."""
+
+    def text(self, node: cst.CSTNode) -> str:
+        """The text of a node as it stands in the file."""
+        return self.tree.module.code_for_node(node)
+
     def code(self, node: cst.CSTNode, limit: int = 60) -> str:
         """The source of a node on one line, for messages; cut in the middle of nothing longer than `limit` characters."""
-        text = " ".join(self.tree.module.code_for_node(node).split())
+        text = " ".join(self.text(node).split())
         return text if len(text) <= limit else text[: limit - 3].rstrip() + "..."

@@ -14,7 +14,7 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.paths import always_before
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -78,7 +78,7 @@ class Files:
             target, source = match.row.parameter("target"), match.row.parameter("source")
             path = argument(match.call, target) if target is not None else None
             copied = argument(match.call, source) if source is not None else None
-            aside = copied is not None and path is not None and any(node.deep_equals(copied) for node in descendants(path))
+            aside = copied is not None and path is not None and any(same_code(node, copied) for node in descendants(path))
             if path is not None and not aside:  # `copy(path, f"{path}.old")` makes a spare one
                 found.append(FileWrite(match.call, path, match.confidence))
         return found

@@ -9,7 +9,7 @@ import libcst as cst
 
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -55,7 +55,7 @@ class Limits:
         if isinstance(loop, cst.For):
             counted += [node for node in descendants(loop.target) if isinstance(node, cst.Name)]
         for node in descendants(test):
-            if any(node.deep_equals(one) for one in counted if type(one) is type(node)):
+            if any(same_code(node, one) for one in counted if type(one) is type(node)):
                 yield node
             elif isinstance(node, cst.Call) and self.facts.match(node, "wall-clock", "monotonic-clock") is not None:
                 yield node

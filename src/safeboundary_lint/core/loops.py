@@ -12,7 +12,7 @@ from safeboundary_lint.core.limits import ATTEMPT, STOP, Limits, leaves
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -317,7 +317,7 @@ class Loops:
         stores = [
             node.target
             for node in descendants(loop.node.body, into_definitions=False)
-            if isinstance(node, cst.AssignTarget) and node.target.deep_equals(tested)
+            if isinstance(node, cst.AssignTarget) and same_code(node.target, tested)
         ]
         in_handlers = any(self.facts.tree.within(store, handler) for store in stores for handler in loop.handlers)
         if not stores or in_handlers:

@@ -42,6 +42,7 @@ class Unit:
     first: int  # 0-based line of the definition or of its first decorator
     last: int  # exclusive
     words: Words  # without comments and docstring
+    node: ast.FunctionDef | ast.AsyncFunctionDef
 
     @functools.cached_property
     def attributes(self) -> frozenset[str]:
@@ -65,29 +66,38 @@ class Outline:
     def __init__(self, text: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._module = ast.parse(text)
+            self.module = ast.parse(text)
+        self.text = text
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
         self._bases: dict[str, list[str]] = {}
-        self.units = list(self._units(self._module.body, ""))
+        self.units = list(self._units(self.module.body, ""))
         around, end = [], 0
-        imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self._module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self.module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         plain = [(first, last) for first, last in imports if not any(";" in line for line in self.lines[first:last])]
         for first, last in sorted([*((unit.first, unit.last) for unit in self.units), *plain]):  # what is only imported is not used here
             around += self.lines[end:first]
             end = max(end, last)
-        self.around = _words(around + self.lines[end:], Body(_loose(self._module.body)))
-        self._aliases = aliases = _aliases(self._module.body)
+        self.around = _words(around + self.lines[end:], Body(_loose(self.module.body)))
+        self._aliases = aliases = _aliases(self.module.body)
         self.around.add(original for alias, original in aliases if alias in self.around.all)
         for unit in self.units:
             unit.words.add(original for alias, original in aliases if alias in unit.words.all)
             if unit.owner and "cls" in unit.words.all:
                 unit.words.add([unit.owner])  # `cls(...)` is a call of the class
 
+    @classmethod
+    def of(cls, text: str) -> Outline | None:
+        """The outline of a text; None for what the running Python can't read."""
+        try:
+            return cls(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
     def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
         for node in body:
             if isinstance(node, _FUNCTIONS):
                 first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node], owner)))
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node], owner)), node)
             elif isinstance(node, ast.ClassDef):
                 self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
                 yield from self._units(node.body, node.name)
@@ -109,7 +119,7 @@ class Outline:
         lines = self.lines[min(node.lineno for node in part) - 1 : max(node.end_lineno or node.lineno for node in part)]
         words = _words(lines, Body(part))
         words.add(original for alias, original in self._aliases if alias in words.all)
-        return Unit(unit.name, unit.owner, unit.first, unit.last, words)
+        return Unit(unit.name, unit.owner, unit.first, unit.last, words, unit.node)
 
     # -- who has to do with whom -------------------------------------------------------------------------------------
 
@@ -198,7 +208,7 @@ class Outline:
     def _shared(self) -> frozenset[str]:
         """Names of the module that stand for what functions change."""
         found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in WORD.findall(line)}
-        for node in self._module.body:
+        for node in self.module.body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_container(node.value):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 found.update(target.id for target in targets if isinstance(target, ast.Name))

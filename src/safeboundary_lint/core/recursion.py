@@ -10,7 +10,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import bound_arguments
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import dotted_text, last_name, parameters
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -86,7 +86,7 @@ def _switched_off(facts: Facts, call: cst.Call, test: cst.CSTNode) -> bool:
     for statement in descendants(block, into_definitions=False) if block is not None else ():
         for target in statement.targets if isinstance(statement, cst.Assign) else ():
             changed = target.target.value if isinstance(target.target, cst.Subscript) else target.target
-            if any(changed.deep_equals(node) for node in asked if type(node) is type(changed)):
+            if any(same_code(changed, node) for node in asked if type(node) is type(changed)):
                 return True
     return False
 
@@ -103,7 +103,7 @@ def _only_counted(call: cst.Call, function: cst.FunctionDef, name: str, value: c
     uses = [node for node in descendants(function.body) if isinstance(node, cst.Name) and node.value == name]
     again = [c for c in descendants(function.body) if isinstance(c, cst.Call) and last_name(c.func) == last_name(call.func)]
     handed = [arg for one in again for arg in one.args]
-    counting = {id(n) for arg in handed if arg.value.deep_equals(value) for n in descendants(arg)}
+    counting = {id(n) for arg in handed if same_code(arg.value, value) for n in descendants(arg)}
     keywords = {id(arg.keyword) for node in descendants(function.body) if isinstance(node, cst.Call) for arg in node.args}
     return own and all(id(use) in counting or id(use) in keywords for use in uses)
 

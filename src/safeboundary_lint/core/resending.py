@@ -11,7 +11,7 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.retries import Region
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -217,7 +217,7 @@ def _catches_up(facts: Facts, loop: RetryLoop) -> bool:
         sides = (test.left, test.comparisons[0].comparator)
         for known, now in (sides, sides[::-1]):
             taken = [b.source for b in facts.origins.reaching(known)] if isinstance(known, cst.Name) else []
-            if taken and all(isinstance(now, type(one)) and now.deep_equals(one) for one in taken if one is not None):
+            if taken and all(isinstance(now, type(one)) and same_code(now, one) for one in taken if one is not None):
                 return True
     return False
 

@@ -78,6 +78,7 @@ class Rule(cst.CSTVisitor):
         fix: Fix | None = None,
     ) -> None:
         """Report `node`. The message names the failure in the terms of the code at hand, the trace the steps to it."""
+        self.facts.settle()
         self.reports.append(Report(type(self), node, message, severity or self.severity, confidence, tuple(trace), fix))
 
     @classmethod

@@ -7,6 +7,7 @@ share the attributes it uses, and the functions that call it.
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
@@ -18,32 +19,26 @@ from safeboundary_lint.core.words import Words
 _LEVELS = 3  # calls of calls in which the needs of one rule are looked for
 
 
-def thinned(text: str, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> tuple[str, list[type[Rule]]]:
-    """What of a text has to be parsed for these rules, and which of them can still fire when comments and docstrings are left out.
-
-    All of it for all of them when the running Python can't read the text.
-    """
-    wanted = list(rules)
-    if words.star_import:
-        return text, wanted
-    try:
-        outline = Outline(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return text, wanted
-    thinning = Thinning(outline)
-    left = []
-    for rule in wanted:
-        if thinning.take(rule, [screen.test(group, words) for group in rule.needs]):
-            left.append(rule)
-            if rule.beside:
-                thinning.keep(screen.test(rule.beside, words))
-    return thinning.text() if left else "", left
-
-
 class Thinning:
     """Which units of a file matter to the rules that were taken."""
 
+    @classmethod
+    def of(cls, outline: Outline, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> Thinning:
+        """What of a file has to be looked at for these rules."""
+        thinning = cls(outline)
+        if words.star_import:  # a bare word may be any name
+            thinning.rules = list(rules)
+            thinning._seeds[0] = set(range(len(outline.units)))
+            return thinning
+        for rule in rules:
+            if thinning.take(rule, [screen.test(group, words) for group in rule.needs]):
+                thinning.rules.append(rule)
+                if rule.beside:
+                    thinning.keep(screen.test(rule.beside, words))
+        return thinning
+
     def __init__(self, outline: Outline) -> None:
+        self.rules: list[type[Rule]] = []  # those that can still fire when comments and docstrings are left out
         self._outline = outline
         self._seeds: dict[int, set[int]] = defaultdict(set)  # by the number of steps that are gone from them
         self._met: dict[Test, tuple[set[int], bool]] = {}
@@ -165,6 +160,11 @@ class Thinning:
             edge = (self._used(edge) | self._users(edge)).union(self._seeds.get(steps, ())) - kept
             kept |= edge
         return kept
+
+    def dropped(self) -> list[ast.stmt]:
+        """The definitions that are not kept."""
+        kept = self.kept()
+        return [unit.node for index, unit in enumerate(self._outline.units) if index not in kept]
 
     def text(self) -> str:
         """The text with the other units blanked; a `pass` stays where a unit stood, so that no body is empty."""

@@ -27,6 +27,8 @@ _SYNTAX = frozenset(
     "default_newline has_trailing_newline star operator start end conversion type_parameters relative trailing_whitespace "
     "leading_whitespace asynchronous empty_lines first_line last_line parens newline comment".split()
 )
+# Of these, what says nothing at all; the rest (operators, stars, `async`) matters when two pieces of code are compared.
+_LOOKS = _SYNTAX - frozenset("operator star start end conversion type_parameters relative asynchronous".split())
 # Where the order of LibCST's fields is not the order in which Python evaluates them.
 _EVALUATION_ORDER = {
     "ClassDef": ("decorators", "bases", "keywords", "body"),
@@ -86,6 +88,28 @@ def children(node: cst.CSTNode) -> list[cst.CSTNode]:
         elif type(value) in _NODE_TYPES:
             found.append(value)
     return found
+
+
+@functools.cache
+def _fields_of_meaning(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(node_type) if field.name not in _LOOKS and not field.name.startswith("whitespace"))
+
+
+def same_code(one: cst.CSTNode, other: cst.CSTNode) -> bool:
+    """True when two nodes say the same, whatever the white space, comments and parentheses."""
+    if type(one) is not type(other):
+        return False
+    for name in _fields_of_meaning(type(one)):
+        left, right = getattr(one, name), getattr(other, name)
+        if type(left) in _SEQUENCES and type(right) in _SEQUENCES:
+            if len(left) != len(right) or not all(map(same_code, left, right)):
+                return False
+        elif type(left) in _NODE_TYPES and type(right) in _NODE_TYPES:
+            if not same_code(left, right):
+                return False
+        elif left != right:
+            return False
+    return True
 
 
 def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator[cst.CSTNode]:

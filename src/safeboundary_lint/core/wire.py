@@ -13,7 +13,7 @@ from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -262,7 +262,7 @@ def _slice_width(facts: Facts, piece: cst.Slice) -> int | None:
         piece.lower is not None
         and isinstance(upper, cst.BinaryOperation)
         and isinstance(upper.operator, cst.Add)
-        and upper.left.deep_equals(piece.lower)
+        and same_code(upper.left, piece.lower)
     ):
         value = facts.constant(upper.right)  # data[pos : pos + 2]
     else:

@@ -225,7 +225,7 @@ class EnqueueBeforeCommit(Rule):
         words = f"hand it to `{hook}`"
         if not isinstance(statement, cst.Expr):
             return Fix(Applicability.SUGGESTION, words)
-        code = self.facts.tree.module.code_for_node
+        code = self.facts.text
         arguments = "".join(f", {code(arg.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip()}" for arg in match.call.args)
         text = f"{hook}(partial({code(match.call.func)}{arguments}))"
         return Fix(Applicability.UNSAFE, words, (replaced(self.facts, match.call, text),), ("from functools import partial",))

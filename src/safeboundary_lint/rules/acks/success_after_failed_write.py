@@ -15,7 +15,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 from safeboundary_lint.core.work import WorkCall
 
 _DONE = re.compile(
@@ -222,7 +222,7 @@ class SuccessAfterFailedWrite(Rule):
         handler = self.facts.tree.enclosing(node, cst.ExceptHandler)
         caught = handler.name.name if handler is not None and handler.name is not None else None
         stored = any(isinstance(one.target, (cst.Attribute, cst.Subscript)) for one in node.targets)
-        return stored and caught is not None and any(n.deep_equals(caught) for n in descendants(node.value))
+        return stored and caught is not None and any(same_code(n, caught) for n in descendants(node.value))
 
     def _told(self, point: Point, handler: cst.ExceptHandler, durable: bool) -> tuple[cst.CSTNode, str] | None:
         """The positive news at a point, and what it is."""

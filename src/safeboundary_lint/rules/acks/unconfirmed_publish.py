@@ -148,7 +148,7 @@ class UnconfirmedPublish(Rule):
             and func.attr.value == "send"
             and isinstance(self.facts.tree.parent(match.call), cst.Await)
         ):
-            text = self.facts.tree.module.code_for_node(func.value)
+            text = self.facts.text(func.value)
             return Fix(
                 Applicability.UNSAFE,
                 "await the delivery: `send_and_wait`",

@@ -204,7 +204,7 @@ class FailOpen(Rule):
 
     def _says_so(self, function: cst.FunctionDef) -> bool:
         """A comment or the docstring says that failing means passing."""
-        text = self.facts.tree.module.code_for_node(function).lower().replace("-", " ")
+        text = self.facts.text(function).lower().replace("-", " ")
         return "fail open" in text or "fails open" in text or "failing open" in text
 
     def _check_plain_answers(self, function: cst.FunctionDef) -> None:

@@ -153,7 +153,7 @@ class SignatureCompare(Rule):
         found = self.facts.names.lookup_in(self.facts.names.scope_of(node), "hmac")
         free = found is None or all(binding.how == "import" and binding.dotted == "hmac" for binding in found[1])
         several = any(
-            "\n" in self.facts.tree.module.code_for_node(part)
+            "\n" in self.facts.text(part)
             for part in descendants(node)
             if isinstance(part, cst.BaseExpression)
         )
@@ -163,7 +163,7 @@ class SignatureCompare(Rule):
 
     def _given(self, side: cst.BaseExpression) -> str:
         """The text of a side that `compare_digest` gets: it raises for the None of a header that is not there."""
-        text = self.facts.tree.module.code_for_node(side)
+        text = self.facts.text(side)
         if self._may_lack(side):
             return f'{text.rstrip().removesuffix(")")}, "")'
         return f'{text} or ""' if isinstance(side, cst.Name) and self._is_unguarded(side) else text

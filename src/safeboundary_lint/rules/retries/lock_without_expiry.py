@@ -14,7 +14,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.stores import is_in_process
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 _LOCKING = frozenset(
     "lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split()
@@ -123,7 +123,7 @@ class LockWithoutExpiry(Rule):
 
     @staticmethod
     def _same(one: cst.BaseExpression, other: cst.BaseExpression | None) -> bool:
-        return other is not None and one.deep_equals(other)
+        return other is not None and same_code(one, other)
 
     def _is_lock(self, claim: Match) -> bool:
         function = self.facts.tree.enclosing(claim.call, cst.FunctionDef)

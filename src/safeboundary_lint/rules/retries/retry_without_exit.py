@@ -15,7 +15,7 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
-from safeboundary_lint.core.tree import descendants
+from safeboundary_lint.core.tree import descendants, same_code
 
 _RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tries", "*_tries")
 _GATHERING = ("append", "add", "extend", "record", "observe", "assert*")
@@ -147,7 +147,7 @@ class RetryWithoutExit(Rule):
     def _is_counter(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
         if not isinstance(node, cst.AugAssign) or not isinstance(loop.node, cst.While):
             return False
-        return any(n.deep_equals(node.target) for n in descendants(loop.node.test) if type(n) is type(node.target))
+        return any(same_code(n, node.target) for n in descendants(loop.node.test) if type(n) is type(node.target))
 
     def _is_handled(self, loop: RetryLoop, node: cst.CSTNode) -> bool:
         return any(self.facts.tree.within(node, handler) for handler in loop.handlers)
