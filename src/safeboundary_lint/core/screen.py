@@ -143,7 +143,8 @@ class _Group:
 
     A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
     function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
-    to something), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape (core.shapes).
+    to something), `kind.` (the module or class that a function of this kind belongs to is named), `~pattern` (of a line: dear,
+    written so that it starts with literal text), or a shape (core.shapes).
     """
 
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Needs, bit: int) -> None:
@@ -166,6 +167,8 @@ class _Group:
                 self.ways[last] += [(way, need in knowledge.settings) for way in ways]
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self.bound[last] += ways
+            for top, owner in _owners(knowledge, need[:-1]) if need.endswith(".") else ():
+                self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
         self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
 
     def matches(self, word: str) -> bool:
@@ -291,6 +294,12 @@ def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
 def _anchor(dotted: str) -> Anchor:
     top, last = dotted.partition(".")[0], dotted.rpartition(".")[2]
     return (_ANY, _ANY) if top in ("builtins", "") else (_ANY, last) if top == "*" else (top, last)
+
+
+def _owners(knowledge: Knowledge, kind: str) -> set[tuple[str, str]]:
+    """The modules and classes with functions of a kind: the top-level module and the last name of each."""
+    names = [name.split(".") for name, rows in knowledge.rows.items() if any(row.kind == kind for row in rows)]
+    return {(parts[0], parts[-2]) for parts in names if len(parts) > 1}
 
 
 def _producers(knowledge: Knowledge) -> dict[tuple[str, str], list[str]]:

@@ -74,7 +74,7 @@ class NoTimeout(Rule):
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
     overlaps = ("ruff:S113", "bandit:B113", "pylint:W3101")
-    needs = (("network-call", chosen_attribute),)
+    needs = (("network-call", "network-call."), ("network-call", chosen_attribute))
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
