@@ -300,7 +300,7 @@ class Files:
         value = argument(match.call, parameter) if parameter is not None else None
         if value is None:
             return "r"
-        if any("O_TRUNC" in self.facts.code(one.node, 200) for one in self.facts.origins.trail(value)[:_STEPS]):
+        if any(last_name(part) == "O_TRUNC" for one in self.facts.origins.trail(value)[:_STEPS] for part in descendants(one.node)):
             return "w"
         try:
             mode = self.facts.constant(value)

@@ -11,7 +11,7 @@ import libcst as cst
 from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.edits import lines_behind, moved_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
@@ -159,13 +159,13 @@ class BufferClearedBeforeFlush(Rule):
         ):
             value = value.value
         own = isinstance(value, cst.Attribute) and isinstance(value.value, cst.Name) and value.value.value == "self"
-        return self.facts.code(value) if own else None
+        return dotted_text(value) if own else None
 
     def _emptied(self, function: cst.FunctionDef, place: str) -> cst.CSTNode | None:
         """Where the attribute is emptied."""
         for node in descendants(function.body, into_definitions=False):
             if isinstance(node, cst.Assign) and any(
-                self.facts.code(target) == place and _is_empty(value) for target, value in _pairs(node)
+                dotted_text(target) == place and _is_empty(value) for target, value in _pairs(node)
             ):
                 return node
             if (
