@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _PLAIN = ("dict", "defaultdict", "OrderedDict", "Counter")
-_MAKERS = ("__init__", "__new__", "__post_init__", "setup", "initialize", "__attrs_post_init__")
+MAKERS = ("__init__", "__new__", "__post_init__", "setup", "initialize", "__attrs_post_init__")
 _REMOVING = ("pop", "popitem", "clear")
 _BY_HAND = (
     "*reset*",
@@ -89,7 +89,7 @@ class KeyedMaps:
     def _is_made_in(self, store: Binding) -> bool:
         """The attribute is bound where an object is made, not later."""
         function = self.facts.tree.function_of(store.target)
-        return isinstance(function, cst.FunctionDef) and function.name.value in _MAKERS
+        return isinstance(function, cst.FunctionDef) and function.name.value in MAKERS
 
     def _is_map(self, source: cst.CSTNode | None) -> bool:
         if isinstance(source, cst.Dict):

@@ -13,7 +13,7 @@ from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.caps import capped, item_cap
 from safeboundary_lint.core.edits import lines_before, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
-from safeboundary_lint.core.keyed import Keyed
+from safeboundary_lint.core.keyed import MAKERS, Keyed
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
@@ -57,10 +57,14 @@ _STRANGERS = (
 
 
 def _makes_map(body: Sequence[ast.AST]) -> bool:
-    """An empty map is made under the name of a tally."""
-    for node in shapes.walk(body, ast.Assign, ast.AnnAssign):
+    """An empty map is made under the name of a tally, where it lives on: in the module, a class, or where an object is made."""
+    in_function = any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in body)
+    lasting = not in_function or any(True for _ in shapes.walk(body, ast.ClassDef, ast.Global))
+    making = any(function.name in MAKERS for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
+    for node in shapes.walk(body, ast.Assign, ast.AnnAssign) if lasting or making else ():
         if node.value is not None and any(map(_is_map, [node.value, *getattr(node.value, "elts", ())])):
-            parts = shapes.walk(shapes.targets(node), ast.Name, ast.Attribute)
+            kept = (*((ast.Name,) if lasting else ()), *((ast.Attribute,) if making else ()))
+            parts = shapes.walk(shapes.targets(node), *kept)
             if any(_TALLY.search(name) or _STATE.search(name) for part in parts if (name := shapes.last_name(part))):
                 return True
     return False
