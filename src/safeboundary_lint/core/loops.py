@@ -24,7 +24,7 @@ _TAKES = (
 )  # fmt: skip
 _SEQUENCE = ("builtins.range", "builtins.xrange", "itertools.count", "itertools.repeat")
 # Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
-_DATA_ERRORS = (
+DATA_ERRORS = (
 
     "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
     "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError",
@@ -245,7 +245,7 @@ class Loops:
         known = self.facts.knowledge.rows
         if any(row.kind == "data-error" for base in lineage for row in known.get(base, ())):
             return True
-        return any(base in lineage for base in _DATA_ERRORS) or named_like(name.rpartition(".")[2], *_DATA_NAMES)
+        return any(base in lineage for base in DATA_ERRORS) or named_like(name.rpartition(".")[2], *_DATA_NAMES)
 
     # -- what bounds it ----------------------------------------------------------------------------------------------
 

@@ -11,16 +11,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from safeboundary_lint.core.limits import ATTEMPT
-from safeboundary_lint.core.matching import named_like
 
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
-_COUNTING = ("range", "xrange", "count", "repeat")
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
-_WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")
 
 
 def about(*words: str) -> Callable[[Shape], Shape]:
@@ -41,65 +37,11 @@ def words_of(shape: Shape) -> frozenset[str]:
 _WORDS: dict[Shape, frozenset[str]] = {}
 
 
-def retry_loop(body: Sequence[ast.AST]) -> bool:
-    """A `while`, or a `for` over a count, in which failures are handled or a status tells one, after which it goes round again."""
-    failing = [handler for handler in walk(body, ast.ExceptHandler) if _goes_round(handler)]
-    failing += [branch for branch in walk(body, ast.If) if _tells_failure(branch.test)]
-    if not failing:
-        return False
-    wanted = set(map(id, failing))
-    loops = (node for node in walk(body, ast.While, ast.For) if isinstance(node, ast.While) or _counts(node))
-    return any(id(part) in wanted for loop in loops for part in walk([loop], ast.ExceptHandler, ast.If))
-
-
-def _goes_round(handler: ast.ExceptHandler) -> bool:
-    return not isinstance(handler.body[-1], (ast.Raise, ast.Return, ast.Break)) or holds(handler, ast.Continue)
-
-
-def restart(body: Sequence[ast.AST]) -> bool:
-    """A function that calls itself after a failure: in a handler, or where a status tells it."""
-    for function in walk(body, ast.FunctionDef, ast.AsyncFunctionDef):
-        if not any(_is_call_of(call, function.name) for call in walk(body, ast.Call)):
-            continue
-        branches = walk([function], ast.ExceptHandler, ast.If)
-        failing = (node for node in branches if isinstance(node, ast.ExceptHandler) or _tells_failure(node.test))
-        if any(_is_call_of(node, function.name) for part in failing for node in walk([part], ast.Call)):
-            return True
-    return False
-
-
-def _tells_failure(test: ast.expr) -> bool:
-    parts = [part for part in _below([test]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant))]
-    if any(isinstance(part, ast.Constant) and isinstance(part.value, int) and 401 <= part.value <= 599 for part in parts):
-        return True
-    return any(named_like(last_name(part), "*status_code*", "*too_many*", "*rate_limit*", "*retry*") for part in parts)
-
-
 @about("getattr")
 def chosen_attribute(body: Sequence[ast.AST]) -> bool:
     """`getattr(module, name)` without a default, where the name is only known when it runs."""
     calls = (node for node in walk(body, ast.Call) if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 2)
     return any(isinstance(call.args[0], ast.Name) and not isinstance(call.args[1], ast.Constant) for call in calls)
-
-
-def _is_call_of(call: ast.Call, name: str) -> bool:
-    if isinstance(call.func, ast.Name):
-        return call.func.id == name
-    owner = call.func.value if isinstance(call.func, ast.Attribute) and call.func.attr == name else None
-    return isinstance(owner, ast.Name) and (owner.id in ("self", "cls") or owner.id[:1].isupper())
-
-
-def _counts(loop: ast.For) -> bool:
-    iterable = loop.iter
-    if isinstance(iterable, ast.Call) and last_name(iterable.func) == "enumerate" and iterable.args:
-        iterable = iterable.args[0]
-    if isinstance(iterable, ast.Call) and last_name(iterable.func) in _COUNTING:
-        return True
-    targets = [node.id for node in walk([loop.target]) if isinstance(node, ast.Name)]
-    if all(named_like(name, *_WAITING) for name in targets) or named_like(last_name(iterable), *_WAITING):
-        return True
-    elements = iterable.elts if isinstance(iterable, (ast.Tuple, ast.List)) else ()
-    return any(isinstance(element, ast.Constant) and isinstance(element.value, (int, float)) for element in elements)
 
 
 def last_name(node: ast.expr) -> str | None:

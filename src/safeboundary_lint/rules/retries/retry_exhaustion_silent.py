@@ -11,9 +11,9 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.repetitions import runs_out, tries_again
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
-from safeboundary_lint.core.shapes import retry_loop
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
@@ -82,7 +82,7 @@ class RetryExhaustionSilent(Rule):
 
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (LOOPS, (retry_loop, "sleep"))
+    needs = (LOOPS, (tries_again, "sleep"), (runs_out,))
     local = True
     fixable = Applicability.UNSAFE
 

@@ -12,9 +12,9 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.recursion import unbounded_restart
+from safeboundary_lint.core.repetitions import endless, restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.shapes import restart, retry_loop
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
@@ -101,10 +101,11 @@ class UnboundedRetry(Rule):
     code, name, since, severity = "SBL203", "unbounded-retry", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("retry-decorator", "retry-caller", _RETRYING, retry_loop, restart, "sleep"),
-        ("retry-decorator", "retry-caller", _RETRYING, "^except", "sleep"),
+        ("retry-decorator", "retry-caller", _RETRYING, "=except", "sleep"),
+        ("retry-decorator", "retry-caller", _RETRYING, restart, "sleep", *_NETWORK),
+        ("retry-decorator", "retry-caller", _RETRYING, restart, "sleep", endless),
     )
-    local = True
+    anchored = 1
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
