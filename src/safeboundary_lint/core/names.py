@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import libcst as cst
@@ -13,7 +13,8 @@ from safeboundary_lint.core.tree import Tree
 
 _COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
 _COMPREHENSION_TYPES = frozenset(_COMPREHENSIONS)
-_SCOPE_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda, *_COMPREHENSIONS))
+_DEFINITION_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda))
+_SCOPE_TYPES = _DEFINITION_TYPES.union(_COMPREHENSIONS)
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -65,6 +66,7 @@ class Names:
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
         self._qualified: dict[int, str | None] = {}
         self._defined: dict[int, tuple[cst.FunctionDef | cst.ClassDef | None, cst.CSTNode | None]] = {}  # by list of bindings
+        self._calls: dict[str | None, list[cst.Call]] | None = None
         self._nonlocals: list[tuple[Scope, str]] = []
         self._bind_all()
         self._move_nonlocals()
@@ -105,8 +107,8 @@ class Names:
 
     @staticmethod
     def _is_inside(scope_node: cst.CSTNode, child: cst.CSTNode) -> bool:
-        if isinstance(scope_node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
-            return child is scope_node.body
+        if type(scope_node) in _DEFINITION_TYPES:
+            return child is scope_node.body  # type: ignore[attr-defined]
         return True
 
     def _bind_all(self) -> None:
@@ -155,7 +157,7 @@ class Names:
     def _bind(self, at: cst.CSTNode, name: str, binding: Binding) -> None:
         parent = self.tree.parent(at)
         scope = self.scope_of(parent) if parent is not None else self.module_scope
-        if isinstance(at, cst.Name) and isinstance(scope.node, _COMPREHENSIONS) and isinstance(parent, cst.NamedExpr):
+        if type(parent) is cst.NamedExpr and type(at) is cst.Name and isinstance(scope.node, _COMPREHENSIONS):
             scope = next(s for s in scope.visible() if not isinstance(s.node, _COMPREHENSIONS))
         scope = scope.elsewhere.get(name, scope)
         scope.bindings[name].append(binding)
@@ -220,6 +222,16 @@ class Names:
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
+    def calls_of(self, names: Collection[str]) -> list[cst.Call]:
+        """The calls of what has one of these last names, in evaluation order."""
+        if self._calls is None:
+            self._calls = defaultdict(list)
+            for call in self.tree.all(cst.Call):
+                self._calls[last_name(call.func)].append(call)
+        several = [self._calls[name] for name in self._calls.keys() & names]
+        order = self.tree.order
+        return several[0] if len(several) == 1 else sorted((call for one in several for call in one), key=lambda call: order[id(call)])
+
     def lookup(self, name: cst.Name) -> tuple[Scope, list[Binding]] | None:
         """The scope that binds the name used here, and all of its bindings there; None when this file binds it nowhere."""
         return self.lookup_in(self.scope_of(name), name.value)
@@ -252,10 +264,10 @@ class Names:
 
     def _find_qualified(self, expression: cst.CSTNode) -> str | None:
         tail: list[str] = []
-        while isinstance(expression, cst.Attribute):
+        while type(expression) is cst.Attribute:
             tail.append(expression.attr.value)
             expression = expression.value
-        if not isinstance(expression, cst.Name):
+        if type(expression) is not cst.Name:
             return None
         found = self.lookup(expression)
         if found is None:
@@ -279,9 +291,9 @@ class Names:
     def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
         """The function or class of this file that a plain name stands for, also through a few aliases (`run = _run`)."""
         for _ in range(4):
-            if isinstance(expression, cst.Lambda):
+            if type(expression) is cst.Lambda:
                 return expression
-            if not isinstance(expression, cst.Name) or (found := self.lookup(expression)) is None:
+            if type(expression) is not cst.Name or (found := self.lookup(expression)) is None:
                 return None
             if id(found[1]) not in self._defined:
                 self._defined[id(found[1])] = _defined(found[1])
@@ -304,30 +316,30 @@ def _defined(bindings: list[Binding]) -> tuple[cst.FunctionDef | cst.ClassDef | 
 def dotted_text(node: cst.CSTNode | None) -> str | None:
     """"a.b.c" for a chain of names and attributes, else None."""
     parts: list[str] = []
-    while isinstance(node, cst.Attribute):
+    while type(node) is cst.Attribute:
         parts.append(node.attr.value)
         node = node.value
-    if not isinstance(node, cst.Name):
+    if type(node) is not cst.Name:
         return None
     return ".".join([node.value, *reversed(parts)])
 
 
 def last_name(node: cst.CSTNode | None) -> str | None:
     """`c` for `c`, `b.c` and `f(x).c`; through calls and subscripts (`f(x)[0]` gives `f`); None for what has no name."""
-    while node is not None:
-        if isinstance(node, cst.Name):
-            return node.value
-        if isinstance(node, cst.Attribute):
-            return node.attr.value
-        if isinstance(node, cst.Call):
-            node = node.func
-        elif isinstance(node, cst.Subscript):
-            node = node.value
-        elif isinstance(node, cst.Await):
-            node = node.expression
+    while True:
+        kind = type(node)  # asked so often that `isinstance`, a call of Python's abstract base classes, is felt
+        if kind is cst.Name:
+            return node.value  # type: ignore[union-attr]
+        if kind is cst.Attribute:
+            return node.attr.value  # type: ignore[union-attr]
+        if kind is cst.Call:
+            node = node.func  # type: ignore[union-attr]
+        elif kind is cst.Subscript:
+            node = node.value  # type: ignore[union-attr]
+        elif kind is cst.Await:
+            node = node.expression  # type: ignore[union-attr]
         else:
             return None
-    return None
 
 
 def parameters(function: cst.FunctionDef | cst.Lambda) -> Iterator[cst.Param]:

@@ -53,10 +53,9 @@ class Switches:
                         arg, row, f"{arg.keyword.value}={self.facts.code(arg.value)}", "argument", arg.value, call=call
                     )
         yield from self._by_position(switches)
-        for call in tree.all(cst.Call):
+        for call in self.facts.names.calls_of({"setdefault"}):
             if (
-                last_name(call.func) == "setdefault"
-                and len(call.args) == 2
+                len(call.args) == 2
                 and (row := switches.get(string(call.args[0].value) or ""))
             ):
                 if self.is_off(call.args[1].value, row):

@@ -63,6 +63,8 @@ def _concrete(node_type: type[cst.CSTNode]) -> Iterator[type[cst.CSTNode]]:
 # LibCST's classes are abstract base classes: `isinstance` against them costs ten times a look into a set of types.
 _NODE_TYPES = frozenset(_concrete(cst.CSTNode))
 _SEQUENCES = frozenset((tuple, list))
+_LEAVES = frozenset((cst.Name, cst.SimpleString, cst.Integer, cst.Float, cst.Imaginary, cst.FormattedStringText))
+_DEFINITION_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda))
 _FUNCTION_TYPES = frozenset((cst.FunctionDef, cst.Lambda))
 
 
@@ -76,6 +78,12 @@ def semantic_fields(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
     return tuple(
         field.name for field in dataclasses.fields(node_type) if field.name not in _SYNTAX and not field.name.startswith("whitespace")
     )
+
+
+@functools.cache
+def _backwards(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+    """The semantic fields from the last one to the first; none of what holds nothing but text."""
+    return () if node_type in _LEAVES else semantic_fields(node_type)[::-1]
 
 
 def children(node: cst.CSTNode) -> list[cst.CSTNode]:
@@ -118,7 +126,7 @@ def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator
     while stack:
         node = stack.pop()
         yield node
-        if not into_definitions and node is not root and isinstance(node, (cst.FunctionDef, cst.ClassDef, cst.Lambda)):
+        if not into_definitions and type(node) in _DEFINITION_TYPES and node is not root:
             # Decorators and defaults run where the definition stands.
             if isinstance(node, cst.FunctionDef):
                 stack.extend(reversed([*node.decorators, node.params]))
@@ -140,16 +148,16 @@ class Tree:
         self._walk()
 
     def _walk(self) -> None:
-        parents, by_type, order, fields_of = self.parents, self.by_type, self.order, semantic_fields
+        parents, by_type, order, backwards = self.parents, self.by_type, self.order, _backwards
         stack: list[cst.CSTNode] = [self.module]
         while stack:
             node = stack.pop()
             order[id(node)] = len(order)
             by_type[type(node)].append(node)
-            for name in reversed(fields_of(type(node))):
+            for name in backwards(type(node)):
                 value = getattr(node, name)
                 if (kind := type(value)) in _SEQUENCES:
-                    for child in reversed(value):
+                    for child in value[::-1]:
                         parents[id(child)] = node
                         stack.append(child)
                 elif kind in _NODE_TYPES:

@@ -275,19 +275,16 @@ class Types(Classes):
 
     def _find_callers(self) -> None:
         local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
-        for call in self.tree.all(cst.Call):
-            if last_name(call.func) in local or isinstance(call.func, cst.Name) and call.func.value == "cls":
-                found = self.named_class(call.func) or self.definition(call.func)
-                if isinstance(found, cst.ClassDef):
-                    found = self.method(found, "__init__")
-                if found is not None:
-                    self._callers[id(found)].append(call)
+        for call in self.names.calls_of({*local, "cls"}):
+            found = self.named_class(call.func) or self.definition(call.func)
+            if isinstance(found, cst.ClassDef):
+                found = self.method(found, "__init__")
+            if found is not None:
+                self._callers[id(found)].append(call)
 
     def _find_callbacks(self) -> None:
         last_names = {name.rpartition(".")[2] for name in self.knowledge.callbacks}
-        for call in self.tree.all(cst.Call):
-            if last_name(call.func) not in last_names:
-                continue
+        for call in self.names.calls_of(last_names):
             names = [*self.candidates(call.func)[0], f"*.{last_name(call.func)}"]
             for row in (row for name in names for row in self.knowledge.callbacks.get(name, ())):
                 handed = argument(call, row.get("parameter", ""), row.get("position"))
