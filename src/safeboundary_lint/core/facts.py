@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -19,17 +18,17 @@ from safeboundary_lint.core.counting import Counting
 from safeboundary_lint.core.downgrades import Downgrades
 from safeboundary_lint.core.exceptions import Exceptions
 from safeboundary_lint.core.files import Files
-from safeboundary_lint.core.finding import Span
+from safeboundary_lint.core.finding import Confidence, Span
 from safeboundary_lint.core.flow import Flow
 from safeboundary_lint.core.guards import Guards
 from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.keyed import KeyedMaps
 from safeboundary_lint.core.identity import Identities
-from safeboundary_lint.core.knowledge import Knowledge
+from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.leases import Leases
 from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
-from safeboundary_lint.core.names import Names, last_name
+from safeboundary_lint.core.names import Names
 from safeboundary_lint.core.origins import Origins
 from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
@@ -61,6 +60,8 @@ class Facts:
         self.tree = Tree(module)
         self._flows: dict[int, Flow] = {}
         self._dominators: dict[int, Dominators] = {}
+        self._calls: dict[str, list[Match]] = {}
+        self._rows: dict[int, list[tuple[Row, Confidence, str]]] = {}
         self._matches: dict[tuple[int, tuple[str, ...]], Match | None] = {}
 
     @cached_property
@@ -245,19 +246,28 @@ class Facts:
 
     def calls(self, *kinds: str) -> list[Match]:
         """Every call in the file that a row of these kinds explains, in source order."""
-        return [match for kind in kinds for match in self._calls_by_kind.get(kind, ())]
+        return [match for kind in kinds for match in self._calls_of(kind)]
+
+    def _calls_of(self, kind: str) -> list[Match]:
+        if kind not in self._calls:
+            words, order = self.knowledge.words.get(kind, frozenset()), self.tree.order
+            through = (call for call in self.names.calls_of(words) if type(call.func) is cst.Attribute)
+            found = [match for call in (*through, *self._bare_calls) if (match := self._explained(call, kind)) is not None]
+            self._calls[kind] = sorted(found, key=lambda match: order[id(match.node)])
+        return self._calls[kind]
 
     @cached_property
-    def _calls_by_kind(self) -> dict[str, list[Match]]:
-        found: dict[str, list[Match]] = defaultdict(list)
-        interesting = self.knowledge.last_names
-        for call in self.tree.all(cst.Call):
-            last = last_name(call.func) if isinstance(call.func, (cst.Name, cst.Attribute)) else None
-            if last in interesting or isinstance(call.func, cst.Name):  # a bare name may be an alias
-                for row, confidence, dotted in self.matcher.rows(call.func):
-                    if not any(match.node is call and match.row.kind == row.kind for match in found[row.kind][-1:]):
-                        found[row.kind].append(Match(call, row, confidence, dotted))
-        return found
+    def _bare_calls(self) -> list[cst.Call]:
+        """Calls of a bare name, which may be an alias of anything, that some row explains."""
+        return [call for call in self.tree.all(cst.Call) if type(call.func) is cst.Name and self._rows_of(call)]
+
+    def _explained(self, call: cst.Call, kind: str) -> Match | None:
+        return next((Match(call, row, confidence, dotted) for row, confidence, dotted in self._rows_of(call) if row.kind == kind), None)
+
+    def _rows_of(self, call: cst.Call) -> list[tuple[Row, Confidence, str]]:
+        if id(call) not in self._rows:
+            self._rows[id(call)] = list(self.matcher.rows(call.func))
+        return self._rows[id(call)]
 
     # -- constants, places -------------------------------------------------------------------------------------------
 
