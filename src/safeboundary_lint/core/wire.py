@@ -23,7 +23,7 @@ _NARROW_BYTES = 3
 _BUDGET = 80
 _KEEPING = ("builtins.int", "builtins.abs", "builtins.max", "builtins.round", "typing.cast", "operator.index")
 _CAPPING_OPERATORS = (cst.Modulo, cst.BitAnd, cst.Divide)
-_DECLARED = ("length", "size", "count", "len", "nbytes")
+DECLARED = ("length", "size", "count", "len", "nbytes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class Wire:
 
     def _is_of_header(self, name: cst.Name) -> bool:
         """`kind, length = parse_frame_header(data)`, by a helper of another file: a length among what a header says."""
-        if last_name(name) not in _DECLARED:
+        if last_name(name) not in DECLARED:
             return False
         made = [origin.node for origin in self.facts.origins.step(name) if origin.how == "item" and isinstance(origin.node, cst.Call)]
         return any(
@@ -181,7 +181,7 @@ class Wire:
         key = node.slice[0].slice.value if node.slice and isinstance(node.slice[0].slice, cst.Index) else None
         text = string(key) if key is not None else None
         word = (text or last_name(key) or "").lower().strip("/_") if key is not None else ""
-        if word not in _DECLARED and not any(word.endswith(f"_{one}") for one in _DECLARED):
+        if word not in DECLARED and not any(word.endswith(f"_{one}") for one in DECLARED):
             return False
         place = self.facts.origins.place(node.value)
         function = self.facts.tree.function_of(node)
