@@ -24,6 +24,7 @@ _REPEATED = frozenset(
 )
 
 
+_PLAIN = frozenset("isinstance issubclass getattr setattr hasattr len str int bool list dict tuple zip sorted type super range map min max".split())
 _CHANGING = frozenset("create update insert add save".split())
 _CREATING = frozenset("create acreate add insert_one insert_record create_record save asave".split())
 
@@ -45,6 +46,21 @@ def _asks(body: Sequence[ast.AST]) -> bool:
             if asked and any(shapes.holds(line, *follows) for line in node.body):
                 return True
     return False
+
+
+def _sets_what_it_asks(body: Sequence[ast.AST]) -> bool:
+    """What a call found is asked about, and another call is given the same key and a value."""
+    tested = [part for node in shapes.walk(body, ast.If, ast.IfExp) for part in shapes.walk([node.test], ast.Call, ast.Name)]
+    names = {part.id for part in tested if isinstance(part, ast.Name)}
+    kept = [node for node in shapes.walk(body, ast.Assign, ast.NamedExpr) if any(shapes.last_name(one) in names for one in shapes.targets(node))]
+    asked = [part for part in (*tested, *shapes.walk([node.value for node in kept], ast.Call)) if isinstance(part, ast.Call)]
+    keys = {ast.dump(one): call for call in asked if not _is_plain(call) for one in shapes.given(call)}
+    setting = (call for call in shapes.walk(body, ast.Call) if not _is_plain(call)) if keys else ()
+    return any(keys.get(ast.dump(one), call) is not call for call in setting if len(given := shapes.given(call)) > 1 for one in given)
+
+
+def _is_plain(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id in _PLAIN
 
 
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
@@ -128,6 +144,7 @@ class CheckThenActDedup(Rule):
         ),
         ("shared-read", "record-creation", _creates),
         ("shared-read", _asks, _refuses_found, _creates_missing),
+        ("record-lookup", _sets_what_it_asks, _refuses_found, _creates_missing),
     )
     reach = 2
     local = True
