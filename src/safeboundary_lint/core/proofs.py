@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
@@ -19,10 +16,10 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 # Secrets whatever is done with them, and words that are secrets only where somebody is judged.
-_SURE = ("*api_key", "*apikey", "*secret", "*secret_key", "*auth_key", "*access_key", "*auth_token", "*api_token", "*csrf*", "*hmac")
-_PASSWORDS = ("*password", "*passwd", "*passphrase", "auth_string", "auth_setting", "*credentials", "basic_auth*")
-_SECRETS = (*_SURE, "*token", "*signature", "*_mac", "mac", "*_sig", "*_digest", *_PASSWORDS)
-_NO_SECRETS = tuple(
+SURE = ("*api_key", "*apikey", "*secret", "*secret_key", "*auth_key", "*access_key", "*auth_token", "*api_token", "*csrf*", "*hmac")
+PASSWORDS = ("*password", "*passwd", "*passphrase", "auth_string", "auth_setting", "*credentials", "basic_auth*")
+SECRETS = (*SURE, "*token", "*signature", "*_mac", "mac", "*_sig", "*_digest", *PASSWORDS)
+NO_SECRETS = tuple(
     "next_* page_* *_page_token *sync_token continuation* cursor* prev_* old_* new_* last_* failed_* sub*token *type* *default* "
     "eos* pad* bos* unk* stop* confirm* *confirm* *again *repeat* retype* *hash".split()
 )
@@ -31,82 +28,21 @@ _JUDGES = tuple(
     "*allow*".split()
 )
 _LOOKUPS = ("*find*", "*get*", "*lookup*", "*load*", "*resolve*", "*by_*")
-_FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
-_FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
-_MESSAGES = ("message", "msg", "payload", "body", "data", "frame", "packet", "hello", "handshake")
-_SETTINGS = ("*environ*", "*config*", "*settings*", "*secrets*")
+FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
+FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
+MESSAGES = ("message", "msg", "payload", "body", "data", "frame", "packet", "hello", "handshake")
+SETTINGS = ("*environ*", "*config*", "*settings*", "*secrets*")
+KEYS = ("*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*")  # in what is digested
 _TEXT = ("str", "bytes", "bytearray", "AnyStr", "Any", "object", "SecretStr", "Text")
-_KEEPS = tuple(
+KEEPS = tuple(
     "hexdigest digest decode encode lower upper strip hex b64encode b64decode urlsafe_b64encode urlsafe_b64decode hexlify str bytes "
     "rstrip split partition removeprefix".split()
 )
-_MAKERS = re.compile(
+MAKERS = re.compile(
     r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*sign_\w*(hmac|signature)$|^_*get_(\w*hmac|signature)$|^_mac$",
     re.IGNORECASE,
 )
 _CHECKERS = re.compile(r"verif|check|valid|compare|equal|match|load|read|parse", re.IGNORECASE)
-
-
-# -- what a file has to hold for this to be asked ----------------------------------------------------------------------
-
-
-def words() -> str:
-    """A pattern for the names by which a secret, or a place where a request has it, is known."""
-    return "|".join((*(f"^_*{glob.replace('*', '.*')}$" for glob in (*_SECRETS, *_FROM_PEER)), _MAKERS.pattern))
-
-
-def compares_secrets(body: Sequence[ast.AST]) -> bool:
-    """Two values are compared of which one is called a secret, is sent, or is looked up in what is sent."""
-    sent: set[str] | None = None
-    for node in shapes.walk(body, ast.Compare):
-        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
-            if any(map(_is_plain, (node.left, node.comparators[0]))):
-                continue
-            if sent is None:
-                bound = [one for one in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if one.value is not None]
-                several = (part for one in bound if _holds_sent(one.value) for target in shapes.targets(one) for part in shapes.walk([target]))
-                sent = {part.id for part in several if isinstance(part, ast.Name)}
-            if _may_be_secret(node.left, sent) or _may_be_secret(node.comparators[0], sent):
-                return True
-    return False
-
-
-def compares(body: Sequence[ast.AST]) -> bool:
-    """Two values are compared, and none of them is a constant, a length or a type."""
-    return any(
-        len(node.ops) == 1
-        and isinstance(node.ops[0], (ast.Eq, ast.NotEq))
-        and not any(map(_is_plain, (node.left, node.comparators[0])))
-        for node in shapes.walk(body, ast.Compare)
-    )
-
-
-def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
-    """By the name of any part, by being sent, or by a name for what was."""
-    parts = [part for part in shapes.walk([side]) if isinstance(part, (ast.Name, ast.Attribute, ast.Constant, ast.Subscript, ast.Call))]
-    return any(isinstance(part, ast.Name) and part.id in sent or _is_sent(part) or _is_telling(part) for part in parts)
-
-
-def _holds_sent(value: ast.expr | None) -> bool:
-    return value is not None and any(map(_is_sent, shapes.walk([value])))
-
-
-def _is_sent(node: ast.AST) -> bool:
-    """`request.headers["X-Key"]`, `request.args.get("token")`."""
-    source = node.value if isinstance(node, ast.Subscript) else node.func if isinstance(node, ast.Call) else None
-    receiver = source.value if isinstance(source, ast.Attribute) and source.attr == "get" else source
-    return receiver is not None and (shapes.last_name(receiver) or "").lower() in _FROM_PEER
-
-
-def _is_telling(part: ast.expr) -> bool:
-    word = shapes.text(part) if isinstance(part, ast.Constant) else shapes.last_name(part)
-    return named_like(word, *_SECRETS) or _MAKERS.search(word or "") is not None
-
-
-def _is_plain(side: ast.expr) -> bool:
-    if isinstance(side, ast.Call):
-        return shapes.last_name(side.func) in ("len", "type", "id", "count")
-    return isinstance(side, ast.Constant) and isinstance(side.value, (str, bytes, int, type(None)))
 
 
 # -- keyed digests -----------------------------------------------------------------------------------------------------
@@ -125,7 +61,7 @@ def keyed_digest(facts: Facts, side: cst.BaseExpression) -> cst.Call | None:
 def is_maker(facts: Facts, call: cst.Call) -> bool:
     """`hmac_sha256(key, data)`, `self._compute_signature(body)`: a function of another file, by its name."""
     name = last_name(call.func) or ""
-    if not _MAKERS.search(name) or _CHECKERS.search(name) or not call.args or name[:1].isupper():
+    if not MAKERS.search(name) or _CHECKERS.search(name) or not call.args or name[:1].isupper():
         return False
     return facts.types.callee(call) is None
 
@@ -135,13 +71,13 @@ def _has_key(facts: Facts, call: cst.Call) -> bool:
     if facts.match(call, "digest") is None or not call.args:
         return False
     names = (last_name(part) for part in descendants(call.args[0].value) if isinstance(part, (cst.Name, cst.Attribute)))
-    return any(named_like(name, "*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*") for name in names)
+    return any(named_like(name, *KEYS) for name in names)
 
 
 def _is_writing(facts: Facts, node: cst.CSTNode) -> bool:
     """Names, attributes and calls that only write a digest in another way, or helpers of this file that make it."""
     if isinstance(node, cst.Call):
-        return last_name(node.func) in _KEEPS or facts.types.callee(node) is not None
+        return last_name(node.func) in KEEPS or facts.types.callee(node) is not None
     if isinstance(node, cst.Subscript):
         return isinstance(node.slice[0].slice, cst.Slice)
     return isinstance(
@@ -162,13 +98,13 @@ def is_secret(facts: Facts, side: cst.BaseExpression) -> bool:
         return any(isinstance(part, cst.FormattedStringExpression) and is_secret(facts, part.expression) for part in side.parts)
     named = (
         side.func.value
-        if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in _KEEPS
+        if isinstance(side, cst.Call) and isinstance(side.func, cst.Attribute) and side.func.attr.value in KEEPS
         else side
     )
     name = last_name(named) if isinstance(named, (cst.Name, cst.Attribute)) else None
-    if _FENCES.search(facts.code(named)):
+    if FENCES.search(facts.code(named)):
         return False  # a token of our own that tells generations apart, and not who somebody is
-    return named_like(name, *_SECRETS) and not named_like(name, *_NO_SECRETS) and not _is_schema(facts, named)
+    return named_like(name, *SECRETS) and not named_like(name, *NO_SECRETS) and not _is_schema(facts, named)
 
 
 def _is_schema(facts: Facts, named: cst.BaseExpression) -> bool:
@@ -191,9 +127,9 @@ def from_peer(facts: Facts, side: cst.CSTNode) -> bool:
     if isinstance(receiver, cst.BooleanOperation):  # `(headers or {}).get("authorization")`
         receiver = receiver.left
     name = (last_name(receiver) or "").lower() if receiver is not None else ""
-    if name in _MESSAGES and receiver is not source and isinstance(side, cst.Call) and side.args:
-        return named_like((string(side.args[0].value) or "").lower(), *_SECRETS)
-    if receiver is None or name not in _FROM_PEER:
+    if name in MESSAGES and receiver is not source and isinstance(side, cst.Call) and side.args:
+        return named_like((string(side.args[0].value) or "").lower(), *SECRETS)
+    if receiver is None or name not in FROM_PEER:
         return False
     held = (one.annotation for one in _annotations(facts, receiver.value)) if isinstance(receiver, cst.Attribute) else ()
     return not any(facts.match(one, "request-to-send") is not None for one in held)
@@ -222,7 +158,7 @@ def is_looked_up(side: cst.CSTNode) -> bool:
     if isinstance(holder, cst.Call):
         holder = holder.func
     texts = [text for part in keys if (text := string(part)) is not None]
-    return named_like(last_name(holder), *_SETTINGS, "os") and named_like("_".join(texts).lower(), *_SECRETS)
+    return named_like(last_name(holder), *SETTINGS, "os") and named_like("_".join(texts).lower(), *SECRETS)
 
 
 # -- who is judged -----------------------------------------------------------------------------------------------------
@@ -232,7 +168,7 @@ def is_judged(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpressio
     """One secret is checked against another, in code that decides who gets in."""
     if all(from_peer(facts, side) or names_peer(facts, side) for side in sides) or all(_is_password(side) for side in sides) or _is_equality(facts, node):
         return False
-    kept = [side for side in sides if isinstance(side, (cst.Name, cst.Attribute)) and named_like(last_name(side), *_PASSWORDS)]
+    kept = [side for side in sides if isinstance(side, (cst.Name, cst.Attribute)) and named_like(last_name(side), *PASSWORDS)]
     if kept and not any(_comes_in(facts, side) for side in sides):
         return False
     if not _in_judge(facts, node):
@@ -250,7 +186,7 @@ def _comes_in(facts: Facts, side: cst.BaseExpression) -> bool:
 
 def _is_password(side: cst.BaseExpression) -> bool:
     """A password that stands in a name of its own: two of them are compared when somebody has typed one twice."""
-    return isinstance(side, cst.Name) and named_like(side.value, *_PASSWORDS)
+    return isinstance(side, cst.Name) and named_like(side.value, *PASSWORDS)
 
 
 def _is_equality(facts: Facts, node: cst.CSTNode) -> bool:
@@ -271,7 +207,7 @@ def _finds_somebody(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExp
         return False
     test = facts.tree.enclosing(node, cst.If, cst.FunctionDef, cst.Lambda)
     answers = isinstance(test, cst.If) and any(isinstance(n, (cst.Return, cst.Raise)) for n in descendants(test.body))
-    sure = all(named_like(last_name(side), *_SURE) for side in sides)
+    sure = all(named_like(last_name(side), *SURE) for side in sides)
     return answers and sure and any(_is_given(facts, side) for side in sides) and not all(_is_given(facts, side) for side in sides)
 
 
@@ -281,8 +217,8 @@ def is_asked_for(facts: Facts, node: cst.Comparison, sides: tuple[cst.BaseExpres
         return False
     for kept, given in (sides, sides[::-1]):
         own = isinstance(kept, cst.Attribute) and isinstance(kept.value, cst.Name) and kept.value.value in ("self", "cls")
-        if own and named_like(last_name(kept), *_SURE, *_PASSWORDS, "*token") and _is_given(facts, given) and _is_text(facts, given):
-            return not named_like(last_name(kept), *_NO_SECRETS) and not _FENCES.search(facts.code(kept))
+        if own and named_like(last_name(kept), *SURE, *PASSWORDS, "*token") and _is_given(facts, given) and _is_text(facts, given):
+            return not named_like(last_name(kept), *NO_SECRETS) and not FENCES.search(facts.code(kept))
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core import proofs
+from safeboundary_lint.core import proofs, secrets
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -71,9 +71,10 @@ class SignatureCompare(Rule):
     overlaps = ()
     needs = (
         ("~==", "~!="),
-        ("mac", "digest", f"%{proofs.words()}"),
-        ("mac", "digest", proofs.compares_secrets),
-        (proofs.compares,),
+        ("mac", "digest", f"%{secrets.words()}"),
+        ("mac", "digest", "%b64decode", secrets.makes_digest, secrets.compares_secrets),
+        ("mac", secrets.digests_key, secrets.makes_digest, secrets.compares_secrets, secrets.compares_made),
+        (secrets.compares,),
     )
     anchored, reach = 3, 2
     fixable = Applicability.UNSAFE

@@ -1,0 +1,122 @@
+"""Comparisons of secrets, told from Python's own tree: what rules about proofs need."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from safeboundary_lint.core import shapes
+from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.proofs import FENCES, FROM_PEER, KEEPS, KEYS, MAKERS, MESSAGES, NO_SECRETS, PASSWORDS, SECRETS, SETTINGS, SURE
+
+_CHAIN = 3  # names made of names for what is sent
+
+
+def words() -> str:
+    """A pattern for the names by which a secret, or a place where a request has it, is known."""
+    return "|".join((*(f"^_*{glob.replace('*', '.*')}$" for glob in (*SECRETS, *FROM_PEER)), MAKERS.pattern))
+
+
+def compares(body: Sequence[ast.AST]) -> bool:
+    """Two values are compared, and none of them is a constant, a length or a type."""
+    return any(True for _ in _compared(body))
+
+
+def compares_secrets(body: Sequence[ast.AST]) -> bool:
+    """Two values are compared that are both called secrets, are sent or looked up; or a parameter with a secret of the object."""
+    pairs = list(_compared(body))
+    if not pairs:
+        return False
+    sent, own = _sent_names(body), {one.arg for one in shapes.walk(body, ast.arg)}
+    for left, right in pairs:
+        if _may_be_secret(left, sent) and _may_be_secret(right, sent) or _asks_for(left, right, own) or _asks_for(right, left, own):
+            return True
+    return False
+
+
+def compares_made(body: Sequence[ast.AST]) -> bool:
+    """A value is compared that a function gives, which may have it from what was sent."""
+    made = {part.id for node in _bindings(body) if isinstance(node.value, ast.Call) for part in _bound(node)}
+    return bool(made) and any(isinstance(side, ast.Name) and side.id in made for sides in _compared(body) for side in sides)
+
+
+def makes_digest(body: Sequence[ast.AST]) -> bool:
+    """Something is called by whose name a keyed digest is made."""
+    return any(MAKERS.search(shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call) if shapes.given(call))
+
+
+def digests_key(body: Sequence[ast.AST]) -> bool:
+    """Something is called with what is named as a key is, alone or with other data."""
+    first = (part for call in shapes.walk(body, ast.Call) for part in shapes.walk(shapes.given(call)[:1], ast.Name, ast.Attribute))
+    return any(named_like(shapes.last_name(part), *KEYS) for part in first)
+
+
+def _compared(body: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for node in shapes.walk(body, ast.Compare):
+        if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)) and not any(map(_is_plain, (node.left, node.comparators[0]))):
+            yield node.left, node.comparators[0]
+
+
+def _bindings(body: Sequence[ast.AST]) -> list[ast.Assign | ast.AnnAssign | ast.NamedExpr]:
+    return [node for node in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if node.value is not None]
+
+
+def _bound(node: ast.AST) -> Iterator[ast.Name]:
+    return (part for part in shapes.walk(shapes.targets(node)) if isinstance(part, ast.Name))
+
+
+def _sent_names(body: Sequence[ast.AST]) -> set[str]:
+    """Names for what is sent, or is made of it."""
+    sent: set[str] = set()
+    bindings = [(node, shapes.walk([node.value])) for node in _bindings(body)]
+    for _step in range(_CHAIN):
+        for node, parts in bindings:
+            if any(_is_sent(part) or isinstance(part, ast.Name) and part.id in sent for part in parts):
+                sent.update(part.id for part in _bound(node))
+    return sent
+
+
+def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
+    if isinstance(side, ast.Tuple):
+        return any(_may_be_secret(one, sent) for one in side.elts)
+    if isinstance(side, ast.JoinedStr):
+        return any(_may_be_secret(part.value, sent) for part in side.values if isinstance(part, ast.FormattedValue))
+    if _is_sent(side) or isinstance(side, ast.Name) and side.id in sent:
+        return True
+    kept = isinstance(side, ast.Call) and isinstance(side.func, ast.Attribute) and side.func.attr in KEEPS
+    named = side.func.value if kept else side
+    name = shapes.last_name(named) if isinstance(named, (ast.Name, ast.Attribute)) else None
+    if not named_like(name, *SECRETS) or named_like(name, *NO_SECRETS):
+        return False
+    return shapes.root(named) is None or FENCES.search(ast.unparse(named)) is None
+
+
+def _is_sent(node: ast.AST) -> bool:
+    """`request.headers["X-Key"]`, `(args or {}).get("token")`, `message.get("token")`, `settings["api_key"]`."""
+    if not isinstance(node, (ast.Subscript, ast.Call)):
+        return False
+    source = node.value if isinstance(node, ast.Subscript) else node.func
+    receiver = source.value if isinstance(source, ast.Attribute) and source.attr in ("get", "getenv") else source
+    if isinstance(receiver, ast.BoolOp):
+        receiver = receiver.values[0]
+    name = (shapes.last_name(receiver) or "").lower()
+    if name in FROM_PEER:
+        return True
+    if name not in MESSAGES and not named_like(name, *SETTINGS, "os"):
+        return False
+    keys = [node.slice] if isinstance(node, ast.Subscript) else node.args[:1]
+    texts = [text for part in shapes.walk(keys) if (text := shapes.text(part)) is not None]
+    return named_like("_".join(texts).lower(), *SECRETS)
+
+
+def _asks_for(kept: ast.expr, given: ast.expr, parameters: set[str]) -> bool:
+    """`self._auth_key == key`: what an object keeps, and a parameter."""
+    own = isinstance(kept, ast.Attribute) and isinstance(kept.value, ast.Name) and kept.value.id in ("self", "cls")
+    asked = isinstance(given, ast.Name) and given.id in parameters
+    return own and asked and named_like(shapes.last_name(kept), *SURE, *PASSWORDS, "*token")
+
+
+def _is_plain(side: ast.expr) -> bool:
+    if isinstance(side, ast.Call):
+        return shapes.last_name(side.func) in ("len", "type", "id", "count")
+    return isinstance(side, ast.Constant) and isinstance(side.value, (str, bytes, int, type(None)))
