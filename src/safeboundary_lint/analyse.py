@@ -5,6 +5,7 @@ This is the unit that is cached, run in a process pool, inside flake8 and in eve
 
 from __future__ import annotations
 
+import ast
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -31,8 +32,11 @@ from safeboundary_lint.core.words import Words
 _WORTH_A_DRAFT = 1000  # characters; below, LibCST has parsed the file before the outline is made
 
 
-def analyse(source: bytes, path: str, options: Options) -> FileReport:
-    """Findings of the file `path` with the content `source`. Never raises: what goes wrong is a Problem."""
+def analyse(source: bytes, path: str, options: Options, module: ast.Module | None = None) -> FileReport:
+    """Findings of the file `path` with the content `source`. Never raises: what goes wrong is a Problem.
+
+    `module` is Python's tree of the file, where somebody has parsed it already.
+    """
     try:
         decoded = Source.decode(source)
     except Undecodable as error:
@@ -46,9 +50,9 @@ def analyse(source: bytes, path: str, options: Options) -> FileReport:
     left = screen.possible(wanted, words) if options.screening else wanted
     text, indented = decoded.for_parser
     if not left:
-        problem = syntax_problem(text, path)
+        problem = syntax_problem(text, path) if module is None else None
         return _judged(path, decoded, [], [problem] if problem else [], options)
-    if options.screening and len(text) >= _WORTH_A_DRAFT and (outline := Outline.of(text)) is not None:
+    if options.screening and len(text) >= _WORTH_A_DRAFT and (outline := Outline.of(text, None if indented else module)) is not None:
         thinning = Thinning.of(outline, left, screen, words)
         left = _undecided(thinning.rules, outline, thinning, known, path)
         if not left:

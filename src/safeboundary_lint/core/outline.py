@@ -63,10 +63,9 @@ class Unit:
 class Outline:
     """The units of a text, and the words in each and around them. Raises SyntaxError for what the running Python can't parse."""
 
-    def __init__(self, text: str) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.module = ast.parse(text)
+    def __init__(self, text: str, module: ast.Module | None = None) -> None:
+        """`module` is Python's tree of the text, where it has been parsed already."""
+        self.module = module if module is not None else _parsed(text)
         self.text = text
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
         self._bases: dict[str, list[str]] = {}
@@ -86,10 +85,10 @@ class Outline:
                 unit.words.add([unit.owner])  # `cls(...)` is a call of the class
 
     @classmethod
-    def of(cls, text: str) -> Outline | None:
+    def of(cls, text: str, module: ast.Module | None = None) -> Outline | None:
         """The outline of a text; None for what the running Python can't read."""
         try:
-            return cls(text)
+            return cls(text, module)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
@@ -230,6 +229,12 @@ class Outline:
         used = frozenset().union(*(unit.words.all for unit in self.units)) if self.units else frozenset()
         around = collections.Counter(WORD.findall(self.around.source))
         return frozenset(name for name in self._bases if name in used or around[name] > 1)
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
 
 
 def _loose(body: list[ast.stmt]) -> Iterator[ast.AST]:
