@@ -17,6 +17,7 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import kept_names, synced_writes
 
 _EMPTYING = re.compile(r"[rbt+U]*[wW][rbt+U]*")
+_NO_MODES = ("encoding", "errors", "newline", "buffering", "closefd", "opener")
 
 
 def _empties(body: Sequence[ast.AST]) -> bool:
@@ -29,10 +30,26 @@ def _empties(body: Sequence[ast.AST]) -> bool:
         given = shapes.given(node)
         if any(_EMPTYING.fullmatch(shapes.text(one) or "-") for one in given):
             return True
-        opens = "open" in (shapes.last_name(node.func) or "")
-        if opens and any(not isinstance(one, ast.Constant) for one in given[_modes(node) :]):
-            return True
+        if "open" in (shapes.last_name(node.func) or ""):
+            modes = [*node.args[_modes(node) :], *(keyword.value for keyword in node.keywords if keyword.arg not in _NO_MODES)]
+            if any(_may_be_text(one, body) for one in modes):
+                return True
     return False
+
+
+def _may_be_text(mode: ast.expr, body: Sequence[ast.AST]) -> bool:
+    """False for a literal, a parameter, and what is only bound by `with` or `for`, or to an object or a foreign function's result."""
+    if not isinstance(mode, ast.Name):
+        return not isinstance(mode, ast.Constant)
+    bound = [node for node in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if any(shapes.last_name(one) == mode.id for one in shapes.targets(node))]
+    if not bound:
+        given = any(one.arg == mode.id for one in shapes.walk(body, ast.arg))
+        return not given and not any(name.id == mode.id and isinstance(name.ctx, ast.Store) for name in shapes.walk(body, ast.Name))
+    return any(not isinstance(node.value, ast.Call) or shapes.root(node.value.func) in ("self", "cls") or _is_helper(node.value.func) for node in bound)
+
+
+def _is_helper(func: ast.expr) -> bool:
+    return isinstance(func, ast.Name) and not func.id[:1].isupper()
 
 
 def _modes(opened: ast.Call) -> int:

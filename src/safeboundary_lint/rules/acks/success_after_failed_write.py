@@ -50,8 +50,26 @@ def _swallows(body: Sequence[ast.AST]) -> bool:
 def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
     for node in shapes.walk(body, ast.Try):
         if any(shapes.holds(line, ast.Call) for line in node.body):
-            if any(not isinstance(one.body[-1], ast.Raise) or shapes.holds(one, *_LEADING_OUT) for one in node.handlers):
+            finishing = any(block.finalbody for block in shapes.walk(body, ast.Try))
+            if any(not _is_closed(one, finishing) and not _says_expected(one) for one in node.handlers):
                 yield node
+
+
+def _is_closed(handler: ast.ExceptHandler, finishing: bool) -> bool:
+    """Nothing of a handler leads on: it raises at last, or answers, and tells of no success on its way."""
+    last = handler.body[-1]
+    if isinstance(last, ast.Raise):
+        return not shapes.holds(handler, *_LEADING_OUT)
+    if not isinstance(last, ast.Return) or finishing or shapes.holds(handler, ast.Break, ast.Continue):
+        return False
+    return not any(_tells_success(node.value) for node in shapes.walk([handler], ast.Return)) and not any(map(_marks_done, shapes.walk([handler], ast.Assign)))
+
+
+def _says_expected(handler: ast.ExceptHandler) -> bool:
+    """What it catches says by its names that the row is there already, or that there is none: classes, no tuples kept by a name."""
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = [shapes.last_name(one) or "" for one in caught if one is not None]
+    return bool(names) and all(_EXPECTED.fullmatch(name) and "_" not in name and not name.isupper() for name in names)
 
 
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
@@ -69,16 +87,25 @@ def _tells(body: Sequence[ast.AST], bound: set[str]) -> bool:
             answer = node.value
             if isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None:
                 return True
-            if isinstance(answer, ast.Constant) and answer.value in (True, "ok", "OK", "success", "done"):
+            if _tells_success(answer):
                 return True
-            if isinstance(answer, ast.Dict) and any(shapes.text(key) in ("success", "ok", "status", "saved") for key in answer.keys):
-                return True
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
-            if _DONE.fullmatch(node.targets[0].attr) or _MARK.fullmatch(node.targets[0].attr):
+        elif isinstance(node, ast.Assign):
+            if _marks_done(node):
                 return True
         elif isinstance(node, ast.Call) and _REMOVES.fullmatch(shapes.last_name(node.func) or ""):
             return True
     return False
+
+
+def _tells_success(answer: ast.expr | None) -> bool:
+    if isinstance(answer, ast.Dict):
+        return any(shapes.text(key) in ("success", "ok", "status", "saved") for key in answer.keys if key is not None)
+    return isinstance(answer, ast.Constant) and answer.value in (True, "ok", "OK", "success", "done")
+
+
+def _marks_done(node: ast.Assign) -> bool:
+    target = node.targets[0]
+    return isinstance(target, ast.Attribute) and (_DONE.fullmatch(target.attr) or _MARK.fullmatch(target.attr)) is not None
 
 
 class SuccessAfterFailedWrite(Rule):

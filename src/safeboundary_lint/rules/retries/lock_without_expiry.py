@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
 from dataclasses import replace
 
 import libcst as cst
 
-from safeboundary_lint.core import edits
+from safeboundary_lint.core import edits, shapes
 from safeboundary_lint.core.calls import argument, unpacks
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
@@ -19,6 +21,13 @@ from safeboundary_lint.core.tree import descendants, same_code
 _LOCKING = frozenset(
     "lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split()
 )
+_NAMED = "|".join(sorted(_LOCKING - {"lock", "lease"})) + "|(?<![bc])lock|(?-i:[bc]Lock)|(?<!p)lease"
+
+
+def _sets_if_new(body: Sequence[ast.AST]) -> bool:
+    """`set(key, owner, nx=True)`: something is switched on by a keyword."""
+    keywords = (keyword.value for keyword in shapes.walk(body, ast.keyword))
+    return any(value.value is True if isinstance(value, ast.Constant) else isinstance(value, (ast.Name, ast.Attribute)) for value in keywords)
 
 
 class LockWithoutExpiry(Rule):
@@ -71,7 +80,12 @@ class LockWithoutExpiry(Rule):
 
     code, name, since, severity = "SBL210", "lock-without-expiry", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("shared-claim", "shared-write", "shared-lock"), ("shared-lock", f"%{'|'.join(sorted(_LOCKING))}"))
+    needs = (
+        ("shared-lock", "shared-expiry", f"%{_NAMED}"),
+        ("shared-claim", _sets_if_new, "shared-lock"),
+        ("shared-claim", "shared-write", "shared-lock"),
+    )
+    anchored = 1
 
     def visit_Module(self, node: cst.Module) -> None:
         expiries = self.facts.calls("shared-expiry")
