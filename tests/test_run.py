@@ -136,6 +136,19 @@ def test_the_collector_is_left_as_it_was(many: list[SourceFile]) -> None:
     assert (gc.get_threshold(), gc.isenabled(), gc.get_freeze_count()) == before
 
 
+def test_a_process_that_collects_no_garbage_does_not_start_to(many: list[SourceFile]) -> None:
+    import gc
+
+    gc.disable()
+    try:
+        frozen = gc.get_freeze_count()
+        run.check_all(many, local(1))
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.enable()
+
+
 def test_an_interrupt_is_not_taken_for_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(self: cst.Name, state: object) -> None:
         raise KeyboardInterrupt

@@ -62,18 +62,22 @@ def collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(200_000, 3, 3)
+    gc.enable()
 
 
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """The same for a while, and nothing left over behind it."""
-    thresholds = gc.get_threshold()
+    """The same for a while, and nothing left over behind it; a process that collects nothing else has no need to clear up."""
+    enabled, thresholds = gc.isenabled(), gc.get_threshold()
     collect_seldom()
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        gc.collect()
+        if enabled:
+            gc.collect()
+        else:
+            gc.disable()
         gc.unfreeze()
 
 
