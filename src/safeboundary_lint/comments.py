@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from safeboundary_lint.core.finding import Applicability, Confidence, Finding, Fix, Severity, Span
 from safeboundary_lint.core.layout import Extent, Layout, PlacedComment
+from safeboundary_lint.core.regex import Regex
 
 # What a contract may claim, and the rules that the claim answers. A claim that answers none is an obligation or a
 # statement: it stands in the ledger, silences nothing, and is never called unused. `bounded` takes any place as value.
@@ -39,11 +40,11 @@ CLAIMS: dict[str, dict[str, tuple[str, ...]]] = {
     "state": {"guarded": ("SBL601", "SBL602")},
 }
 
-_MENTION = re.compile(r"safeboundary:|noqa", re.IGNORECASE)
-_START = re.compile(r"#\s*(?:(?P<own>safeboundary:)|(?P<file>(?i:flake8[:=]\s*noqa\b))|(?P<noqa>(?i:noqa\b)))")
-_NOQA_CODES = re.compile(r":\s*((?:[A-Z]+[0-9]+[,\s]*)+)", re.IGNORECASE)
-_IGNORE = re.compile(r"ignore\s*\[([^\]]*)\]")
-_CONTRACT = re.compile(r"(\w+)\s*=\s*(\S+)")
+_MENTION = Regex(r"safeboundary:|noqa", re.IGNORECASE)
+_START = Regex(r"#\s*(?:(?P<own>safeboundary:)|(?P<file>(?i:flake8[:=]\s*noqa\b))|(?P<noqa>(?i:noqa\b)))")
+_NOQA_CODES = Regex(r":\s*((?:[A-Z]+[0-9]+[,\s]*)+)", re.IGNORECASE)
+_IGNORE = Regex(r"ignore\s*\[([^\]]*)\]")
+_CONTRACT = Regex(r"(\w+)\s*=\s*(\S+)")
 UNUSED, NO_REASON = "SBL001", "SBL002"
 
 

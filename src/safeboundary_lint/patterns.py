@@ -6,13 +6,15 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 
+from safeboundary_lint.core.regex import Regex
+
 Matcher = Callable[[str], "bool | None"]
 """Told a path with forward slashes, a folder's with one at its end: True when it is meant, False when a `!` pattern takes it out,
 None when no pattern speaks of it."""
 
 # What may be translated here: no `!`, no `\\`, no `**`, no white space at the ends, brackets around letters and digits only.
-_PLAIN = re.compile(r"(?![!#\s])(?:[^\\\[\]*\r\n\t]|\*(?!\*)|\[[A-Za-z0-9_]+\])+(?<!\s)")
-_PIECE = re.compile(r"\[\w+\]|\*|\?|[^*?\[]+")
+_PLAIN = Regex(r"(?![!#\s])(?:[^\\\[\]*\r\n\t]|\*(?!\*)|\[[A-Za-z0-9_]+\])+(?<!\s)")
+_PIECE = Regex(r"\[\w+\]|\*|\?|[^*?\[]+")
 _WILD = {"*": "[^/]*", "?": "[^/]"}
 
 

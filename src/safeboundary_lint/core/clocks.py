@@ -5,7 +5,6 @@ wall - wall = duration, monotonic - monotonic = duration, domain + duration = do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -36,10 +36,10 @@ _KEEPING_METHODS = frozenset(("timestamp", "replace", "astimezone", "total_secon
 _CALENDAR = frozenset(("second", "minute", "hour", "day", "month"))
 _CHOOSING_CALLS = frozenset(("builtins.max", "builtins.min"))
 _SAME_CLOCK = (WALL, MONOTONIC)
-_STAMP_NAME = re.compile(
+_STAMP_NAME = Regex(
     r"(^|_)(start|started|begin|began|since|last|stamp|timestamp|ts|time|at|date|created|updated|modified|mtime|ctime|t0|t1)(_|$)"
 )
-_SPAN_NAME = re.compile(
+_SPAN_NAME = Regex(
     r"timeout|ttl|interval|period|delay|duration|seconds|secs|minutes|hours|days|delta|window|threshold|age|max|min|limit|"
     r"retention|offset|lifetime|wait|jitter|grace|margin|slack|skew|leeway|backoff|elapsed|drift|tolerance|remain|sleep|budget"
 )

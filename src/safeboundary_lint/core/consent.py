@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import implied
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _WEAKENS = tuple(
     "optional lenient "
     "accept_any accept_unknown accept_all accept_invalid fallback_ok opportunistic fail_open dev_mode development".split()
 )
-_WITHOUT = re.compile(r"(^|_)no_(\w+_)?(check|checks|checking|verify|verification|validate|validation)$")  # `no_host_key_check`
+_WITHOUT = Regex(r"(^|_)no_(\w+_)?(check|checks|checking|verify|verification|validate|validation)$")  # `no_host_key_check`
 _STRENGTHENS = tuple("verif valid secure strict check require ssl tls https enforce encrypt mandatory".split())
 _SETTINGS = ("mode", "level", "policy", "scheme", "proto", "security", "reqs", "encryption", "tls", "ssl", "verif")
 _NAMED_WEAK = tuple(

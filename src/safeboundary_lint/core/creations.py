@@ -12,6 +12,7 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string_parts
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _INTEGRITY = (
     "*integrity*", "*unique*", "*duplicate*", "*conflict*", "*databaseerror*", "*exists*", "*already*", "*pymongoerror*",
     "*writeerror*",
 )  # fmt: skip
-_INSERT = re.compile(
+_INSERT = Regex(
     r"\s*(?:with\b.*?\)\s*)?insert\s+into\b(?!.*\bon\s+(?:conflict|duplicate)\b)(?!.*\bnot\s+exists\b)", re.IGNORECASE | re.DOTALL
 )
 

@@ -15,6 +15,7 @@ from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.paths import implied
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -29,48 +30,48 @@ _NOUN = (
     r"certificate|guardrail|moderation|licen[sc]e|captcha|entitle"
 )
 _VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
-_STRONG = re.compile(
+_STRONG = Regex(
     r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_(?!to_(en|de)code)\w+)$|(^|"
     r"_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|"
     r"has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|"
     r"authenticate|allowed_to|is_admin)(_|$)"
 )
-_WEAK = re.compile(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
-_NOUN_FIRST = re.compile(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
-_DENIES = re.compile(
+_WEAK = Regex(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
+_NOUN_FIRST = Regex(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
+_DENIES = Regex(
     r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|"
     r"_)(should_block|should_deny|is_over_limit)"
 )
-_TRUE_DENIES = re.compile(
+_TRUE_DENIES = Regex(
     r"expired|block|banned|denied|revoked|needs_|need_|requires_|must_|is_rate_limited|throttled|exceed|invalid|locked|"
     r"private|forbidden|limited|suspicious|missing|is_over|unsafe|dangerous|is_spam"
 )
-_FILTERS = re.compile(
+_FILTERS = Regex(
     rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|"
     rf"accessible|visible)_\w+$"
 )
-_IDENTITIES = re.compile(
+_IDENTITIES = Regex(
     r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|"
     r"account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|"
     r"headers?|token|session)|user_id_from\w*)$"
 )
-_REQUIRES = re.compile(
+_REQUIRES = Regex(
     rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|"
     rf"authorize)\w*_.*({_NOUN})"
 )
-_JUDGES = re.compile(
+_JUDGES = Regex(
     r"Policy|Policies|Guard|Authori[sz]|Authenticat|Permission|RateLimit|Limiter|Throttle|Firewall|Acl|AccessControl|"
     r"Verifier|Gatekeeper|Moderat"
 )
-_JUDGING = re.compile(
+_JUDGING = Regex(
     r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|"
     r"acquire_permission|evaluate_\w+|check_\w+(?<!_exists))$"
 )
-_REFUSALS = re.compile(r"Response|Error$|^(json_?)?error|^_?(deny|reject|refuse|forbid|unauthori)|^jsonify$|^make_response$|^abort$")
+_REFUSALS = Regex(r"Response|Error$|^(json_?)?error|^_?(deny|reject|refuse|forbid|unauthori)|^jsonify$|^make_response$|^abort$")
 _NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
 _OUTCOMES = ("status", "decision", "action", "result", "verdict", "outcome", "effect")
-_ALLOWED = re.compile(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$")
-_ALLOWS = re.compile(
+_ALLOWED = Regex(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$")
+_ALLOWS = Regex(
     r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$",
     re.IGNORECASE,
 )

@@ -15,6 +15,7 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, literal, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.weakening import PLAINTEXT, Weakening
 from safeboundary_lint.core.tree import descendants
 
@@ -35,7 +36,7 @@ _ATTEMPTS = tuple(
     "get head post request ping probe connect open fetch check test try reach handshake call send login "
     "download available works supports session login auth".split()
 )
-_ERRORS = re.compile(r"(^|_)(err|error|errors|exc|exception|failure|failed)$")  # what these name is there when it went wrong
+_ERRORS = Regex(r"(^|_)(err|error|errors|exc|exception|failure|failed)$")  # what these name is there when it went wrong
 _ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
 

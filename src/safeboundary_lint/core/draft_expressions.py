@@ -12,13 +12,14 @@ from typing import Any
 import libcst as cst
 
 from safeboundary_lint.core import draft_nodes as nodes
+from safeboundary_lint.core.regex import Regex
 
-_LITERAL = re.compile(
+_LITERAL = Regex(
     r"""(?:'''(?:[^\\']|\\.|'(?!''))*'''|\"{3}(?:[^\\"]|\\.|"(?!""))*\"{3}|'(?:[^\\'\n]|\\.)*'|"(?:[^\\"\n]|\\.)*")""", re.DOTALL
 )
-_QUOTE = re.compile(r"[\"']")
-_RAW_MATTERS = re.compile(r"\\|\{\{|\}\}|=\s*[!:}]")  # in an f-string: what Python's tree doesn't give as it is written
-_OPENED = re.compile(r"(\w*)[\])]?\s*(\S)\s*\Z")  # what stands in front: a word and a parenthesis, if so
+_QUOTE = Regex(r"[\"']")
+_RAW_MATTERS = Regex(r"\\|\{\{|\}\}|=\s*[!:}]")  # in an f-string: what Python's tree doesn't give as it is written
+_OPENED = Regex(r"(\w*)[\])]?\s*(\S)\s*\Z")  # what stands in front: a word and a parenthesis, if so
 _NEAR = 200  # characters in which a parenthesis is looked for
 _PLACED_IN_STRINGS = sys.version_info >= (3, 12)  # before, what stands in an f-string has no true place
 _NUMBERS: dict[type, Callable[[str], cst.BaseNumber]] = {int: nodes.integer, float: nodes.decimal, complex: nodes.imaginary}

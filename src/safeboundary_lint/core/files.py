@@ -14,24 +14,25 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.paths import always_before
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_TEMPORARY = re.compile(
+_TEMPORARY = Regex(
     r"(?:^|[\W_])(?:tmp\w*|temp|temporary|tempfile|partial|swap|staging|scratch|getpid|uuid\w*)(?:$|[\W_\d])", re.IGNORECASE
 )
-_BESIDE = re.compile(r"(?:^|[\W_])(?:new|bak|backup|old|orig|part|pid)(?:$|[\W_\d])", re.IGNORECASE)  # said of the path itself
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BESIDE = Regex(r"(?:^|[\W_])(?:new|bak|backup|old|orig|part|pid)(?:$|[\W_\d])", re.IGNORECASE)  # said of the path itself
+_CAMEL = Regex(r"(?<=[a-z0-9])(?=[A-Z])")
 _GENERIC = frozenset(
     "path file filename fname name p fn f file_path filepath dest dst target out output src source fp full_path".split()
 )
-_NUMBER = re.compile(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
+_NUMBER = Regex(r"\w*(?:version|timestamp|stamp|strftime|uuid\d?|datetime|today|now|seq|epoch|revision)")
 _PATH_STEPS = frozenset("join str Path fspath joinpath abspath realpath normpath expanduser resolve absolute".split())
 _GIVEN_STEPS = _PATH_STEPS | frozenset("split rsplit partition strip rstrip lstrip lower".split())
 _LISTED = frozenset("walk listdir scandir iterdir glob rglob".split())
-_EXTENSION = re.compile(r"(?:\{\})?\.\w{1,8}")  # what is only put behind a name that somebody gives
+_EXTENSION = Regex(r"(?:\{\})?\.\w{1,8}")  # what is only put behind a name that somebody gives
 _STEPS = 8
 _LAYOUT = 3  # so many files in one folder are the parts of something that is laid out there
 

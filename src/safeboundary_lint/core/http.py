@@ -4,7 +4,6 @@ whether it only reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments, string, string_parts
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ _POLICY_ASKED = (
     "*is_method_retryable*",
 )  # fmt: skip
 # a model or a judge is asked: it costs money twice, it changes nothing
-_ASKING = re.compile("llm|completion|embedding|judge|guardrail|moderation")
+_ASKING = Regex("llm|completion|embedding|judge|guardrail|moderation")
 _MODELS = frozenset("llm llms judge judges guardrail guardrails".split())  # as folders: what stands there asks
 _BEST_EFFORT = frozenset("telemetry analytics tracing tracer otlp beacon heartbeat logger logs".split())
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_WORD = Regex(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 def words(text: str) -> list[str]:

@@ -12,22 +12,23 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.clocks import FILE_TIME, WALL, ClockValue
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_IDENTITY = re.compile(
+_IDENTITY = Regex(
     r"(^|_)(id|uid|guid|uuid|nonce|version|seq|seqno|seqnum|sequence|sequence_number|revision|generation|serial|serial_number|"
     r"etag|"
     r"dedup_key|dedupe_key|idempotency_key|object_key|file_key|s3_key|blob_name|object_name)$"
 )
-_BOOT = re.compile(r"(^|_)boot_?id$")  # protocols ask for the time of the start, which grows from one to the next
-_CHANGES = re.compile(r"(^|_)(version|revision|generation|etag)$")
-_UNIQUE = re.compile(
+_BOOT = Regex(r"(^|_)boot_?id$")  # protocols ask for the time of the start, which grows from one to the next
+_CHANGES = Regex(r"(^|_)(version|revision|generation|etag)$")
+_UNIQUE = Regex(
     r"uuid|ulid|rand|token|secret|urandom|counter|count|seq|next|getpid|pid|index|idx|hash|hex|digest|sha\d|md5|choice|"
     r"shortuuid|nanoid|unique|suffix|salt|serial|checksum"
 )
-_FORMATTING = re.compile(r"iso|format|stamp|date|time|str|int|encode|quote|slug|hex|b64|hash|md5|sha")
+_FORMATTING = Regex(r"iso|format|stamp|date|time|str|int|encode|quote|slug|hex|b64|hash|md5|sha")
 _KEPT = frozenset("str int float round repr format hex bytes bytearray".split())
 _METHODS = frozenset(
     "strftime isoformat timestamp replace encode decode hexdigest digest lower upper strip zfill rjust ljust format join "

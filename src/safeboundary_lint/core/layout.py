@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 import token as token_types
 import tokenize
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from safeboundary_lint.core.regex import Regex
 
 _FSTRING_STARTS = frozenset(
     getattr(token_types, name) for name in ("FSTRING_START", "TSTRING_START") if hasattr(token_types, name)
@@ -18,7 +19,7 @@ _FSTRING_ENDS = frozenset(getattr(token_types, name) for name in ("FSTRING_END",
 _NO_CODE = frozenset({tokenize.NL, tokenize.ENDMARKER})
 # The tokenizer of Python 3.12.0 to 3.12.3 takes quadratic time on a line (gh-119118): seconds for one of 20,000 characters.
 _LONGEST_LINE = 20_000 if (3, 12) <= sys.version_info < (3, 12, 4) else sys.maxsize
-_PROLOGUE = re.compile(r"#!|#.*coding[:=]")  # a shebang or encoding line
+_PROLOGUE = Regex(r"#!|#.*coding[:=]")  # a shebang or encoding line
 
 
 @dataclass(eq=False, slots=True)

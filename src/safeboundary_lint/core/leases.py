@@ -13,6 +13,7 @@ from safeboundary_lint.core.calls import NotConstant, string_parts
 from safeboundary_lint.core.clocks import ClockValue
 from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.sql import StampTest, is_statement, stamp_tests
 from safeboundary_lint.core.tree import descendants
 
@@ -27,14 +28,14 @@ MENTION = r"(?<![^a-z]c)(?<!^c)(?<![^a-z]b)(?<!^b)lock|(?-i:[bc]Lock)|lease|lead
 _SIGNS = frozenset(("heartbeat", "heartbeats"))
 _ACCOUNTS = frozenset("user account login password lockout failed attempts otp pin auth jwt token exp nbf iat unlock clock".split())
 _LEADERS = frozenset(("leader", "leadership"))
-_LIFETIME = re.compile(r"expir|until|deadline|heartbeat|renew|ttl|seen|alive|updated|acquired|elected|term")
-_CLOCKS_AGREE = re.compile(r"\bclocks?\b[^.]{0,120}\b(synchron|in sync|in step|skew|drift|ntp)|(synchron|skew|ntp)[^.]{0,60}\bclocks?\b")
-_NOT_A_LOCK = re.compile(
+_LIFETIME = Regex(r"expir|until|deadline|heartbeat|renew|ttl|seen|alive|updated|acquired|elected|term")
+_CLOCKS_AGREE = Regex(r"\bclocks?\b[^.]{0,120}\b(synchron|in sync|in step|skew|drift|ntp)|(synchron|skew|ntp)[^.]{0,60}\bclocks?\b")
+_NOT_A_LOCK = Regex(
     r"for\s+update(?:\s+of\s+\w+)?(?:\s+skip\s+locked|\s+nowait)?|skip\s+locked|nolock|lock\s+in\s+share\s+mode|lock\s+table",
     re.IGNORECASE,
 )
-_FENCING = re.compile(r"fenc(e|ing)|(^|_)epoch(_|$)|generation|(^|_)term(_|$)|lease_version|lock_version", re.IGNORECASE)
-_RUNNING = re.compile(r"^(a?execute\w*|fetch\w*|scalars?|query\w*|run\w*|raw|exec\w*|select\w*|update\w*|all|first|one\w*)$")
+_FENCING = Regex(r"fenc(e|ing)|(^|_)epoch(_|$)|generation|(^|_)term(_|$)|lease_version|lock_version", re.IGNORECASE)
+_RUNNING = Regex(r"^(a?execute\w*|fetch\w*|scalars?|query\w*|run\w*|raw|exec\w*|select\w*|update\w*|all|first|one\w*)$")
 _LOOKING_IN = frozenset("get pop popitem items values copy deepcopy list tuple sorted iter reversed".split())
 _UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800}
 _PARTS = 12  # of a test

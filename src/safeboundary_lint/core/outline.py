@@ -14,14 +14,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes import Body
 from safeboundary_lint.core.words import WORD, Words
 
-_COMMENT = re.compile(r"#[^\n\"']*$", re.MULTILINE)
-_OWN_ATTRIBUTE = re.compile(r"\b(?:self|cls)\s*\.\s*(\w+)")
-_ATTRIBUTE = re.compile(r"\.\s*([^\W\d]\w*)")
-_STORED = re.compile(r"\.\s*([^\W\d]\w*)\s*[-+*/|&]?=(?!=)")
-_GLOBAL = re.compile(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
+_COMMENT = Regex(r"#[^\n\"']*$", re.MULTILINE)
+_OWN_ATTRIBUTE = Regex(r"\b(?:self|cls)\s*\.\s*(\w+)")
+_ATTRIBUTE = Regex(r"\.\s*([^\W\d]\w*)")
+_STORED = Regex(r"\.\s*([^\W\d]\w*)\s*[-+*/|&]?=(?!=)")
+_GLOBAL = Regex(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Mentioning a class is mentioning these of its methods.
 _IMPLIED = frozenset("__init__ __new__ __post_init__ __call__ __enter__ __exit__ __aenter__ __aexit__ __getitem__ __iter__ __next__".split())

@@ -10,6 +10,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _JUDGES = tuple(
     "*allow*".split()
 )
 _LOOKUPS = ("*find*", "*get*", "*lookup*", "*load*", "*resolve*", "*by_*")
-FENCES = re.compile(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
+FENCES = Regex(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
 FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
 MESSAGES = ("message", "msg", "payload", "body", "data", "frame", "packet", "hello", "handshake")
 SETTINGS = ("*environ*", "*config*", "*settings*", "*secrets*")
@@ -38,11 +39,11 @@ KEEPS = tuple(
     "hexdigest digest decode encode lower upper strip hex b64encode b64decode urlsafe_b64encode urlsafe_b64decode hexlify str bytes "
     "rstrip split partition removeprefix".split()
 )
-MAKERS = re.compile(
+MAKERS = Regex(
     r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*sign_\w*(hmac|signature)$|^_*get_(\w*hmac|signature)$|^_mac$",
     re.IGNORECASE,
 )
-_CHECKERS = re.compile(r"verif|check|valid|compare|equal|match|load|read|parse", re.IGNORECASE)
+_CHECKERS = Regex(r"verif|check|valid|compare|equal|match|load|read|parse", re.IGNORECASE)
 
 
 # -- keyed digests -----------------------------------------------------------------------------------------------------

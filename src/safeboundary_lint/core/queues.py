@@ -9,12 +9,13 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import string_parts
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _FLAGS = frozenset("exclusive auto_delete autodelete".split())
-_REPLY = re.compile(
+_REPLY = Regex(
     r"(?:^|[._\W])(?:repl(?:y|ies)|rpc|response|responses|result|results|callback_queue|pidbox|broadcast|fanout|amq\.|"
     r"control|temporary|ephemeral|heartbeat|"
     r"telemetry|metrics|realtime|presence|notifications?_?socket|websocket|ws)(?:$|[._\W\d])",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Confidence, Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.steps import assigned
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
 _IDENTITIES = (cst.Is, cst.IsNot)
 _KEEPING = ("builtins.int", "builtins.float", "builtins.round")
-_STAMP = re.compile(r"(^|_)(start|started|begin|since|last|stamp|timestamp|ts|at|date|created|updated|modified|mtime)(_|$)")
+_STAMP = Regex(r"(^|_)(start|started|begin|since|last|stamp|timestamp|ts|at|date|created|updated|modified|mtime)(_|$)")
 _BUDGET = 200
 
 

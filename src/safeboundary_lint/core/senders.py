@@ -10,16 +10,17 @@ import libcst as cst
 
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.wire import names_content_length
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_IDENTITY = re.compile(
+_IDENTITY = Regex(
     r"auth(?!ors?(_|$))|login|(current|get|require)_?user|user_?dep|api_?key|principal|permission|credential", re.IGNORECASE
 )
-_REFUSED = re.compile(r"\b40[13]\b|unauthori[sz]ed|forbidden|unauthenticated", re.IGNORECASE)
+_REFUSED = Regex(r"\b40[13]\b|unauthori[sz]ed|forbidden|unauthenticated", re.IGNORECASE)
 _INJECTED = ("Depends", "Security")
 _SIZES = ("size", "content_length", "file_size", "length")
 _OF_SIZE = ("*size*", "*length*", "*bounds*", "*too_large*", "*too_big*")

@@ -15,9 +15,10 @@ import tokenize
 from dataclasses import dataclass
 
 from safeboundary_lint.core.finding import Span
+from safeboundary_lint.core.regex import Regex
 
-LINE_END = re.compile(r"\r\n|\r|\n")
-_FORM_FEEDS = re.compile(r"(?:^|(?<=[\r\n]))[ \t\f]*\f")
+LINE_END = Regex(r"\r\n|\r|\n")
+_FORM_FEEDS = Regex(r"(?:^|(?<=[\r\n]))[ \t\f]*\f")
 
 
 class Undecodable(ValueError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_CLOCK = re.compile(
+from safeboundary_lint.core.regex import Regex
+
+_CLOCK = Regex(
     r"\b(?:clock_timestamp|statement_timestamp|transaction_timestamp|unix_timestamp|sysdate|getdate|getutcdate|sysutcdatetime|"
     r"utc_timestamp|now)\s*\("
     r"|\bcurrent_timestamp\b|\bsysdate\b|'now'",
@@ -17,9 +19,9 @@ _STAMP = (
     r"\w*expir\w*|\w*until|"
     r"\w*heartbeat\w*|\w*last_seen\w*|\w*locked\w*|\w*leased?\w*|\w*deadline|\w*date)\"?)"
 )
-_COMPARED = re.compile(rf"(?<![,(\w.]){_STAMP}\s*(?P<operator><=|>=|<|>)\s*{_BOUND}", re.IGNORECASE)
-_KEYSET = re.compile(r"\(\s*[\w.\"]+\s*,\s*[\w.\"]+\s*\)\s*[<>]", re.IGNORECASE)
-_STATEMENT = re.compile(r"^\W*(?:with|select|update|insert|delete|merge|replace)\b", re.IGNORECASE)
+_COMPARED = Regex(rf"(?<![,(\w.]){_STAMP}\s*(?P<operator><=|>=|<|>)\s*{_BOUND}", re.IGNORECASE)
+_KEYSET = Regex(r"\(\s*[\w.\"]+\s*,\s*[\w.\"]+\s*\)\s*[<>]", re.IGNORECASE)
+_STATEMENT = Regex(r"^\W*(?:with|select|update|insert|delete|merge|replace)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

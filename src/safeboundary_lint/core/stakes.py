@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import bound_arguments
 from safeboundary_lint.core.clocks import CONSTANT, DURATION
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.steps import (
     TELLING,
     alarms,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _CLIMBED = tuple(f"builtins.{name}" for name in ("max", "min", "abs", "int", "float", "round"))
-_WAITING = re.compile(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
-_DECIDING_FUNCTION = re.compile(
+_WAITING = Regex(r"sleep|wait|timeout|join|poll|select|acquire|later|drain|expire|ttl|deadline|backoff")
+_DECIDING_FUNCTION = Regex(
     r"expire|remain|stale|timeout|timed_out|alive|should|^is_|^has_|left|due|overdue|ready|fresh|outdated|idle"
 )
 _PASSED_THROUGH = (
@@ -45,16 +45,16 @@ _PASSED_THROUGH = (
     cst.Tuple,
 )
 # The last sign of life of somebody else, and how long it is waited for.
-_SIGN_OF_LIFE = re.compile(r"seen|alive|heard|contact|activity|recv|received|response|message|heartbeat|pong")
-_PATIENCE = re.compile(r"timeout|watchdog|inactiv|dead")
+_SIGN_OF_LIFE = Regex(r"seen|alive|heard|contact|activity|recv|received|response|message|heartbeat|pong")
+_PATIENCE = Regex(r"timeout|watchdog|inactiv|dead")
 _COUNTING = ("sum", "len")
-_PAINTING = re.compile(r"(^|_)(re)?(render|draw|paint)(_|$)")
+_PAINTING = Regex(r"(^|_)(re)?(render|draw|paint)(_|$)")
 # The clock decides how long the old one is used, or nothing at all is.
-_RENEWING = re.compile(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|start|try|expire|evict|invalidate)(_|$)")
-_BOOKKEEPING = re.compile(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
-_STOPPING = re.compile(r"stop|exit|shut|quit|clos|cancel|terminat|finish|done")
+_RENEWING = Regex(r"(^|_)(re)?(load|fetch|fresh|refresh|new|connect|sync|start|try|expire|evict|invalidate)(_|$)")
+_BOOKKEEPING = Regex(r"last|next|prev|logged|warned|reported|printed|time|stamp|count|stats|(^|_)(ts|t0|start|msg|message)$")
+_STOPPING = Regex(r"stop|exit|shut|quit|clos|cancel|terminat|finish|done")
 # What two must not have at once, or what is ended by force: it matters when.
-_EXCLUSIVE = re.compile(r"(^|_|\.)(un)?lock|lease|leader|acquire|heartbeat|kill|terminate|abort")
+_EXCLUSIVE = Regex(r"(^|_|\.)(un)?lock|lease|leader|acquire|heartbeat|kill|terminate|abort")
 _CALLERS = 6
 _USES = 60  # of one variable; what these decide speaks for the others
 _NAME_LENGTH = 200

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 
 import libcst as cst
 
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 
-TELLING = re.compile(
+TELLING = Regex(
     r"(^|_)(log|logs|logged|logging|logger|print|pprint|report|reported|stats?|statistics|recon|progress|metrics?|gauge|"
     r"histogram|observe|telemetry|echo|trace|warn|warned|warning|warnings|debug|info)(_|$)"
 )
-_ALARM = re.compile(r"^(warn|warning|error|exception|critical|fatal)$")
-_LOGGER = re.compile(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)(_(obj|object|client))?$")
-_COUNTED = re.compile(r"backoff|delay|(^|_)(wait|pause)_|attempt|retr(y|ies)|tries|failures|restarts")
+_ALARM = Regex(r"^(warn|warning|error|exception|critical|fatal)$")
+_LOGGER = Regex(r"(^|_)(log|logger|logging|console|metrics|statsd|stats)(_(obj|object|client))?$")
+_COUNTED = Regex(r"backoff|delay|(^|_)(wait|pause)_|attempt|retr(y|ies)|tries|failures|restarts")
 
 
 def assigned(statement: cst.CSTNode) -> list[cst.CSTNode]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import symtable
 import warnings
 
 import libcst as cst
 
 from safeboundary_lint.core.finding import Problem
+from safeboundary_lint.core.regex import Regex
 
 
-_OWN_PLACE = re.compile(r"^parser error: (error at \d+:\d+: )?")
+_OWN_PLACE = Regex(r"^parser error: (error at \d+:\d+: )?")
 
 
-_BRACKETS = re.compile(r"[()\[\]{}]")
+_BRACKETS = Regex(r"[()\[\]{}]")
 _DEEPEST = 1000  # CPython stops at 200; LibCST's native parser ends the process on a stack overflow at some 3,000
 
 

@@ -11,13 +11,14 @@ from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import argument, string, string_parts
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 CONSTANT, CONFIGURED, CALLER, CHOSEN, UNKNOWN = "constant", "configured", "caller", "chosen", "unknown"
-_WITH_HOST = re.compile(r"(?:https?|ftp|wss?)://[^/{}]+(?:[/?:#{]|$)", re.IGNORECASE)
-_SCHEME = re.compile(r"(?:https?|ftp|wss?)://", re.IGNORECASE)
+_WITH_HOST = Regex(r"(?:https?|ftp|wss?)://[^/{}]+(?:[/?:#{]|$)", re.IGNORECASE)
+_SCHEME = Regex(r"(?:https?|ftp|wss?)://", re.IGNORECASE)
 _NAMES = ("*url", "*uri", "*link", "href", "*_href", "url_*", "*address", "*endpoint", "*webhook", "*location", "*src", "target*")
 _CONFIGURATION = ("*config*", "*settings*", "*conf", "*cfg*", "*options*", "*opts", "args", "env*", "*environ*", "*const*")
 _FIRST_ARGUMENT = (

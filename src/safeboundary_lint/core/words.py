@@ -10,17 +10,18 @@ from collections.abc import Iterable
 
 from typing import TYPE_CHECKING
 
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes import Body, Shape, bound_names, last_name, walk
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.screen import Test
 
 # Told by what is in no word: a set of all letters there are takes longer to compile than a small file to be checked.
-WORD = re.compile(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
-_STATEMENT = re.compile(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = re.compile(r"\b(?:def|class)[ \t]+([^\W\d]\w*)")
-_STAR_IMPORT = re.compile(r"\bimport[ \t]*\*")
-_IMPORT = re.compile(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
+WORD = Regex(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
+_STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
+_DEFINED = Regex(r"\b(?:def|class)[ \t]+([^\W\d]\w*)")
+_STAR_IMPORT = Regex(r"\bimport[ \t]*\*")
+_IMPORT = Regex(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 
 
 class Words:

@@ -13,6 +13,7 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DURABLE = ("durable-write", "commit", "publish", "enqueue")
 _NEVER = ("ack", "nack", "ack-context", "receive", "hand-over", "flush", "confirm", "consume")
 _LEVELS = 3
 
-_CHANGES = re.compile(
+_CHANGES = Regex(
     r"\s*(?:/\*.*?\*/\s*)?(?:with\b.*?\)\s*)?(insert|update|delete|replace|merge|upsert|copy)\b", re.IGNORECASE | re.DOTALL
 )
 _STATEMENT_MAKERS = frozenset("insert update delete upsert insert_into".split())
@@ -31,19 +32,19 @@ _VERBS = (
     "import index upload sync archive send publish enqueue forward do evaluate analyze analyse transform convert enrich "
     "transcode crawl scrape browse predict remediate deploy provision extract download generate render migrate"
 )
-_TELLING = re.compile(
+_TELLING = Regex(
     rf"(?:{'|'.join(_VERBS.split())})_\w+|handle|process|run|execute|perform|ingest|store|save|persist|dispatch|insert|"
     r"upsert|evaluate|remediate|transform|crawl|scrape|browse|transcode|deploy|callback|handler|func|fn|work|job|"
     r"publish|enqueue|\w+_publish|on_message|consume|\w+_(?:handler|callback|func|fn|processor)|handler_\w+|callback_\w+|"
     r"process[A-Z]\w*|handle[A-Z]\w*"
 )
-_NOT_TELLING = re.compile(
+_NOT_TELLING = Regex(
     r"\w*(?:metric|stat|counter|timing|timer|trace|span|log|debug|heartbeat|status_code|response|header|reply|buffer|"
     r"progress_bar|keepalive|task_name|"
     r"cache|label|mock|sleep|lock|signal|shutdown)\w*"
 )
 _WAITING = ("join", "result", "wait", "gather", "as_completed", "shutdown")
-_OBSERVERS = re.compile(
+_OBSERVERS = Regex(
     r"\w*(?:log|metric|stat|statsd|span|trace|tracer|sentry|prometheus|monitor|telemetry|profil|loop|parser|hash|md5|sha\d+)\w*"
 )
 

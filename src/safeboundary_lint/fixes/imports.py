@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import libcst as cst
 
 from safeboundary_lint.core.names import Scope, dotted_text
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.source import Source
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.fixes.proof import Parsed
 from safeboundary_lint.fixes.splice import Splice
 
-_COOKIE_OR_SHEBANG = re.compile(r"#!|[ \t\f]*#.*?coding[:=]")
+_COOKIE_OR_SHEBANG = Regex(r"#!|[ \t\f]*#.*?coding[:=]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from safeboundary_lint.core.finding import Finding, Problem, RunReport, Severity
+from safeboundary_lint.core.regex import Regex
 
 COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
-_NO_TEXT = re.compile("[\ud800-\udfff]")  # bytes of a path that can't be printed
+_NO_TEXT = Regex("[\ud800-\udfff]")  # bytes of a path that can't be printed
 SHOWN = 10  # annotations of each kind that GitHub shows for a step; it drops the others without a word
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from safeboundary_lint import __version__
 from safeboundary_lint.core.finding import Edit, Finding, Fix, RunReport
+from safeboundary_lint.core.regex import Regex
 
 VERSION = 1
-_NOT_ASCII = re.compile("[^\x00-\x7f]")
+_NOT_ASCII = Regex("[^\x00-\x7f]")
 
 
 def render(run: RunReport) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
 from safeboundary_lint.core.finding import Problem
+from safeboundary_lint.core.regex import Regex
 
 TAB = 4  # cells a tab stop is wide
 STYLES = {
@@ -21,7 +21,7 @@ STYLES = {
     "added": "green",
     "faint": "dim",
 }
-_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]")
+_UNSHOWABLE = Regex("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]")
 
 
 class Paint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import libcst as cst
 
@@ -12,26 +11,27 @@ from safeboundary_lint.core.edits import put_under, raised_again, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall, new_round, starts_round
 from safeboundary_lint.rules.acks import manual_acks
 
-_RECORDS = re.compile(
+_RECORDS = Regex(
     r"\w*(?:fail|dead|dlq|dlx|requeue|retry|retries|park|poison|error_queue|reject|nack|quarantine|compensate|rollback_to|"
     r"save|mark_|reschedule|put_back|"
     r"push_back|return_to|release|store_error|record_error|error_handler|handle_error|on_error|abort|exit)\w*"
 )
-_POISON = re.compile(
+_POISON = Regex(
     r"\w*(?:ValueError|KeyError|TypeError|JSONDecode|Decode|Parse|Validation|Schema|Invalid|Malformed|Syntax|Unpickling|Deserial|"
     r"AttributeError|IndexError|UnicodeError)\w*"
 )
-_DONE_ALREADY = re.compile(
+_DONE_ALREADY = Regex(
     r"\w*(?:DoesNotExist|NotFound|NoSuch|Integrity|Duplicate|Unique|Exists|Conflict|Ignore|Skip|Reject|Discard|Stale|"
     r"Expired|Drop)\w*"
 )
 
-_COUNTERS = re.compile(r"_|i|n|tries|attempts?\w*|retr(?:y|ies)\w*")
+_COUNTERS = Regex(r"_|i|n|tries|attempts?\w*|retr(?:y|ies)\w*")
 
 
 class AckOnFailure(Rule):

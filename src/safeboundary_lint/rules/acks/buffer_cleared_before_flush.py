@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import libcst as cst
@@ -12,17 +11,18 @@ from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.edits import lines_behind, moved_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
 _COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
-_OBSERVED = re.compile(
+_OBSERVED = Regex(
     r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|"
     r"display|screen|cache|token|char|text|signal|callback|listener)s?\w*"
 )
-_FLUSHES = re.compile(r"flush|drain|persist|save|commit|sync|upload")
-_BUFFER = re.compile(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
+_FLUSHES = Regex(r"flush|drain|persist|save|commit|sync|upload")
+_BUFFER = Regex(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 

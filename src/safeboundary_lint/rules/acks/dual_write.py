@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import libcst as cst
 
@@ -10,9 +9,10 @@ from safeboundary_lint.core import paths
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.matching import Match
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule, Status
 
-_OUTBOX = re.compile(r"\w*(?:outbox|relay|dispatcher|replay|reconcil|saga)\w*")
+_OUTBOX = Regex(r"\w*(?:outbox|relay|dispatcher|replay|reconcil|saga)\w*")
 
 
 class DualWrite(Rule):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 
 import libcst as cst
@@ -12,11 +11,12 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.files import FileWrite
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import kept_names, synced_writes
 
-_EMPTYING = re.compile(r"[rbt+U]*[wW][rbt+U]*")
+_EMPTYING = Regex(r"[rbt+U]*[wW][rbt+U]*")
 _NO_MODES = ("encoding", "errors", "newline", "buffering", "closefd", "opener")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+
+from safeboundary_lint.core.regex import Regex
 
 KEPT = (
     r"state|states|checkpoint|checkpoints|config|configs|configuration|conf|cfg|settings|preferences|prefs|credential|"
@@ -14,8 +15,8 @@ KEPT = (
     r"\w*\.conf|\w*\.cfg|\w*\.ini|\w*\.toml|props|properties|metadata|memory|stats|store|last_run|last_seen|subscriptions|"
     r"schedule|jobs|quota|whitelist|blacklist"
 )
-TELLING = re.compile(rf"(?:^|[\W_])(?:{KEPT})(?:$|[\W_\d])")
-REMADE = re.compile(
+TELLING = Regex(rf"(?:^|[\W_])(?:{KEPT})(?:$|[\W_\d])")
+REMADE = Regex(
     r"(?:^|[\W_])(?:cache|cached|caches|memo|memoize|log|logs|report|reports|export|exports|output|out|outfile|output_dir|result|"
     r"results|html|htm|csv|tsv|xlsx|png|jpg|svg|pdf|plot|dump|"
     r"dumps|debug|trace|generated|gen|template|templates|build|dist|docs|doc|download|downloads|readme|stdout|stderr|"
@@ -25,35 +26,35 @@ REMADE = re.compile(
     r"mo|po|pot|tex|dot|py|js|ts|css|md|rst|txt_report|screenshot|figure|schema_file|openapi|manifest_out|hist|challenge|"
     r"telemetry|overlay|temp_dir|tmpdir|dummy|crash|state_dict|weights|save_path|save_dir)(?:$|[\W_\d])"
 )
-ONE_OFF = re.compile(
+ONE_OFF = Regex(
     r"(?:^|/)(?:docs?|benchmarks?|ci|\.github|contrib|demos?|samples?|testing|setup\.py|conftest\.py|noxfile\.py|"
     r"tasks\.py)(?:/|$)"
 )
-BESIDE_CODE = re.compile(r"(?:^|/)(?:scripts?|tools|dev|misc|templates?)(?:/|$)")  # or a package of that name
-KEEPER = re.compile(
+BESIDE_CODE = Regex(r"(?:^|/)(?:scripts?|tools|dev|misc|templates?)(?:/|$)")  # or a package of that name
+KEEPER = Regex(
     r"(?:^|_)(?:settings|preferences|config(?:uration)?|registry|wallet|ledger|credentials|keystore|journal|accounts?)(?:_|$)"
 )
-SHELF = re.compile(r"(?:^|_)(?:store|storage|state|database|history|persistence)(?:_|$)")  # of many things, it may be
-NAMED = re.compile(
+SHELF = Regex(r"(?:^|_)(?:store|storage|state|database|history|persistence)(?:_|$)")  # of many things, it may be
+NAMED = Regex(
     r"(?:^|_)(?:state|config(?:uration)?|settings|preferences|prefs|credentials?|tokens?|secrets?|checkpoint|sessions?|cursor|"
     r"offsets?|registry|ledger|wallet|journal|accounts?|profiles?|passwords?)(?:_|$)"
 )
-FITTED = re.compile(
+FITTED = Regex(
     r"(?:^|_)(?:model|result|results|evaluation|metrics?|artifacts?|dataset|tokenizer|vocab\w*|estimator|index)(?:_|$)"
 )
-KEEPS = re.compile(r"_*(?:save|store|write|persist|put|set|update)(?:_\w+)?")
-ATOMIC = re.compile(
+KEEPS = Regex(r"_*(?:save|store|write|persist|put|set|update)(?:_\w+)?")
+ATOMIC = Regex(
     r"\w*(?:atomic|safe_write|backup|export|generate|render|make_|scaffold|bootstrap|init_project|create_project|startproject|"
     r"dump_to|debug|report|plot|download|test|wizard|save_model|log_model|async_dump|challenge|_pid)\w*"
 )
-CACHED = re.compile(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
-FOUND_AGAIN = re.compile(
+CACHED = Regex(r"cached|(?:cached|memo)_\w+|\w+_from_cache")
+FOUND_AGAIN = Regex(
     r"_*(?:listdir|scandir|glob|walk|(?:re)?(?:scan|build|discover|compute|calculate|index|generate|collect)(?:_\w+)?)"
 )
-LOADS = re.compile(r"_*(?:(?:load|read|restore|get|open|parse)_?(\w*)|(\w+)_(?:load|read))")
-SAVES = re.compile(r"_*(?:(?:save|store|write|persist|set|dump|update)_?(\w*)|(\w+)_(?:save|write|store|dump))")
-PATH = re.compile(r"(?:\w+_)?(?:path|file|filename|fname|dest|destination|target)|\w*file")
-CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+LOADS = Regex(r"_*(?:(?:load|read|restore|get|open|parse)_?(\w*)|(\w+)_(?:load|read))")
+SAVES = Regex(r"_*(?:(?:save|store|write|persist|set|dump|update)_?(\w*)|(\w+)_(?:save|write|store|dump))")
+PATH = Regex(r"(?:\w+_)?(?:path|file|filename|fname|dest|destination|target)|\w*file")
+CAMEL = Regex(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def spoken(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from functools import cached_property
 
@@ -15,25 +14,26 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import synced_writes
 
-_REMADE = re.compile(
+_REMADE = Regex(
     r"(?:^|[\W_])(?:cache|cached|caches|caching|download|downloads|downloaded|fetch|thumbnail|thumb|preview|log|logs|"
     r"report|export|html|csv|bytecode|pyc|generated|"
     r"build|artifact|test|tests|lock|debug|image|video|media|etag|url|archive|wheel|model|pack|screenshot|rotate|backup|"
     r"stats|metrics|index|render|snapshot_url|temp_dir|changes|changes_since|changelog|notes)(?:$|[\W_\d])"
 )
-_KEPT = re.compile(
+_KEPT = Regex(
     r"(?:^|[\W_])(?:state|checkpoint|config|configuration|conf|settings|credential|credentials|token|secret|key|keys|"
     r"keystore|session|cursor|offset|progress|registry|"
     r"database|db|ledger|wallet|journal|pending|account|store|storage|save|persist|atomic|atomically|safe|durable|"
     r"certificate|cert|metadata|manifest|password|"
     r"history|queue|spool|dump)(?:$|[\W_\d])"
 )
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_WRITER = re.compile(  # what such a function writes may be anything
+_CAMEL = Regex(r"(?<=[a-z0-9])(?=[A-Z])")
+_WRITER = Regex(  # what such a function writes may be anything
     r"(?:\w+_)?(?:write|save|store|persist|put|replace|rewrite)_"
     r"(?:all|data|contents?|bytes|to_disk|(?:json|yaml|toml|text)?_?file|json|yaml|toml|text)"
 )

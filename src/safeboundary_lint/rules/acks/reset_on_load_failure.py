@@ -12,17 +12,18 @@ from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_MISSING = re.compile(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
-_REMADE = re.compile(r"\w*(?:cache|tmp|temp|thumbnail|etag|lockfile|report|fixture|index_file|metrics)\w*")
-_OF_USE = re.compile(r"telemetry|analytics")  # counts of use: what is lost of them is counted again
-_KEEPS = re.compile(
+_MISSING = Regex(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
+_REMADE = Regex(r"\w*(?:cache|tmp|temp|thumbnail|etag|lockfile|report|fixture|index_file|metrics)\w*")
+_OF_USE = Regex(r"telemetry|analytics")  # counts of use: what is lost of them is counted again
+_KEEPS = Regex(
     r"\w*(?:backup|rename|replace|move|copy|copy2|copyfile|quarantine|corrupt|restore|recover|exit|abort|preserve|archive|"
     r"fail)\w*"
 )
-_RESETS = re.compile(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
+_RESETS = Regex(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 
 _GENERIC = ("path", "f", "p", "file", "filename")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import libcst as cst
 
@@ -11,17 +10,18 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import manual_acks
 
-_WRITES = re.compile(
+_WRITES = Regex(
     r"_*\w*(?:save|store|persist|insert|upsert|create|update|commit|write|ingest|import|record_(?:event|payment|order|"
     r"usage|step)|enqueue|provision|delete|"
     r"charge|refund|register|create_flow|process_(?:payment|order|webhook|upload|event|document|file|payload|message)|"
     r"submit_order|materiali[sz]e)\w*"
 )
-_ASIDE = re.compile(
+_ASIDE = Regex(
     r"_*\w*(?:log|metric|telemetry|trace|track|analytic|notif|email|mail|sms|slack|webhook_out|warm|prefetch|cache|"
     r"refresh|cleanup|clean_up|close|broadcast|emit|"
     r"last_seen|last_used|last_active|heartbeat|watch|listen|poll|consume|monitor|serve|stream|loop|worker|progress|"
@@ -29,13 +29,13 @@ _ASIDE = re.compile(
     r"update_state|update_ha|create_connection|create_task|create_server|create_session|create_client|stats|statistics|"
     r"alert|sync_|index)\w*"
 )
-_WATCHERS = re.compile(
+_WATCHERS = Regex(
     r"_*\w*(?:log|metric|telemetry|stat|trace|alert|notif|analytic|cache|monitor|slack|mail|hook|event_bus|emitter|"
     r"websocket|limiter)\w*"
 )
 _ROUTES = ("get", "post", "put", "patch", "delete", "route", "api_route")
 _STARTING = ("*setup*", "*set_up*", "*start*", "*init*", "*connect*")  # answers that it is ready, not that something is stored
-_MARKS = re.compile(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
+_MARKS = Regex(r"(?:is_|_)?(?:persisted|saved|stored|written|committed|synced|recorded)")
 
 
 class ResponseBeforeWrite(Rule):

@@ -14,24 +14,25 @@ from safeboundary_lint.core.edits import raised_again
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants, same_code
 from safeboundary_lint.core.work import WorkCall
 
-_DONE = re.compile(
+_DONE = Regex(
     r"(?:is_|_)?(?:persisted|saved|stored|written|committed|published|delivered|uploaded|synced|flushed|sent|processed|"
     r"completed?|success(?:ful)?|succeeded)"
 )
-_MARK = re.compile(
+_MARK = Regex(
     r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*"
 )
-_REMOVES = re.compile(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*")
-_OUTCOME = re.compile(r"err|fail|success|ok|status|result|count")
-_EXPECTED = re.compile(
+_REMOVES = Regex(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*")
+_OUTCOME = Regex(r"err|fail|success|ok|status|result|count")
+_EXPECTED = Regex(
     r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
 )
 
-_EARLIER = re.compile(r"_*(?:create|insert|save|store|delete|remove|update|upsert)(?:_\w+)?")
+_EARLIER = Regex(r"_*(?:create|insert|save|store|delete|remove|update|upsert)(?:_\w+)?")
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
 
 

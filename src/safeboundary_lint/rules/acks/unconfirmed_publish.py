@@ -14,14 +14,15 @@ from safeboundary_lint.core.edits import (
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_BEST_EFFORT = re.compile(
+_BEST_EFFORT = Regex(
     r"\w*(?:metric|telemetry|stat|trace|span|heartbeat|log|debug|querylog|best_effort|fire_and_forget|progress|presence|"
     r"notif|beacon|ping|monitor)\w*"
 )
-_PERSISTENT = re.compile(r"\bpersistent(?:_delivery_mode)?\b", re.IGNORECASE)
+_PERSISTENT = Regex(r"\bpersistent(?:_delivery_mode)?\b", re.IGNORECASE)
 _CALLBACKS = frozenset("add_callback add_errback add_done_callback add_both result get get_result".split())
 
 

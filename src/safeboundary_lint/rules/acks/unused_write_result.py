@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import libcst as cst
 
@@ -11,11 +10,12 @@ from safeboundary_lint.core.edits import argument_removed, inserted_after, repla
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
 _LAZY = ("map", "imap", "imap_unordered")  # whose answers are asked for one by one
-_LEAVES = re.compile(
+_LEAVES = Regex(
     r"(?:download|send|copy|move|delete|remove|push|sync|export|backup|create|migrate|convert|process|handle|install|transfer|"
     r"archive|restore|import|load_into|apply)(?:_\w+)?"
 )

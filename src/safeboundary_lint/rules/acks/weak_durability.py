@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 
 import libcst as cst
 
@@ -12,19 +11,20 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_PRAGMA = re.compile(r"\b(?i:pragma)\s+(?:\w+\.)?(?:synchronous|SYNCHRONOUS)\s*[=(]\s*['\"]?(?i:off|0)\b")
-_SESSION = re.compile(
+_PRAGMA = Regex(r"\b(?i:pragma)\s+(?:\w+\.)?(?:synchronous|SYNCHRONOUS)\s*[=(]\s*['\"]?(?i:off|0)\b")
+_SESSION = Regex(
     r"\b(?i:set)\s+(?:(?i:session|local)\s+)?(?:synchronous_commit|SYNCHRONOUS_COMMIT)\s*(?:=|(?i:to))\s*['\"]?(?i:off|false|0)\b"
     r"|\b(?i:create)\s+(?:unlogged|UNLOGGED)\s+(?i:table)\b"
 )
-_OFF = re.compile(r"(?i)(synchronous(?:_commit)?\s*(?:=|\bto\b|\()\s*['\"]?)(?:off|false|0)\b")
-_UNLOGGED = re.compile(r"(?i)\bunlogged\s+")
-_TRANSIENT = re.compile(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
-_OPTION = re.compile(r"sync|durab|unsafe|fast|speed|performance|turbo")
-_SCRATCH = re.compile(
+_OFF = Regex(r"(?i)(synchronous(?:_commit)?\s*(?:=|\bto\b|\()\s*['\"]?)(?:off|false|0)\b")
+_UNLOGGED = Regex(r"(?i)\bunlogged\s+")
+_TRANSIENT = Regex(r"(?i:not_?persistent|transient(?:_delivery_mode)?)")
+_OPTION = Regex(r"sync|durab|unsafe|fast|speed|performance|turbo")
+_SCRATCH = Regex(
     r"\w*(?:convert|conversion|migrat|upgrade|backup|dump|scratch|temp|tmp|cache|index|bench|import|export|restore|bulk|"
     r"rebuild|vacuum|build|replay|test|fixture|"
     r"memory|metric|monitor|telemetry|stats|heartbeat|log|analy|report|download)\w*"

@@ -13,21 +13,22 @@ from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import required
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_SECRET = re.compile(
+_SECRET = Regex(
     r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|"
     r"key_name|security|mode|policy|level|scope|class|owner|provider|source|format|algorithm|strategy|length))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|"
     r"_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$",
     re.IGNORECASE,
 )
-_PASSWORD = re.compile(r"password$|passwd$|passphrase$", re.IGNORECASE)
-_NO_VALUE = re.compile(
+_PASSWORD = Regex(r"password$|passwd$|passphrase$", re.IGNORECASE)
+_NO_VALUE = Regex(
     r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
     re.IGNORECASE,
 )
-_LOOKS_UP = re.compile(r"(^|_)(env|environ|getenv|config|setting|settings)(_|$)", re.IGNORECASE)  # helpers of another file
+_LOOKS_UP = Regex(r"(^|_)(env|environ|getenv|config|setting|settings)(_|$)", re.IGNORECASE)  # helpers of another file
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
 
 

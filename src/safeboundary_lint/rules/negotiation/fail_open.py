@@ -14,18 +14,19 @@ from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.negotiation.open_answers import NOBODY, may_let_pass
 from safeboundary_lint.rules.negotiation.unset_secrets import is_told_by_data, may_be_unset, unset
 
-_MISSING = re.compile(
+_MISSING = Regex(
     r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"
     r"webhook_key|jwks|signature|auth_backend|auth_service|validator|required_headers|sig_header|cert_url|_manager$|"
     r"_client$"
 )
-_STORE = re.compile(r"(^|_)(db|database|prisma|sql\w*|redis|mongo\w*|postgres\w*|cache|supabase)(_|$)")
-_ABOUT_REQUEST = re.compile(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
+_STORE = Regex(r"(^|_)(db|database|prisma|sql\w*|redis|mongo\w*|postgres\w*|cache|supabase)(_|$)")
+_ABOUT_REQUEST = Regex(r"^(.*request|req|state|session|headers|scope|context|ctx|environ|cookies|claims)$")
 
 
 class FailOpen(Rule):

@@ -16,20 +16,21 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix,
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import raised_else, raised_instead
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
-_PROOF = re.compile(
+_PROOF = Regex(
     r"(^|_)(sig|sign|signature|signatures|hmac|mac|digest_header|x_signature|proof|attestation|csrf|csrf_token|"
     r"nonce_token|jws|checksum_sig)$|signature|_hmac$"
 )
-_CHECK = re.compile(
+_CHECK = Regex(
     r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token"
 )
-_MESSAGE = re.compile(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
+_MESSAGE = Regex(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
 _FLAGS = ("has_", "have_", "is_", "with_")  # `has_signature = "x-signature" in headers`
 _OF_SCHEMAS = ("params", "parameters", "inputs", "outputs", "return_annotation", "bind", "bind_partial")
-_SKIPS = re.compile(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
+_SKIPS = Regex(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
 
 
 def _asks_for_proof(body: Sequence[ast.AST]) -> bool:

@@ -14,21 +14,22 @@ from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 
-_OPTION = re.compile(
+_OPTION = Regex(
     r"verif|ssl|tls|https|secure|auth(?!or)|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|"
     r"access_control|cert_check|validate_|^debug$|hostname_check",
     re.IGNORECASE,
 )
-_NO_OPTION = re.compile(
+_NO_OPTION = Regex(
     r"(file|path|dir|cert|certs|key|bundle|url|uri|host|hosts|port|version|mode|level|token|secret|id|name|user|"
     r"username|password|origins|methods|headers|list|domains|emails|ips|type|scheme|endpoint|timeout|ca|prefix|realm|"
     r"header)s?$",
     re.IGNORECASE,
 )
-_WEAKENS = re.compile(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
-_PROTECTS = re.compile(r"verif|ssl|tls|https|secure|auth|csrf|sign|sandbox|encrypt|permission|access|cert|valid", re.IGNORECASE)
+_WEAKENS = Regex(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
+_PROTECTS = Regex(r"verif|ssl|tls|https|secure|auth|csrf|sign|sandbox|encrypt|permission|access|cert|valid", re.IGNORECASE)
 _FLAG = "action=argparse.BooleanOptionalAction"
 
 

@@ -12,11 +12,12 @@ from safeboundary_lint.core import paths, shapes
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name, parameters
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
-_SECRET = re.compile(r"(^|_)(secret|signing_key|webhook_key|hmac_key|webhook_token)$|_secret(_key)?$", re.IGNORECASE)
+_SECRET = Regex(r"(^|_)(secret|signing_key|webhook_key|hmac_key|webhook_token)$|_secret(_key)?$", re.IGNORECASE)
 _SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
-_VERIFIES = re.compile(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
+_VERIFIES = Regex(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
 
 
 def may_be_unset(body: Sequence[ast.AST]) -> bool:

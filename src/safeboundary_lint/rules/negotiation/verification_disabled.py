@@ -12,12 +12,13 @@ from safeboundary_lint.core.edits import argument_added, argument_removed, repla
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import HOSTNAME, Weakening
 
 _FACTORIES = ("*session*", "*client*", "*connector*", "*transport*", "*adapter*")
-_PEER = re.compile(r"url|uri|host|addr|endpoint|server|domain|(^|_)ip(_|$)", re.IGNORECASE)
+_PEER = Regex(r"url|uri|host|addr|endpoint|server|domain|(^|_)ip(_|$)", re.IGNORECASE)
 _VERBS = ("get", "post", "put", "patch", "delete", "head", "request*", "stream", "send", "fetch", "ws_connect")
 
 

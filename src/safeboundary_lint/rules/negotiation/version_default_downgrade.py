@@ -15,6 +15,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix,
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.refusals import required
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -26,7 +27,7 @@ _VERSIONS = tuple(
     "schemaVersion protocolVersion formatVersion apiVersion fileVersion manifestVersion specVersion messageVersion "
     "dataVersion".split()
 )
-_PROTECTS = re.compile(
+_PROTECTS = Regex(
     r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
 )
 _OTHERS = (cst.NotEqual, cst.NotIn)

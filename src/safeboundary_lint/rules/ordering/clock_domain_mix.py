@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 
 import libcst as cst
@@ -13,15 +12,16 @@ from safeboundary_lint.core.edits import replaced, rewritten, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.sql import reads_clock
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.ordering import second_readings
 
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
-_SPAN = re.compile(r"elapsed|age|duration|idle|since|remain|left|wait|passed|took")
+_SPAN = Regex(r"elapsed|age|duration|idle|since|remain|left|wait|passed|took")
 _COMPATIBLE = frozenset(("hasattr", "version_info", "platform"))
-_FETCHING = re.compile(r"^(fetch|scalar|first|one$|execute|time$)")
+_FETCHING = Regex(r"^(fetch|scalar|first|one$|execute|time$)")
 
 
 class ClockDomainMix(Rule):

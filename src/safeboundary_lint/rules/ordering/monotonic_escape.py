@@ -14,15 +14,16 @@ from safeboundary_lint.core.clocks import CONSTANT, MONOTONIC, NOTHING, UNKNOWN,
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.sql import is_statement
 from safeboundary_lint.rules.ordering import second_readings
 
 _SINKS = ("publish", "enqueue", "shared-write", "durable-write", "http-unsafe", "http-request", "stamp-store", "dump")
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
-_ENVELOPE = re.compile(r"^(headers?|properties|meta|metadata|cookies|payload|message|msg|body|envelope)$", re.IGNORECASE)
+_ENVELOPE = Regex(r"^(headers?|properties|meta|metadata|cookies|payload|message|msg|body|envelope)$", re.IGNORECASE)
 _LOOKUPS = ("get", "pop", "setdefault")
-_SAME_BOOT = re.compile(r"MONOTONIC|WATCHDOG")
+_SAME_BOOT = Regex(r"MONOTONIC|WATCHDOG")
 _BUDGET = 60
 
 

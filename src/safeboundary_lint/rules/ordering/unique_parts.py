@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -11,13 +10,14 @@ import libcst as cst
 from safeboundary_lint.core.edits import defined_before, free_name, replaced, rewritten, source_of
 from safeboundary_lint.core.finding import Edit, Span
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 RANDOM = "uuid.uuid4().hex"
-_CONVERSION = re.compile(r"%[-+ 0-9.]*[a-zA-Z]")
+_CONVERSION = Regex(r"%[-+ 0-9.]*[a-zA-Z]")
 _TEXTS = ("strftime", "isoformat", "format", "hex")
 _NUMBERS = ("int", "round", "float", "time", "time_ns", "timestamp", "getmtime")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.stakes import Stake
 from safeboundary_lint.core.tree import descendants
@@ -25,12 +25,12 @@ from safeboundary_lint.rules.ordering import second_readings
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_CREDENTIAL = re.compile(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
-_CACHE = re.compile(r"(?<!mem)cached?(?!_control)|(^|_)(ttl|stale|memoiz)")
-_COOLDOWN = re.compile(r"(^|_)(last|next)_|cooldown|debounce|throttle")
-_TURNS = re.compile(r"frequency|(^|_)(interval|period)|recycl")  # how long until it is done again, or made anew
-_NO_COOLDOWN = re.compile(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|(^|_)data$")
-_STEADY = re.compile(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
+_CREDENTIAL = Regex(r"token(?!s|_?bucket|iz)|credential|jwt|cookie|certificate|oauth|secret")
+_CACHE = Regex(r"(?<!mem)cached?(?!_control)|(^|_)(ttl|stale|memoiz)")
+_COOLDOWN = Regex(r"(^|_)(last|next)_|cooldown|debounce|throttle")
+_TURNS = Regex(r"frequency|(^|_)(interval|period)|recycl")  # how long until it is done again, or made anew
+_NO_COOLDOWN = Regex(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|(^|_)data$")
+_STEADY = Regex(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
 _NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _LOOP_DEADLINE = "add_timeout"
 _GRACE = 20  # seconds

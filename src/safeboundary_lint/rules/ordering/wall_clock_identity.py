@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import ast
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,14 +12,15 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.rules.ordering import unique_parts
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_SHOWN = re.compile(r"notification|toast|popup|dialog|widget")
-_PASSING = re.compile(r"(^|_)(temp|temporary|tmp|debug|dummy|fake|scratch|adhoc|dry_run)(_|$)")
+_SHOWN = Regex(r"notification|toast|popup|dialog|widget")
+_PASSING = Regex(r"(^|_)(temp|temporary|tmp|debug|dummy|fake|scratch|adhoc|dry_run)(_|$)")
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -13,6 +12,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.leases import MENTION, is_only_a_sign, lease_word
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _BEYOND_SKEW = 1800  # seconds
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
-_LOOKUP = re.compile(r"__(lt|lte|gt|gte|range)$")
+_LOOKUP = Regex(r"__(lt|lte|gt|gte|range)$")
 _DOCUMENT_TESTS = ("$lt", "$lte", "$gt", "$gte")
 _SELECTING = frozenset(("filter", "exclude", "get", "filter_by", "find", "update"))
 

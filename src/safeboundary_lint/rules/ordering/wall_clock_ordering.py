@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 
 import libcst as cst
@@ -15,6 +14,7 @@ from safeboundary_lint.core.edits import argument_added, parameter_added, replac
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.sql import is_statement, skips_tied_rows
 from safeboundary_lint.core.tree import descendants
@@ -25,9 +25,9 @@ _THERE = frozenset(
     "neighbour announced".split()
 )
 _HERE = frozenset("local existing current stored mine ours our own self cached known previous present slave secondary".split())
-_COPIES = re.compile(r"(^|_)(replicas?|copies|conflicts?|siblings|peers|divergent|contenders|votes)(_|$)")
-_CURSOR = re.compile(r"(^|_)(last|cursor|watermark|checkpoint|bookmark|high_water|resume|since|after|offset)(_|$)")
-_ROW_KEY = re.compile(r"(^|_)(id|pk|uuid|key|seq|sequence|version)$")
+_COPIES = Regex(r"(^|_)(replicas?|copies|conflicts?|siblings|peers|divergent|contenders|votes)(_|$)")
+_CURSOR = Regex(r"(^|_)(last|cursor|watermark|checkpoint|bookmark|high_water|resume|since|after|offset)(_|$)")
+_ROW_KEY = Regex(r"(^|_)(id|pk|uuid|key|seq|sequence|version)$")
 
 
 def _compares_stamps(body: Sequence[ast.AST]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Sequence
 
 import libcst as cst
@@ -18,6 +17,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Sever
 from safeboundary_lint.core.knowledge import Parameter
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -26,7 +26,7 @@ _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdo
 _OF_TEXT = ("handle_data", "feed*", "push_data")  # parsers of a document that is whole already
 _MAKERS = ("init__", "connection_made", "connectionmade", "begin*", "start*", "reset*", "on_*begin")
 _TAKING = ("clear", "pop", "popleft", "truncate", "getbuffer", "seek", "remove")
-_EVENTS = re.compile(r"SSE(?![a-z])|(^|_)sse(_|$)|ServerSent|server_sent|EventSource|event_source")
+_EVENTS = Regex(r"SSE(?![a-z])|(^|_)sse(_|$)|ServerSent|server_sent|EventSource|event_source")
 
 
 def _grows(body: Sequence[ast.AST]) -> bool:

@@ -16,6 +16,7 @@ from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.keyed import MAKERS, Keyed
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 
@@ -46,10 +47,10 @@ _TALLIES = (
     "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|"
     "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
 )
-_TALLY = re.compile(_TALLIES, re.IGNORECASE)
+_TALLY = Regex(_TALLIES, re.IGNORECASE)
 # Of those it takes a key that can only be a client's.
 _KEPT = "session|histor|conversation|context|_locks|pending|states|chats|tokens|nonces|challenges|codes|memor|buffers"
-_STATE = re.compile(_KEPT, re.IGNORECASE)
+_STATE = Regex(_KEPT, re.IGNORECASE)
 _STRANGERS = (
     "ip", "*_ip", "client_id", "*client_ip", "remote_addr*", "user_id", "uid", "chat_id", "session_id", "conversation_id", "sender_id",
     "email", "phone*", "thread_id", "channel_id", "guild_id", "caller_id", "device_id", "username",

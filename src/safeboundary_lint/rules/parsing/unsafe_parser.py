@@ -13,6 +13,7 @@ from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.urls import CALLER, CHOSEN
 
@@ -25,8 +26,8 @@ _WRAPPING = (
 _ASKING = ("get", "post", "put", "request*")
 _WHO_ASKS = ("headers", "auth", "cert")
 _STEPS = 20
-_MEANT = re.compile(r"\b(noqa|nosec)\b.*\b(by design|on purpose|intended|intentional)", re.IGNORECASE)
-_CALLABLE = re.compile(r"\w+(\.\w+)+")
+_MEANT = Regex(r"\b(noqa|nosec)\b.*\b(by design|on purpose|intended|intentional)", re.IGNORECASE)
+_CALLABLE = Regex(r"\w+(\.\w+)+")
 
 
 _TAUGHT = ("add_constructor", "add_multi_constructor", "add_implicit_resolver", "add_path_resolver", "YAMLObject")  # anywhere in a file
