@@ -32,6 +32,10 @@ _PLAIN_SCHEMES = {
     "ws": "wss",
 }
 PLAIN = tuple(_PLAIN_SCHEMES)
+_PLAIN_ADDRESSES = tuple(scheme for scheme in PLAIN if scheme.endswith("//"))
+_SEARCHING = ("startswith", "endswith", "match", "search", "split", "find", "lstrip", "strip", "removeprefix", "count", "index")
+_TELLING = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "log", "echo", "_")
+NO_CONNECTING = (*_SEARCHING, *_TELLING)  # what is given to them is looked for or told
 _ATTEMPTS = tuple(
     "get head post request ping probe connect open fetch check test try reach handshake call send login "
     "download available works supports session login auth".split()
@@ -305,8 +309,12 @@ def _failed(test: cst.CSTNode, outcome: bool) -> bool:
 
 def is_plain_url(node: cst.CSTNode) -> bool:
     """True for text that makes an address unprotected: "http://...", f"http://{host}", not for this machine or a namespace."""
-    text = (string_parts(node) or "").lower()
-    if not text.startswith(tuple(scheme for scheme in _PLAIN_SCHEMES if scheme.endswith("//"))):
+    return is_plain_address((string_parts(node) or "").lower())
+
+
+def is_plain_address(text: str) -> bool:
+    """The same for the text itself, in lower case."""
+    if not text.startswith(_PLAIN_ADDRESSES):
         return False
     host = text.partition("//")[2]
     return not host.startswith(_LOCAL) and not host.startswith(("www.w3.org", "schemas.", "xmlns"))
@@ -341,23 +349,11 @@ def _builds(facts: Facts, node: cst.CSTNode) -> bool:
             return False
         if isinstance(ancestor, cst.Call):
             name = last_name(ancestor.func) or ""
-            if name in (
-                "startswith",
-                "endswith",
-                "match",
-                "search",
-                "split",
-                "find",
-                "lstrip",
-                "strip",
-                "removeprefix",
-                "count",
-                "index",
-            ):
+            if name in _SEARCHING:
                 return False
             if name == "replace":
                 return not ancestor.args or ancestor.args[0].value is not node
-            if name in ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "log", "echo", "_"):
+            if name in _TELLING:
                 return False
         if isinstance(ancestor, cst.Expr):
             return isinstance(ancestor.value, (cst.Call, cst.Await))

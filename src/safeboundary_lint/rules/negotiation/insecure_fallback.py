@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.downgrades import PLAIN, Downgrade, may_probe
+from safeboundary_lint.core.downgrades import NO_CONNECTING, PLAIN, Downgrade, is_plain_address, may_probe
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity
 from safeboundary_lint.core.refusals import raised_from
@@ -32,10 +32,36 @@ def _falls_back(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+def _handles(body: Sequence[ast.AST]) -> bool:
+    return any(True for _ in shapes.walk(body, ast.ExceptHandler))
+
+
+def _probes(body: Sequence[ast.AST]) -> bool:
+    """A protected connection may be tried, of which a test can ask how it went."""
+    return any(map(may_probe, shapes.walk(body, ast.keyword, ast.Call, ast.Constant, ast.JoinedStr)))
+
+
 def _connects_plainly(body: Sequence[ast.AST]) -> bool:
-    """The text of an unprotected address."""
-    texts = (shapes.text_parts(node) or "" for node in shapes.walk(body, ast.Constant, ast.JoinedStr))
-    return any(text.lower().startswith(PLAIN) for text in texts)
+    """The text of an unprotected address, or of its scheme, that is not only looked for, told or compared."""
+    unused: set[int] | None = None
+    for node in shapes.walk(body, ast.Constant, ast.JoinedStr):
+        text = (shapes.text_parts(node) or "").lower()
+        if text in PLAIN or is_plain_address(text):
+            if unused is None:
+                unused = _unused(body)
+            if id(node) not in unused:
+                return True
+    return False
+
+
+def _unused(body: Sequence[ast.AST]) -> set[int]:
+    """Texts that stand by themselves, in a comparison or an error, or are given to what looks for them or tells them."""
+    if any(shapes.last_name(call.func) == "replace" for call in shapes.walk(body, ast.Call)):
+        return set()
+    apart: list[ast.AST] = [node.value for node in shapes.walk(body, ast.Expr) if isinstance(node.value, ast.Constant)]
+    apart += shapes.walk(body, ast.Raise, ast.Assert, ast.Compare)
+    apart += [call for call in shapes.walk(body, ast.Call) if shapes.last_name(call.func) in NO_CONNECTING]
+    return {id(part) for part in shapes.walk(apart, ast.Constant, ast.JoinedStr)}
 
 
 class InsecureFallback(Rule):
@@ -97,8 +123,9 @@ class InsecureFallback(Rule):
             "weak-protocol",
             _connects_plainly,
         ),
-        ("verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol", "%^(http|ws|ldap|ftp)"),
+        ("verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol", "%^(http|ws|ldap|ftp)$"),
         ("%https|wss|ssl|tls|ftps|ldaps|secure|verif|cert|hostname",),  # the protection that is given up
+        (_handles, _probes),
         (_falls_back,),
     )
     anchored = 1
