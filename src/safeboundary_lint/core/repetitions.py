@@ -29,13 +29,9 @@ class _Loop:
     node: ast.While | ast.For | ast.AsyncFor
     outside: list[ast.AST]
     handlers: list[ast.ExceptHandler]
+    leaves: bool  # when its work succeeded
     broken: bool  # a handler leaves it
     tried: bool
-
-    @property
-    def leaves(self) -> bool:
-        """It may be left when its work succeeded."""
-        return any(isinstance(node, (ast.Return, ast.Break)) for node in self.outside)
 
     @property
     def is_telling(self) -> bool:
@@ -86,6 +82,12 @@ def tries_again(body: Sequence[ast.AST]) -> bool:
     )
 
 
+@shapes.about("except")
+def unended(body: Sequence[ast.AST]) -> bool:
+    """A loop that goes round after failures, and that no success leaves."""
+    return _handles(body) and any(loop.handlers and not loop.leaves for loop in _loops(body))
+
+
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it, with what it was given itself."""
     for function in shapes.walk(body, *_FUNCTIONS):
@@ -108,31 +110,31 @@ def _loops(body: Sequence[ast.AST]) -> Iterator[_Loop]:
     """The loops of which one may be a retry loop: those that count or wait, and give nothing away round by round."""
     for loop in shapes.walk(body, *_LOOPS):
         if isinstance(loop, ast.While) or _counts(loop):
-            outside, handlers = _parts(loop)
+            outside, handlers, leaves = _parts(loop)
             inside = [node for handler in handlers for node in shapes.walk([handler])]
             if not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in outside):
                 broken = any(isinstance(node, ast.Break) for node in inside)
                 tried = any(isinstance(node, ast.Try) for node in outside)
-                yield _Loop(loop, outside, [one for one in handlers if _is_failure(one) and _goes_round(one)], broken, tried)
+                yield _Loop(loop, outside, [one for one in handlers if _is_failure(one) and _goes_round(one)], leaves, broken, tried)
 
 
-def _parts(loop: ast.While | ast.For | ast.AsyncFor) -> tuple[list[ast.AST], list[ast.ExceptHandler]]:
-    """What a loop does outside of its own handlers, and these: those in inner loops are not its own."""
+def _parts(loop: ast.While | ast.For | ast.AsyncFor) -> tuple[list[ast.AST], list[ast.ExceptHandler], bool]:
+    """What a loop does outside of its own handlers, and these, those in inner loops left out; and whether anything outside leaves it."""
     outside: list[ast.AST] = []
     handlers: list[ast.ExceptHandler] = []
+    leaves = False
     stack: list[tuple[ast.AST, bool]] = [(node, True) for node in loop.body]
     while stack:
         node, own = stack.pop()
+        outside.append(node)
+        leaves = leaves or isinstance(node, ast.Return) or own and isinstance(node, ast.Break)
         if own and isinstance(node, ast.Try):
             handlers += node.handlers
             stack += [(line, True) for line in (*node.body, *node.orelse, *node.finalbody)]
-            outside.append(node)
-            continue
-        outside.append(node)
-        if not isinstance(node, _DEFINITIONS):
+        elif not isinstance(node, _DEFINITIONS):
             below = own and not isinstance(node, _LOOPS)
             stack += [(part, below) for part in ast.iter_child_nodes(node)]
-    return outside, handlers
+    return outside, handlers, leaves
 
 
 def _counts(loop: ast.For | ast.AsyncFor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
@@ -16,6 +16,7 @@ from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
+_CONTAINERS = ("list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter")
 _COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
 _OBSERVED = Regex(
     r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|"
@@ -28,24 +29,44 @@ _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 def _takes_over(body: Sequence[ast.AST]) -> bool:
     """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
-    taken: set[str] = set()
-    emptied: set[str] = set()
-    for node in shapes.walk(body, ast.While, ast.Assign, ast.Call):
-        if isinstance(node, ast.While) and any(_pops(one.value) for one in shapes.walk([node], ast.Assign)):
-            return True
-        if isinstance(node, ast.Assign):
-            bound = [part for target in node.targets for part in shapes.walk([target])]
-            if any(isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store) for part in bound):
-                taken.update(_own(shapes.walk([node.value])))
-            if shapes.holds(node.value, ast.List, ast.Dict, ast.Set, ast.Call):
-                emptied.update(_own(bound))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "clear":
-            emptied.add(shapes.last_name(node.func.value) or "")
-    return not taken.isdisjoint(emptied)
+    taken: set[str | None] = set()
+    emptied = {_own(call.func.value) for call in shapes.walk(body, ast.Call) if isinstance(call.func, ast.Attribute) and call.func.attr == "clear"}
+    for node in shapes.walk(body, ast.Assign):
+        for target, value in _assigned(node):
+            if isinstance(target, ast.Name):
+                taken.add(_own(_copied(value)))
+            elif _is_emptying(value):
+                emptied.add(_own(target))
+    if not (taken & emptied).issubset((None,)):
+        return True
+    flushing = any(_FLUSHES.search(function.name.lower()) for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
+    return flushing and any(_pops(one.value) for loop in shapes.walk(body, ast.While) for one in shapes.walk([loop], ast.Assign))
 
 
-def _own(parts: Iterable[ast.AST]) -> Iterator[str]:
-    return (part.attr for part in parts if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "self")
+def _assigned(node: ast.Assign) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Targets and their values, tuples taken apart."""
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        yield from zip(target.elts, value.elts, strict=False)
+    yield from ((one, value) for one in node.targets)
+
+
+def _copied(value: ast.expr) -> ast.expr:
+    """What is copied, by a call or as a slice."""
+    if isinstance(value, ast.Call) and shapes.last_name(value.func) in _COPIES:
+        value = value.args[0] if value.args else value.func.value if isinstance(value.func, ast.Attribute) else value
+    return value.value if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice) else value
+
+
+def _own(value: ast.expr) -> str | None:
+    own = isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id == "self"
+    return value.attr if own and isinstance(value, ast.Attribute) else None
+
+
+def _is_emptying(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call):
+        return shapes.last_name(value.func) in _CONTAINERS
+    return isinstance(value, (ast.List, ast.Set)) and not value.elts or isinstance(value, ast.Dict) and not value.keys
 
 
 def _pops(value: ast.expr) -> bool:
@@ -283,12 +304,4 @@ def _pairs(node: cst.Assign) -> list[tuple[cst.BaseExpression, cst.BaseExpressio
 def _is_empty(value: cst.BaseExpression) -> bool:
     if isinstance(value, (cst.List, cst.Dict, cst.Set)):
         return not value.elements
-    return isinstance(value, cst.Call) and last_name(value.func) in (
-        "list",
-        "dict",
-        "set",
-        "deque",
-        "defaultdict",
-        "OrderedDict",
-        "Counter",
-    )
+    return isinstance(value, cst.Call) and last_name(value.func) in _CONTAINERS

@@ -13,6 +13,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix,
 from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.repetitions import unended
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import LOOPS
 from safeboundary_lint.core.tree import descendants, same_code
@@ -85,7 +86,7 @@ class RetryWithoutExit(Rule):
 
     code, name, since, severity = "SBL209", "retry-without-exit", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (LOOPS, ("%retr|attempt|tries", _never_left), ("^except",))
+    needs = (LOOPS, ("%retr|attempt|tries", _never_left), (unended,))
     local = True
 
     def visit_Module(self, node: cst.Module) -> None:
