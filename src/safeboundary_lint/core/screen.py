@@ -103,7 +103,7 @@ class Screen:
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
         """The rules that could fire in a file with these words: of each group of their needs, one could be met in it."""
         wanted = [(rule, self._bits_of(rule)) for rule in rules]
-        meant = self._groups_of(words)
+        meant = self.groups_of(words)
         return [rule for rule, bits in wanted if meant & bits == bits and all(self.test(group, words).is_open for group in rule.needs)]
 
     def test(self, group: Needs, file: Words) -> Test:
@@ -112,15 +112,11 @@ class Screen:
             file.tests[group] = Test(self, self._group(group), file)
         return file.tests[group]
 
-    def may_meet(self, words: Words, bit: int) -> bool:
-        """True when one of these words could help to meet a group."""
-        return bool(self._groups_of(words) & bit)
-
-    def _groups_of(self, words: Words) -> int:
+    def groups_of(self, words: Words) -> int:
+        """The bits of the groups that these words could help to meet."""
         if words.groups is None:
-            if len(self._meant) > _REMEMBERED:
-                self._meant.clear()
-            words.groups = functools.reduce(operator.or_, map(self._meant.__getitem__, words.all), self._unconditional)
+            words.telling = self._meant.telling(words.all)
+            words.groups = functools.reduce(operator.or_, map(self._meant.bits.__getitem__, words.telling), self._unconditional)
         return words.groups
 
     def _bits_of(self, rule: type[Rule]) -> int:
@@ -182,42 +178,59 @@ class _Group:
         return False
 
 
-class _Meant(dict[str, int]):
+class _Meant:
     """By word the bits of the groups that it may help to meet, found out when the word is first met."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.bits: dict[str, int] = {}  # of those with any
+        self._known: set[str] = set()  # the others too
+        self._telling: set[str] = set()
         self._exact: dict[str, int] = defaultdict(int)
         self._patterns: list[_Group] = []
 
     def take(self, group: _Group) -> None:
         """Count a further group in: what was said of words before is out of date."""
-        self.clear()
+        self._forget()
         for word in group.exact:
             self._exact[word] |= group.bit
         if group.pattern or group.names:
             self._patterns.append(group)
 
-    def __missing__(self, word: str) -> int:
-        bits = self._exact.get(word, 0)
-        for group in self._patterns:
-            if group.matches(word):
-                bits |= group.bit
-        self[word] = bits
-        return bits
+    def _forget(self) -> None:
+        for several in (self.bits, self._known, self._telling):
+            several.clear()
+
+    def telling(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of some words that may help to meet anything."""
+        if len(self._known) > _REMEMBERED:
+            self._forget()
+        unknown = words - self._known  # sets, and no look at each word: nearly all are known, and most say nothing
+        for word in unknown:
+            bits = self._exact.get(word, 0)
+            for group in self._patterns:
+                if group.matches(word):
+                    bits |= group.bit
+            if bits:
+                self.bits[word] = bits
+                self._telling.add(word)
+        self._known |= unknown
+        return words & self._telling
 
 
 class Test:
     """Whether parts of one file may meet a group of needs."""
 
     def __init__(self, screen: Screen, group: _Group, file: Words) -> None:
+        self.bit = group.bit
         self._screen = screen
         self._group = group
-        plain, mentions, bare = set(group.plain & file.all), set(), set()
+        screen.groups_of(file)
+        there = file.telling
+        plain, mentions, bare = set(group.plain & there), set(), set()
         self._received: dict[str, tuple[str, ...]] = {}
         self._told: dict[str, list[_Way]] = {}
-        self._bound = frozenset(last for last in group.bound.keys() & file.all if any(way.open_to(file) for way in group.bound[last]))
-        for last in group.ways.keys() & file.all:
+        self._bound = frozenset(last for last in group.bound.keys() & there if any(way.open_to(file) for way in group.bound[last]))
+        for last in group.ways.keys() & there:
             open_ways = [(way, setting) for way, setting in group.ways[last] if way.open_to(file)]
             if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)
@@ -231,19 +244,19 @@ class Test:
                 self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
         self._plain, self._mentions, self._bare = frozenset(plain), frozenset(mentions), frozenset(bare)
         self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
-        self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(file.all)]
+        self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(there)]
         self.is_open = bool(
             plain or mentions or bare or self._received or self._told or self._bound or self._lines or self._shapes
-            or not file.all.isdisjoint(group.statements | group.defined)
-            or screen.may_meet(file, group.bit) and not (file.all.isdisjoint(group.matching) and file.all.isdisjoint(group.naming))
+            or not there.isdisjoint(group.statements | group.defined)
+            or not (there.isdisjoint(group.matching) and there.isdisjoint(group.naming))
         )  # fmt: skip
 
     def __call__(self, words: Words) -> bool:
         """True when a part of the file may meet a need."""
         group = self._group
-        if not self._screen.may_meet(words, group.bit):
+        if not self._screen.groups_of(words) & self.bit:
             return False
-        present = words.all
+        present = words.telling
         if not present.isdisjoint(self._plain) or not present.isdisjoint(group.matching):
             return True
         if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):

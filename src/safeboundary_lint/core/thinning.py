@@ -8,6 +8,8 @@ share the attributes it uses, and the functions that call it.
 from __future__ import annotations
 
 import ast
+import functools
+import operator
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
@@ -25,7 +27,7 @@ class Thinning:
     @classmethod
     def of(cls, outline: Outline, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> Thinning:
         """What of a file has to be looked at for these rules."""
-        thinning = cls(outline)
+        thinning = cls(outline, screen)
         if words.star_import:  # a bare word may be any name
             thinning.rules = list(rules)
             thinning._seeds[0] = set(range(len(outline.units)))
@@ -37,9 +39,12 @@ class Thinning:
                     thinning.keep(screen.test(rule.beside, words))
         return thinning
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: Outline, screen: Screen) -> None:
         self.rules: list[type[Rule]] = []  # those that can still fire when comments and docstrings are left out
         self._outline = outline
+        self._groups = [screen.groups_of(unit.words) for unit in outline.units]  # by unit the bits of what its words may meet
+        self._around = screen.groups_of(outline.around)
+        self._anywhere = functools.reduce(operator.or_, self._groups, self._around)
         self._seeds: dict[int, set[int]] = defaultdict(set)  # by the number of steps that are gone from them
         self._met: dict[Test, tuple[set[int], bool]] = {}
         self._reaching: dict[tuple[Test, int], set[int]] = {}
@@ -51,8 +56,11 @@ class Thinning:
         the ways between them are kept too. A local rule needs all of it in one unit, and where it also asks what becomes of a name
         anywhere (`whole`), the units with a name that is bound there.
         """
+        bits = functools.reduce(operator.or_, (test.bit for test in tests), 0)
+        if self._anywhere & bits != bits:
+            return False
         if rule.local:
-            several, around = self._meeting_all(tests)
+            several, around = self._meeting_all(tests, bits)
             between = self._sharing_names(several, around) if rule.whole else set()
         elif rule.whole or not tests:
             several, around, between = set(range(len(self._outline.units))), True, set()
@@ -68,9 +76,10 @@ class Thinning:
 
     def _together(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
         """The units to start from, whether the code around the units counts, and the units on the way from one need to another."""
+        for test in sorted(tests, key=lambda test: sum(1 for groups in self._groups if groups & test.bit)):
+            if not any(self._meeting(test)):
+                return set(), False, set()
         met = [self._meeting(test) for test in tests]
-        if not all(several or around for several, around in met):
-            return set(), False, set()
         inside = [test for test, (_several, around) in zip(tests, met, strict=True) if not around]
         if rule.anchored:
             top = met[-1][0].intersection(*(self._leading_to(test, rule.anchored) for test in inside if test is not tests[-1]))
@@ -112,12 +121,14 @@ class Thinning:
     def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
         if test not in self._met:
-            self._met[test] = {index for index, unit in enumerate(self._outline.units) if test(unit.words)}, test(self._outline.around)
+            units, bit = self._outline.units, test.bit
+            found = {index for index, groups in enumerate(self._groups) if groups & bit and test(units[index].words)}
+            self._met[test] = found, bool(self._around & bit) and test(self._outline.around)
         return self._met[test]
 
-    def _meeting_all(self, tests: Sequence[Test]) -> tuple[set[int], bool]:
-        """The same for several tests, of which the dearest come last."""
-        several, around = set(range(len(self._outline.units))), True
+    def _meeting_all(self, tests: Sequence[Test], bits: int) -> tuple[set[int], bool]:
+        """The same for several tests with these bits, of which the dearest come last."""
+        several, around = {index for index, groups in enumerate(self._groups) if groups & bits == bits}, self._around & bits == bits
         for test in tests:
             several = {index for index in several if test(self._outline.units[index].words)}
             around = around and test(self._outline.around)

@@ -35,6 +35,7 @@ class Words:
         self.body = body
         self.all = frozenset(WORD.findall(source))
         self.groups: int | None = None  # what a screen makes of the words
+        self.telling: frozenset[str] = frozenset()  # and those of them that say something to it
         self.tests: dict[tuple[str | Shape, ...], Test] = {}  # and its tests for parts of this file
         self.added: frozenset[str] = frozenset()  # words that others stand for
 
