@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -85,13 +86,44 @@ class Creations:
         return any(isinstance(node, cst.Return) for node in descendants(handler.body))
 
 
-def may_create(call: ast.Call) -> bool:
-    """False for a call that creates no record by its name or by a statement in it."""
+def handles_conflict(body: Sequence[ast.AST]) -> bool:
+    """A function that names, in a handler, what is raised where a record is there already, and has no function in it."""
+    if sum(1 for _ in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) != 1:
+        return False
+    types = [handler.type for handler in shapes.walk(body, ast.ExceptHandler) if handler.type is not None]
+    names = (shapes.last_name(one) for part in types for one in (part.elts if isinstance(part, ast.Tuple) else [part]))
+    return any(name is not None and not name.isupper() and "_" not in name and named_like(name, *_INTEGRITY) for name in names)
+
+
+def may_create(call: ast.Call, body: Sequence[ast.AST]) -> bool:
+    """False for a call that creates no record by its name or by a statement in it; names are looked up in the body."""
     name, func = shapes.last_name(call.func), call.func
     if isinstance(func, ast.Attribute) and shapes.last_name(func.value) in ("self", "cls") and named_like(name, *_CREATING):
         return True
     given = shapes.given(call)
-    if not given or not named_like(name, "execute", "fetch*", "executemany"):
-        return False
-    text = shapes.text_parts(given[0])
-    return text is None or _INSERT.match(text) is not None
+    return bool(given) and named_like(name, "execute", "fetch*", "executemany") and _may_insert(given[0], body)
+
+
+def _may_insert(statement: ast.expr, body: Sequence[ast.AST]) -> bool:
+    """A text in it inserts, or a name or attribute in it may stand for such a text: a parameter stands for none that is known."""
+    inner = {id(part.func) for part in shapes.walk([statement], ast.Call)} | {id(part.value) for part in shapes.walk([statement], ast.Attribute)}
+    for part in shapes.walk([statement]):
+        if _INSERT.match(shapes.text_parts(part) or "") or isinstance(part, ast.Attribute) and id(part) not in inner:
+            return True
+        if isinstance(part, ast.Name) and id(part) not in inner and _may_hold_insert(part.id, body):
+            return True
+    return False
+
+
+def _may_hold_insert(name: str, body: Sequence[ast.AST]) -> bool:
+    bindings = shapes.walk(body, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr)
+    values = [node.value for node in bindings if node.value is not None and any(_binds(target, name) for target in shapes.targets(node))]
+    if not values:
+        bound = any(one.arg == name for one in shapes.walk(body, ast.arg))
+        return not bound and not any(part.id == name and isinstance(part.ctx, ast.Store) for part in shapes.walk(body, ast.Name))
+    plain = (ast.Constant, ast.JoinedStr, ast.BinOp)
+    return any(not isinstance(one, plain) or any(_INSERT.match(shapes.text_parts(part) or "") for part in shapes.walk([one])) for one in values)
+
+
+def _binds(target: ast.expr, name: str) -> bool:
+    return any(part.id == name for part in shapes.walk([target], ast.Name))

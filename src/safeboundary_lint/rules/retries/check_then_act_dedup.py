@@ -9,7 +9,7 @@ import libcst as cst
 
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.claims import Claim, Claims, conflicts, lacks_record
-from safeboundary_lint.core.creations import may_create
+from safeboundary_lint.core.creations import handles_conflict, may_create
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
@@ -31,7 +31,7 @@ _CREATING = frozenset("create acreate add insert_one insert_record create_record
 
 def _creates(body: Sequence[ast.AST]) -> bool:
     """A call by whose name, or by whose statement, a record is created."""
-    return any(map(may_create, shapes.walk(body, ast.Call)))
+    return any(may_create(call, body) for call in shapes.walk(body, ast.Call)) and not handles_conflict(body)
 
 
 def _asks(body: Sequence[ast.AST]) -> bool:
@@ -75,7 +75,7 @@ def _creates_missing(body: Sequence[ast.AST]) -> bool:
     handlers = [handler for block in shapes.walk(body, ast.Try) for handler in block.handlers if handler.type is not None]
     named = [handler for handler in handlers if any(lacks_record(shapes.last_name(part)) for part in shapes.walk([handler.type]))]
     calls = (call for handler in named for call in shapes.walk([handler], ast.Call))
-    return any(may_create(call) or shapes.last_name(call.func) in _CREATING for call in calls)
+    return any(may_create(call, body) or shapes.last_name(call.func) in _CREATING for call in calls) and not handles_conflict(body)
 
 
 class CheckThenActDedup(Rule):
