@@ -18,22 +18,17 @@ from __future__ import annotations
 import fnmatch
 import functools
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
+from safeboundary_lint.core import tables
 from safeboundary_lint.core.finding import Confidence
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 UserRows = tuple[tuple[str, str], ...]
 
+_KINDS = "kinds.toml"
 _MAPPINGS = ("aliases", "returns", "enters", "items", "bases")
 _COMMON = {"names": "strings", "receivers": "strings", "imports": "strings", "confidence": "string", "note": "string"}
 _FACT_TYPES: dict[str, tuple[type, ...]] = {
@@ -156,29 +151,15 @@ def load(user_rows: UserRows = ()) -> Knowledge:
     """The shipped knowledge together with a user's rows. A user's row comes first where both know a name."""
     loader = _Loader(_kinds())
     loader.add({section: json.loads(text) for section, text in user_rows}, "knowledge")
-    for name, table in _files():
-        loader.add(table, name)
+    for name, table in tables.shipped().items():
+        if name != _KINDS:
+            loader.add(table, name)
     return loader.built()
 
 
 @functools.cache
-def _files() -> tuple[tuple[str, dict[str, Any]], ...]:
-    folder = resources.files("safeboundary_lint") / "knowledge"
-    return tuple(
-        (entry.name, tomllib.loads(entry.read_text(encoding="utf-8")))
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".toml") and entry.name != "kinds.toml"
-    )
-
-
-@functools.cache
-def _declared() -> Mapping[str, Mapping[str, Any]]:
-    return tomllib.loads((resources.files("safeboundary_lint") / "knowledge" / "kinds.toml").read_text(encoding="utf-8"))
-
-
-@functools.cache
 def _kinds() -> Mapping[str, Mapping[str, str]]:
-    return {kind: declared.get("facts", {}) for kind, declared in _declared().items()}
+    return {kind: declared.get("facts", {}) for kind, declared in tables.shipped()[_KINDS].items()}
 
 
 class _Loader:
@@ -259,7 +240,7 @@ class _Loader:
             {kind: frozenset(several) for kind, several in words.items()},
             frozenset(last_names),
             frozenset(libraries),
-            frozenset(kind for kind, declared in _declared().items() if declared.get("setting", False)),
+            frozenset(kind for kind, declared in tables.shipped()[_KINDS].items() if declared.get("setting", False)),
         )
 
 
