@@ -58,12 +58,19 @@ def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
 
 def _is_closed(handler: ast.ExceptHandler, finishing: bool) -> bool:
     """Nothing of a handler leads on: it raises at last, or answers, and tells of no success on its way."""
-    last = handler.body[-1]
-    if isinstance(last, ast.Raise):
-        return not shapes.holds(handler, *_LEADING_OUT)
-    if not isinstance(last, ast.Return) or finishing or shapes.holds(handler, ast.Break, ast.Continue):
+    if isinstance(handler.body[-1], ast.Raise) and not shapes.holds(handler, *_LEADING_OUT):
+        return True
+    if not _ends(handler.body) or finishing or shapes.holds(handler, ast.Break, ast.Continue):
         return False
     return not any(_tells_success(node.value) for node in shapes.walk([handler], ast.Return)) and not any(map(_marks_done, shapes.walk([handler], ast.Assign)))
+
+
+def _ends(block: list[ast.stmt]) -> bool:
+    """Its last statement raises or returns, on both ways of an `if`."""
+    last = block[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _ends(last.body) and _ends(last.orelse)
+    return isinstance(last, (ast.Raise, ast.Return))
 
 
 def _says_expected(handler: ast.ExceptHandler) -> bool:
@@ -74,28 +81,32 @@ def _says_expected(handler: ast.ExceptHandler) -> bool:
 
 
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
-    return any(_tells(body, _bound_in(block)) for block in _swallowing(body))
+    """Success is told behind a handler that swallows, not in what it handles; in a loop, before it too."""
+    looped = any(True for _ in shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
+    for block in _swallowing(body):
+        handled = set(map(id, shapes.walk([*block.body, *block.orelse])))
+        if any(id(node) not in handled and (looped or node.lineno > block.lineno) for node in _told_success(body, _bound_in(block))):
+            return True
+    return False
 
 
 def _bound_in(block: ast.Try) -> set[str]:
     return {part.id for part in shapes.walk([block]) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
 
 
-def _tells(body: Sequence[ast.AST], bound: set[str]) -> bool:
-    """Something is answered that the block has not bound, marked as done or removed."""
+def _told_success(body: Sequence[ast.AST], bound: set[str]) -> Iterator[ast.Return | ast.Assign | ast.Call]:
+    """Where something is answered that the block has not bound, marked as done or removed."""
     for node in shapes.walk(body, ast.Return, ast.Assign, ast.Call):
         if isinstance(node, ast.Return):
             answer = node.value
-            if isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None:
-                return True
-            if _tells_success(answer):
-                return True
+            untouched = isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None
+            tells = untouched or _tells_success(answer)
         elif isinstance(node, ast.Assign):
-            if _marks_done(node):
-                return True
-        elif isinstance(node, ast.Call) and _REMOVES.fullmatch(shapes.last_name(node.func) or ""):
-            return True
-    return False
+            tells = _marks_done(node)
+        else:
+            tells = _REMOVES.fullmatch(shapes.last_name(node.func) or "") is not None
+        if tells:
+            yield node
 
 
 def _tells_success(answer: ast.expr | None) -> bool:
