@@ -283,7 +283,7 @@ class Test:
 
     def _is_received(self, words: Words, last: str) -> bool:
         globs = self._received[last]
-        if "" in globs and last in words.mentions:
+        if "" in globs and last in words.read:
             return True  # called by its bare name
         return any(map(_globs(globs).match, words.receivers.get(last, ())))
 
