@@ -15,7 +15,6 @@ top-level modules is imported), and lowers the confidence to `confidence` (defau
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import json
 from collections import defaultdict
@@ -23,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safeboundary_lint.core import tables
+from safeboundary_lint.core import globs, tables
 from safeboundary_lint.core.finding import Confidence
 
 UserRows = tuple[tuple[str, str], ...]
@@ -81,7 +80,7 @@ class Row:
         """For "*.name" rows: may a receiver of this (last) name, in a file with these top-level imports, be meant?"""
         if self.imports and not imported.intersection(self.imports):
             return False
-        return not self.receivers or any(fnmatch.fnmatchcase((receiver or "").lower().lstrip("_"), glob) for glob in self.receivers)
+        return not self.receivers or globs.matcher(self.receivers)((receiver or "").lower().lstrip("_"))
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
-import functools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import libcst as cst
 
+from safeboundary_lint.core import globs
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.names import Names, last_name
@@ -75,11 +73,6 @@ class Matcher:
         return min(found, key=lambda match: match.confidence.rank, default=None)
 
 
-def named_like(text: str | None, *globs: str) -> bool:
+def named_like(text: str | None, *alike: str) -> bool:
     """True when a name, lowered and without leading underscores, is like one of these globs."""
-    return text is not None and _pattern(globs).match(text.lower().lstrip("_")) is not None
-
-
-@functools.cache
-def _pattern(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(fnmatch.translate, globs)) or r"(?!)")
+    return text is not None and globs.matcher(alike)(text.lower().lstrip("_"))

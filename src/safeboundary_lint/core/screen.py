@@ -9,7 +9,6 @@ bit for each group of needs: a function whose words lack a bit is not looked at 
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import operator
 import re
@@ -17,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from safeboundary_lint.core.globs import matcher
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import Shape, words_of
@@ -285,7 +285,7 @@ class Test:
         globs = self._received[last]
         if "" in globs and last in words.read:
             return True  # called by its bare name
-        return any(map(_globs(globs).match, words.receivers.get(last, ())))
+        return any(map(matcher(globs), words.receivers.get(last, ())))
 
 
 def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
@@ -297,11 +297,6 @@ def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
         return None
     search = re.compile(text).search
     return lambda word: search(word.lower())  # four times as fast as telling the engine to ignore the case
-
-
-@functools.cache
-def _globs(globs: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(map(fnmatch.translate, dict.fromkeys(globs))))
 
 
 def _anchor(dotted: str) -> Anchor:
