@@ -17,6 +17,7 @@ from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import kept_names, synced_writes
 
 _EMPTYING = Regex(r"[rbt+U]*[wW][rbt+U]*")
+_MODE = Regex(r"[rax][bt+]*")  # leaves what is there
 _NO_MODES = ("encoding", "errors", "newline", "buffering", "closefd", "opener")
 
 
@@ -30,7 +31,8 @@ def _empties(body: Sequence[ast.AST]) -> bool:
         given = shapes.given(node)
         if any(_EMPTYING.fullmatch(shapes.text(one) or "-") for one in given):
             return True
-        if "open" in (shapes.last_name(node.func) or ""):
+        told = any(_MODE.fullmatch(shapes.text(one) or "") for one in given)
+        if not told and "open" in (shapes.last_name(node.func) or ""):
             modes = [*node.args[_modes(node) :], *(keyword.value for keyword in node.keywords if keyword.arg not in _NO_MODES)]
             if any(_may_be_text(one, body) for one in modes):
                 return True
