@@ -66,14 +66,24 @@ def _bound(node: ast.AST) -> Iterator[ast.Name]:
 
 
 def _sent_names(body: Sequence[ast.AST]) -> set[str]:
-    """Names for what is sent, or is made of it."""
-    sent: set[str] = set()
-    bindings = [(node, shapes.walk([node.value])) for node in _bindings(body)]
+    """Names for what is sent, or, where something is decoded, is made of it."""
+    bindings = _bindings(body)
+    sent = {part.id for node in bindings if _is_sent(_awaited(node.value)) for part in _bound(node)}
+    for loop in shapes.walk(body, ast.For, ast.AsyncFor, ast.comprehension):
+        if _is_sent(loop.iter):
+            sent.update(part.id for part in shapes.walk([loop.target], ast.Name))
+    if not any("b64decode" in (shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call)):
+        return sent
+    parts = [(node, list(shapes.walk([node.value]))) for node in bindings if node.value is not None]
     for _step in range(_CHAIN):
-        for node, parts in bindings:
-            if any(_is_sent(part) or isinstance(part, ast.Name) and part.id in sent for part in parts):
+        for node, several in parts:
+            if any(_is_sent(part) or isinstance(part, ast.Name) and part.id in sent for part in several):
                 sent.update(part.id for part in _bound(node))
     return sent
+
+
+def _awaited(value: ast.expr | None) -> ast.AST:
+    return value.value if isinstance(value, ast.Await) else value or ast.Pass()
 
 
 def _may_be_secret(side: ast.expr, sent: set[str]) -> bool:
