@@ -24,8 +24,8 @@ from safeboundary_lint.core.words import Words
         ("import lib\nlib.subscribe(lambda c, m: c.ack())", "ack", True),
         ("import lib\nevent_bus.shout()", "publish", True),
         ("event_bus.shout()", "publish", False),  # the row asks for the import
-        ("import lib\ngetattr(lib, verb)(x)", "publish.", True),  # what `send` belongs to
-        ("getattr(lib, verb)(x)", "publish.", False),
+        ("import lib\ngetattr(lib, verb)(x)", "publish.send", True),  # what `send` belongs to
+        ("getattr(lib, verb)(x)", "publish.send", False),
         ("# shout", "=shout", True),
         ("", "=shout", False),
     ],

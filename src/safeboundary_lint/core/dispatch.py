@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _RUNNERS = ("submit", "run_in_executor", "to_thread", "run_sync", "*_in_thread", "*_in_executor", "wait*", "retry*", "call_with*", "*_with_retry")
-_SIBLINGS = ("get", "post")  # stand for all that `getattr` may take
+SIBLINGS = ("get", "post")  # stand for all that `getattr` may take
 
 
 class Dispatch:
@@ -57,5 +57,5 @@ class Dispatch:
                     yield from (found for value in values if (found := self.facts.match(value, kind)) is not None)
             elif isinstance(origin, cst.Call) and self.facts.names.qualified(origin.func) == "builtins.getattr" and len(origin.args) == 2:
                 module = self.facts.names.qualified(origin.args[0].value)
-                rows = ((name, row) for one in _SIBLINGS for name in [f"{module}.{one}"] for row in self.facts.knowledge.rows.get(name, ()))
+                rows = ((name, row) for one in SIBLINGS for name in [f"{module}.{one}"] for row in self.facts.knowledge.rows.get(name, ()))
                 yield from (Match(origin, row, row.confidence, name) for name, row in rows if module and row.kind == kind)

@@ -23,6 +23,7 @@ from safeboundary_lint.core.shapes import Shape, words_of
 from safeboundary_lint.core.words import Words
 
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
+_OWNED = re.compile(r"[a-z-]+\.\w+")
 _ANY = "*"  # in a set of modules: no import is needed
 _REMEMBERED = 200_000  # different words of which it is remembered what they may help to meet
 
@@ -139,7 +140,7 @@ class _Group:
 
     A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
     function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
-    to something), `kind.` (the module or class that a function of this kind belongs to is named), `~pattern` (of a line: dear,
+    to something), `kind.name` (the module or class that has a function of this name and kind is named), `~pattern` (of a line: dear,
     written so that it starts with literal text), or a shape (core.shapes).
     """
 
@@ -163,7 +164,7 @@ class _Group:
                 self.ways[last] += [(way, need in knowledge.settings) for way in ways]
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self.bound[last] += ways
-            for top, owner in _owners(knowledge, need[:-1]) if need.endswith(".") else ():
+            for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
         self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
 
@@ -304,9 +305,10 @@ def _anchor(dotted: str) -> Anchor:
     return (_ANY, _ANY) if top in ("builtins", "") else (_ANY, last) if top == "*" else (top, last)
 
 
-def _owners(knowledge: Knowledge, kind: str) -> set[tuple[str, str]]:
-    """The modules and classes with functions of a kind: the top-level module and the last name of each."""
-    names = [name.split(".") for name, rows in knowledge.rows.items() if any(row.kind == kind for row in rows)]
+def _owners(knowledge: Knowledge, kind: str, last: str) -> set[tuple[str, str]]:
+    """The modules and classes with a function of this kind and name: the top-level module and the last name of each."""
+    known = (name for name, rows in knowledge.rows.items() if name.endswith(f".{last}") and any(row.kind == kind for row in rows))
+    names = [name.split(".") for name in known]
     return {(parts[0], parts[-2]) for parts in names if len(parts) > 1}
 
 

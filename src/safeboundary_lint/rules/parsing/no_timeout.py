@@ -7,7 +7,7 @@ from collections import defaultdict
 import libcst as cst
 
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
-from safeboundary_lint.core.dispatch import Dispatch
+from safeboundary_lint.core.dispatch import SIBLINGS, Dispatch
 from safeboundary_lint.core.edits import argument_added, lines_before, lines_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
@@ -74,7 +74,7 @@ class NoTimeout(Rule):
 
     code, name, since, severity = "SBL409", "no-timeout", "0.1", Severity.WARNING
     overlaps = ("ruff:S113", "bandit:B113", "pylint:W3101")
-    needs = (("network-call", "network-call."), ("network-call", chosen_attribute))
+    needs = (("network-call", *(f"network-call.{name}" for name in SIBLINGS)), ("network-call", chosen_attribute))
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
