@@ -24,7 +24,8 @@ _WORDS = frozenset(
     "lock locks locked locking lockfile lease leases leased leader leadership mutex mutexes heartbeat heartbeats claim "
     "claimed claimant lockout".split()
 )
-MENTION = r"(?<![^a-z]c)(?<!^c)(?<![^a-z]b)(?<!^b)lock|(?-i:[bc]Lock)|lease|leader|mutex|heartbeat|claim"  # in words, whatever the case
+# In words: what is searched for as it is written, and whatever the case.
+MENTIONS = ("%(?-i:[bc]Lock)", r"%lock(?<![^a-z]clock)(?<!^clock)(?<![^a-z]block)(?<!^block)|lease|leader|mutex|heartbeat|claim")
 _SIGNS = frozenset(("heartbeat", "heartbeats"))
 _ACCOUNTS = frozenset("user account login password lockout failed attempts otp pin auth jwt token exp nbf iat unlock clock".split())
 _LEADERS = frozenset(("leader", "leadership"))

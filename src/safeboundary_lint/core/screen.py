@@ -118,7 +118,12 @@ class Screen:
         if words.groups is None:
             words.telling = self._meant.telling(words.all)
             words.groups = functools.reduce(operator.or_, map(self._meant.bits.__getitem__, words.telling), self._unconditional)
+            words.groups |= self._meant.of_names(words.defined)
         return words.groups
+
+    def names_meet(self, words: Words, bit: int) -> bool:
+        """True when one of the functions and classes that are defined here has a name that a group asks for."""
+        return bool(self._meant.of_names(words.defined) & bit)
 
     def _bits_of(self, rule: type[Rule]) -> int:
         if rule not in self._bits:
@@ -155,7 +160,6 @@ class _Group:
         self.pattern = _search(need[1:] for need in texts if need.startswith("%"))
         self.matching: set[str] = set()  # words that were asked about and match it
         self.names = _search(need[1:] for need in texts if need.startswith("$"))
-        self.naming: set[str] = set()  # likewise
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
         self.ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
         self.bound: dict[str, list[_Way]] = defaultdict(list)
@@ -168,16 +172,6 @@ class _Group:
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
         self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
 
-    def matches(self, word: str) -> bool:
-        """True when a pattern is about the word."""
-        if self.pattern is not None and self.pattern(word):
-            self.matching.add(word)
-            return True
-        if self.names is not None and self.names(word):
-            self.naming.add(word)
-            return True
-        return False
-
 
 class _Meant:
     """By word the bits of the groups that it may help to meet, found out when the word is first met."""
@@ -188,17 +182,21 @@ class _Meant:
         self._telling: set[str] = set()
         self._exact: dict[str, int] = defaultdict(int)
         self._patterns: list[_Group] = []
+        self._names: dict[str, int] = {}  # by name of a function or class
+        self._naming: list[_Group] = []
 
     def take(self, group: _Group) -> None:
         """Count a further group in: what was said of words before is out of date."""
         self._forget()
         for word in group.exact:
             self._exact[word] |= group.bit
-        if group.pattern or group.names:
+        if group.pattern is not None:
             self._patterns.append(group)
+        if group.names is not None:
+            self._naming.append(group)
 
     def _forget(self) -> None:
-        for several in (self.bits, self._known, self._telling):
+        for several in (self.bits, self._known, self._telling, self._names):
             several.clear()
 
     def telling(self, words: frozenset[str]) -> frozenset[str]:
@@ -209,13 +207,24 @@ class _Meant:
         for word in unknown:
             bits = self._exact.get(word, 0)
             for group in self._patterns:
-                if group.matches(word):
+                if group.pattern is not None and group.pattern(word):
+                    group.matching.add(word)
                     bits |= group.bit
             if bits:
                 self.bits[word] = bits
                 self._telling.add(word)
         self._known |= unknown
         return words & self._telling
+
+
+    def of_names(self, names: Iterable[str]) -> int:
+        """The bits of the groups that are met where functions or classes with these names are defined."""
+        found = 0
+        for name in names if self._naming else ():
+            if name not in self._names:
+                self._names[name] = functools.reduce(operator.or_, (one.bit for one in self._naming if one.names is not None and one.names(name)), 0)
+            found |= self._names[name]
+        return found
 
 
 class Test:
@@ -249,7 +258,7 @@ class Test:
         self.is_open = bool(
             plain or mentions or bare or self._received or self._told or self._bound or self._lines or self._shapes
             or not there.isdisjoint(group.statements | group.defined)
-            or not (there.isdisjoint(group.matching) and there.isdisjoint(group.naming))
+            or not there.isdisjoint(group.matching) or screen.names_meet(file, group.bit)
         )  # fmt: skip
 
     def __call__(self, words: Words) -> bool:
@@ -272,7 +281,7 @@ class Test:
             return True
         if group.statements and not words.statements.isdisjoint(group.statements):
             return True
-        if group.defined and not words.defined.isdisjoint(group.defined) or group.names and any(map(group.names, words.defined)):
+        if group.defined and not words.defined.isdisjoint(group.defined) or group.names and self._screen.names_meet(words, self.bit):
             return True
         for pattern in self._lines:
             if words.holds(pattern):
@@ -291,13 +300,15 @@ class Test:
 
 def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
     """A test whether one of some patterns is found in a word, whatever the case."""
-    text = "|".join(f"(?:{one})" for one in alternatives)
-    if text != text.lower():
-        return re.compile(text, re.IGNORECASE).search
-    if not text:
+    several = list(alternatives)
+    if not several:
         return None
-    search = re.compile(text).search
-    return lambda word: search(word.lower())  # four times as fast as telling the engine to ignore the case
+    # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
+    search = re.compile("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)").search
+    if not (written := "|".join(f"(?:{one})" for one in several if one != one.lower())):
+        return lambda word: search(word.lower())
+    as_written = re.compile(written, re.IGNORECASE).search
+    return lambda word: search(word.lower()) or as_written(word)
 
 
 def _anchor(dotted: str) -> Anchor:

@@ -14,7 +14,9 @@ _CHAIN = 3  # names made of names for what is sent
 
 def words() -> str:
     """A pattern for the names by which a secret, or a place where a request has it, is known."""
-    return "|".join((*(f"^_*{glob.replace('*', '.*')}$" for glob in (*SECRETS, *FROM_PEER)), MAKERS.pattern))
+    globs = [glob.replace("*", ".*") for glob in (*SECRETS, *FROM_PEER)]
+    ends, whole = (glob[2:] for glob in globs if glob.startswith(".*")), (glob for glob in globs if not glob.startswith(".*"))
+    return f"(?:{'|'.join(ends)})$|^_*(?:{'|'.join(whole)})$|{MAKERS.pattern}"
 
 
 def compares(body: Sequence[ast.AST]) -> bool:

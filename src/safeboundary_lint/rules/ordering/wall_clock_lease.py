@@ -10,7 +10,7 @@ from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.clocks import CONSTANT, FILE_TIME, NOTHING, UNKNOWN, ClockValue, is_span
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.leases import MENTION, is_only_a_sign, lease_word
+from safeboundary_lint.core.leases import MENTIONS, is_only_a_sign, lease_word
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
@@ -76,7 +76,7 @@ class WallClockLease(Rule):
 
     code, name, since, severity = "SBL104", "wall-clock-lease", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wall-clock",), (f"%{MENTION}",))
+    needs = (("wall-clock",), MENTIONS)
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)

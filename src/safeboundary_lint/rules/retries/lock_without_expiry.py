@@ -21,7 +21,7 @@ from safeboundary_lint.core.tree import descendants, same_code
 _LOCKING = frozenset(
     "lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split()
 )
-_NAMED = "|".join(sorted(_LOCKING - {"lock", "lease"})) + "|(?<![bc])lock|(?-i:[bc]Lock)|(?<!p)lease"
+_NAMED = "|".join(sorted(_LOCKING - {"lock", "lease"})) + "|lock(?<![bc]lock)|lease(?<!please)"
 
 
 def _sets_if_new(body: Sequence[ast.AST]) -> bool:
@@ -81,7 +81,7 @@ class LockWithoutExpiry(Rule):
     code, name, since, severity = "SBL210", "lock-without-expiry", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("shared-lock", "shared-expiry", f"%{_NAMED}"),
+        ("shared-lock", "shared-expiry", "%(?-i:[bc]Lock)", f"%{_NAMED}"),
         ("shared-claim", _sets_if_new, "shared-lock"),
         ("shared-claim", "shared-write", "shared-lock"),
     )
