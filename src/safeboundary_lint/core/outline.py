@@ -279,4 +279,5 @@ def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
 
 def _words(lines: list[str], body: Body) -> Words:
     text = "\n".join(lines)
-    return Words(_COMMENT.sub("", text) if "#" in text else text, body)
+    body.text = _COMMENT.sub("", text) if "#" in text else text
+    return Words(body.text, body)

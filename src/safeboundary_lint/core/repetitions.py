@@ -90,7 +90,7 @@ def unended(body: Sequence[ast.AST]) -> bool:
 
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it, with what it was given itself."""
-    for function in shapes.walk(body, *_FUNCTIONS):
+    for function in shapes.walk(body, *_FUNCTIONS) if shapes.calls_itself(body) else ():
         own = [call for call in shapes.walk(body, ast.Call) if _is_call_of(call, function.name) and _gives_the_same(call, function)]
         if not own:
             continue

@@ -38,13 +38,15 @@ def compares_secrets(body: Sequence[ast.AST]) -> bool:
 
 def compares_made(body: Sequence[ast.AST]) -> bool:
     """A value is compared that a function gives, which may have it from what was sent."""
+    if not shapes.says(body, "==", "!="):
+        return False
     made = {part.id for node in _bindings(body) if isinstance(node.value, ast.Call) for part in _bound(node)}
     return bool(made) and any(isinstance(side, ast.Name) and side.id in made for sides in _compared(body) for side in sides)
 
 
 def makes_digest(body: Sequence[ast.AST]) -> bool:
     """Something is called by whose name a keyed digest is made."""
-    return any(MAKERS.search(shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call) if shapes.given(call))
+    return shapes.says(body, "mac", "sig") and any(MAKERS.search(shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call) if shapes.given(call))
 
 
 def digests_key(body: Sequence[ast.AST]) -> bool:
@@ -54,7 +56,7 @@ def digests_key(body: Sequence[ast.AST]) -> bool:
 
 
 def _compared(body: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, ast.expr]]:
-    for node in shapes.walk(body, ast.Compare):
+    for node in shapes.walk(body, ast.Compare) if shapes.says(body, "==", "!=") else ():
         if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Eq, ast.NotEq)) and not any(map(_is_plain, (node.left, node.comparators[0]))):
             yield node.left, node.comparators[0]
 

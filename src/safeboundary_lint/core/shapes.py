@@ -11,10 +11,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from safeboundary_lint.core.regex import Regex
 
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
+_DEFINED = Regex(r"\bdef[ \t\\\r\n]+(\w+)")
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 
@@ -158,6 +160,12 @@ class Body(list[ast.AST]):
     def __init__(self, nodes: Iterable[ast.AST], owner: str | None = None) -> None:
         super().__init__(nodes)
         self.owner = owner
+        self.text: str | None = None  # the source of all of it
+
+    @functools.cached_property
+    def lowered(self) -> str | None:
+        """The source in lower case."""
+        return self.text.lower() if self.text is not None else None
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
@@ -171,6 +179,19 @@ class Body(list[ast.AST]):
         for node in self.nodes:
             found[type(node)].append(node)
         return found
+
+
+def says(body: Sequence[ast.AST], *texts: str) -> bool:
+    """False when surely none of these texts, in lower case, stands there, whatever the case: cheaper to tell than any node."""
+    return not isinstance(body, Body) or body.lowered is None or any(text in body.lowered for text in texts)
+
+
+def calls_itself(body: Sequence[ast.AST]) -> bool:
+    """False when surely none of the functions of a body is called there."""
+    if not isinstance(body, Body) or body.text is None:
+        return True
+    text = body.text
+    return any(text.count(f"{name}(") > 1 or any(f"{name}{space}" in text for space in " \t\\") for name in _DEFINED.findall(text))
 
 
 def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Told by what is in no word: a set of all letters there are takes longer to compile than a small file to be checked.
 WORD = Regex(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
+_MENTION = Regex(r"\.[\s\\]*([^\W\d]\w*)")
+_CALLED = Regex(r"([^\W\d]\w*)[\s\\]*\(")
 _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
 _DEFINED = Regex(r"\b(?:def|class)[ \t]+([^\W\d]\w*)")
 _STAR_IMPORT = Regex(r"\bimport[ \t]*\*")
@@ -61,11 +63,11 @@ class Words:
 
     @functools.cached_property
     def mentions(self) -> frozenset[str]:
-        """Names of attributes, and names that are called or imported here."""
-        body = self.body or Body(())
-        found = {node.func.id for node in walk(body, ast.Call) if isinstance(node.func, ast.Name)}
-        found.update(alias.name.rpartition(".")[2] for node in walk(body, ast.Import, ast.ImportFrom) for alias in node.names)
-        return frozenset(found) | self.receivers.keys() | self.added
+        """Names of attributes, and names that are called or imported here; in strings they count too, which is cheaper to tell."""
+        found = {*_MENTION.findall(self.source), *_CALLED.findall(self.source)}
+        if "import" in self.all:
+            found.update(alias.name.rpartition(".")[2] for node in walk(self.body or Body(()), ast.Import, ast.ImportFrom) for alias in node.names)
+        return frozenset(found) | self.added
 
     @functools.cached_property
     def receivers(self) -> dict[str, frozenset[str]]:

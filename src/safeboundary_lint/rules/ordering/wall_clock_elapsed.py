@@ -56,7 +56,7 @@ class _Use:
 
 def _spans(body: Sequence[ast.AST]) -> bool:
     """Two values that may be moments are compared, or one is taken from the other."""
-    for node in shapes.walk(body, ast.BinOp, ast.Compare):
+    for node in shapes.walk(body, ast.BinOp, ast.Compare) if shapes.says(body, "-", "<", ">") else ():
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
             sides = (node.left, node.right)
         elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
