@@ -133,18 +133,25 @@ def bound_names(body: Sequence[ast.AST]) -> frozenset[str]:
     return frozenset(filter(None, found))
 
 
-def bound_values(body: Sequence[ast.AST]) -> Iterator[str]:
-    """The last names and the keys that something but a constant is bound to, by an assignment, a keyword or an entry."""
+def bound_values(body: Sequence[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
+    """The last names and the keys that something but a constant is bound to, by an assignment, a keyword or an entry, with it."""
     for node in walk(body, ast.Dict, ast.keyword, ast.Assign, ast.AnnAssign):
         if isinstance(node, ast.Dict):
-            found = [text(key) for key, value in zip(node.keys, node.values, strict=True) if not isinstance(value, ast.Constant)]
+            pairs = [(text(key), value) for key, value in zip(node.keys, node.values, strict=True) if not isinstance(value, ast.Constant)]
         elif node.value is None or isinstance(node.value, ast.Constant):
             continue
         elif isinstance(node, ast.keyword):
-            found = [node.arg]
+            pairs = [(node.arg, node.value)]
         else:
-            found = [text(one.slice) if isinstance(one, ast.Subscript) else last_name(one) for one in targets(node)]
-        yield from filter(None, found)
+            pairs = [(text(one.slice) if isinstance(one, ast.Subscript) else last_name(one), node.value) for one in targets(node)]
+        yield from ((name, value) for name, value in pairs if name)
+
+
+def only_given(body: Sequence[ast.AST]) -> set[str]:
+    """Parameters that have no default and are bound to nothing else: what they are, only callers say."""
+    given = {node.arg for node in walk(body, ast.arg)}
+    given -= {name.arg for arguments in walk(body, ast.arguments) for name, _default in defaults(arguments)}
+    return given - {node.id for node in walk(body, ast.Name) if not isinstance(node.ctx, ast.Load)}
 
 
 def defaults(arguments: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr]]:

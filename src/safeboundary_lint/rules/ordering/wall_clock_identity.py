@@ -25,9 +25,12 @@ _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 
 def _identifies(body: Sequence[ast.AST]) -> bool:
-    """Something is bound to the name of an identity, or a function that is called one answers."""
-    named = (node.name for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
-    return any(is_identity(name) for names in (named, shapes.bound_values(body)) for name in names)
+    """Something that is no bare parameter is bound to the name of an identity, or a function that is called one answers."""
+    if any(is_identity(node.name) for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return True
+    values = [value for name, value in shapes.bound_values(body) if is_identity(name)]
+    given = shapes.only_given(body) if values else set()
+    return any(not isinstance(value, ast.Name) or value.id not in given for value in values)
 
 
 class WallClockIdentity(Rule):
