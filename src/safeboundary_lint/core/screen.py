@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from safeboundary_lint.core.globs import matcher
 from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.meanings import Meanings
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import Shape, words_of
 from safeboundary_lint.core.words import Words
@@ -25,7 +26,6 @@ from safeboundary_lint.core.words import Words
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
 _OWNED = re.compile(r"[a-z-]+\.\w+")
 _ANY = "*"  # in a set of modules: no import is needed
-_REMEMBERED = 200_000  # different words of which it is remembered what they may help to meet
 
 Needs = tuple["str | Shape", ...]
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; _ANY for none
@@ -50,10 +50,14 @@ class _Way:
         return found
 
     def open_to(self, words: Words) -> bool:
-        """True when the file imports and names what the row asks for."""
-        if self.option and self.option not in words.all:
-            return False
-        return any(word == _ANY or word in words.all for module in self._by_module.keys() & words.imported for word in self._by_module[module])
+        """True when the file imports and names what the row asks for; found out once for each file."""
+        if (known := words.opened.get(id(self))) is not None:
+            return known
+        found = not self.option or self.option in words.all
+        found = words.opened[id(self)] = found and any(
+            word == _ANY or word in words.all for module in self._by_module.keys() & words.imported for word in self._by_module[module]
+        )
+        return found
 
 
 class Screen:
@@ -64,7 +68,7 @@ class Screen:
         self._producers = _producers(knowledge)
         self._anchors: dict[str, frozenset[Anchor]] = {}
         self._groups: dict[Needs, _Group] = {}
-        self._meant = _Meant()
+        self._meanings = Meanings()
         self._unconditional = 0  # groups that may be met without any word
         self._bits: dict[type[Rule], int] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
@@ -116,14 +120,14 @@ class Screen:
     def groups_of(self, words: Words) -> int:
         """The bits of the groups that these words could help to meet."""
         if words.groups is None:
-            words.telling = self._meant.telling(words.all)
-            words.groups = functools.reduce(operator.or_, map(self._meant.bits.__getitem__, words.telling), self._unconditional)
-            words.groups |= self._meant.of_names(words.defined)
+            words.telling = self._meanings.telling(words.all)
+            words.groups = functools.reduce(operator.or_, map(self._meanings.bits.__getitem__, words.telling), self._unconditional)
+            words.groups |= self._meanings.of_names(words.defined)
         return words.groups
 
     def names_meet(self, words: Words, bit: int) -> bool:
         """True when one of the functions and classes that are defined here has a name that a group asks for."""
-        return bool(self._meant.of_names(words.defined) & bit)
+        return bool(self._meanings.of_names(words.defined) & bit)
 
     def _bits_of(self, rule: type[Rule]) -> int:
         if rule not in self._bits:
@@ -134,7 +138,7 @@ class Screen:
     def _group(self, needs: Needs) -> _Group:
         if needs not in self._groups:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
-            self._meant.take(group)
+            self._meanings.take(group)
             if group.unconditional:
                 self._unconditional |= group.bit
         return self._groups[needs]
@@ -157,7 +161,8 @@ class _Group:
         self.unconditional = bool(self.lines) or not all(map(words_of, self.shapes))
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
-        self.pattern = _search(need[1:] for need in texts if need.startswith("%"))
+        self.patterns = [need[1:] for need in texts if need.startswith("%")]
+        self.pattern = _search(self.patterns)
         self.matching: set[str] = set()  # words that were asked about and match it
         self.names = _search(need[1:] for need in texts if need.startswith("$"))
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
@@ -171,60 +176,6 @@ class _Group:
             for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
         self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
-
-
-class _Meant:
-    """By word the bits of the groups that it may help to meet, found out when the word is first met."""
-
-    def __init__(self) -> None:
-        self.bits: dict[str, int] = {}  # of those with any
-        self._known: set[str] = set()  # the others too
-        self._telling: set[str] = set()
-        self._exact: dict[str, int] = defaultdict(int)
-        self._patterns: list[_Group] = []
-        self._names: dict[str, int] = {}  # by name of a function or class
-        self._naming: list[_Group] = []
-
-    def take(self, group: _Group) -> None:
-        """Count a further group in: what was said of words before is out of date."""
-        self._forget()
-        for word in group.exact:
-            self._exact[word] |= group.bit
-        if group.pattern is not None:
-            self._patterns.append(group)
-        if group.names is not None:
-            self._naming.append(group)
-
-    def _forget(self) -> None:
-        for several in (self.bits, self._known, self._telling, self._names):
-            several.clear()
-
-    def telling(self, words: frozenset[str]) -> frozenset[str]:
-        """Those of some words that may help to meet anything."""
-        if len(self._known) > _REMEMBERED:
-            self._forget()
-        unknown = words - self._known  # sets, and no look at each word: nearly all are known, and most say nothing
-        for word in unknown:
-            bits = self._exact.get(word, 0)
-            for group in self._patterns:
-                if group.pattern is not None and group.pattern(word):
-                    group.matching.add(word)
-                    bits |= group.bit
-            if bits:
-                self.bits[word] = bits
-                self._telling.add(word)
-        self._known |= unknown
-        return words & self._telling
-
-
-    def of_names(self, names: Iterable[str]) -> int:
-        """The bits of the groups that are met where functions or classes with these names are defined."""
-        found = 0
-        for name in names if self._naming else ():
-            if name not in self._names:
-                self._names[name] = functools.reduce(operator.or_, (one.bit for one in self._naming if one.names is not None and one.names(name)), 0)
-            found |= self._names[name]
-        return found
 
 
 class Test:

@@ -21,7 +21,7 @@ WORD = Regex(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
 _MENTION = Regex(r"\.[\s\\]*([^\W\d]\w*)")
 _CALLED = Regex(r"([^\W\d]\w*)[\s\\]*\(")
 _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = Regex(r"\b(?:def|class)[ \t]+([^\W\d]\w*)")
+_DEFINED = Regex(r"(?:def|class)[ \t]+([^\W\d]\w*)")
 _STAR_IMPORT = Regex(r"\bimport[ \t]*\*")
 _IMPORT = Regex(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 
@@ -38,6 +38,7 @@ class Words:
         self.all = frozenset(WORD.findall(source))
         self.groups: int | None = None  # what a screen makes of the words
         self.telling: frozenset[str] = frozenset()  # and those of them that say something to it
+        self.opened: dict[int, bool] = {}  # by `id` of a way to meet a row, whether this file is open to it
         self.tests: dict[tuple[str | Shape, ...], Test] = {}  # and its tests for parts of this file
         self.added: frozenset[str] = frozenset()  # words that others stand for
 
@@ -57,7 +58,7 @@ class Words:
     def imported(self) -> frozenset[str]:
         """Top-level modules that are imported anywhere, and `*`, which stands for any."""
         tops = {"*"}
-        for origin, several in _IMPORT.findall(self.source):
+        for origin, several in _IMPORT.findall(_importing(self.source)):
             tops.update(WORD.findall(several) or [origin])
         return frozenset(tops)
 
@@ -124,3 +125,21 @@ class Words:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.MULTILINE)
+
+
+def _importing(source: str) -> str:
+    """The lines of a text in which something may be imported, with those that they go on in."""
+    if "\r" in source:
+        return source
+    pieces: list[str] = []
+    end = 0
+    while (at := source.find("import", end)) >= 0:
+        start = source.rfind("\n", 0, at) + 1
+        while source[start - 2 : start] == "\\\n":
+            start = source.rfind("\n", 0, start - 1) + 1
+        end = source.find("\n", at)
+        while end > 0 and source[end - 1] == "\\":
+            end = source.find("\n", end + 1)
+        end = len(source) if end < 0 else end
+        pieces.append(source[start:end])
+    return "\n".join(pieces)
