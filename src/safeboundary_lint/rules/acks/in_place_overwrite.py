@@ -43,7 +43,8 @@ def _may_be_text(mode: ast.expr, body: Sequence[ast.AST]) -> bool:
     """False for a literal, a parameter, and what is only bound by `with` or `for`, or to an object or a foreign function's result."""
     if not isinstance(mode, ast.Name):
         return not isinstance(mode, ast.Constant)
-    bound = [node for node in shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr) if any(shapes.last_name(one) == mode.id for one in shapes.targets(node))]
+    assigned = shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr)
+    bound = [node for node in assigned if any(shapes.last_name(one) == mode.id for one in shapes.targets(node))]
     if not bound:
         given = any(one.arg == mode.id for one in shapes.walk(body, ast.arg))
         return not given and not any(name.id == mode.id and isinstance(name.ctx, ast.Store) for name in shapes.walk(body, ast.Name))

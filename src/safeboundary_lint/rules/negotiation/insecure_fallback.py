@@ -15,6 +15,9 @@ from safeboundary_lint.core.refusals import raised_from
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.weakening import PLAINTEXT, PROTOCOL
 
+_WEAKER = (
+    "verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol",
+)  # fmt: skip
 _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
 
 
@@ -113,17 +116,8 @@ class InsecureFallback(Rule):
     code, name, since, severity = "SBL501", "insecure-fallback", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (
-            "verify-option",
-            "verify-switch=",
-            "verify-off",
-            "unverified-context",
-            "secure-switch=",
-            "plaintext-connect",
-            "weak-protocol",
-            _connects_plainly,
-        ),
-        ("verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol", "%^(http|ws|ldap|ftp)$"),
+        (*_WEAKER, _connects_plainly),
+        (*_WEAKER, "%^(http|ws|ldap|ftp)$"),
         ("%https|wss|ssl|tls|ftps|ldaps|secure|verif|cert|hostname",),  # the protection that is given up
         (_handles, _probes),
         (_falls_back,),
