@@ -46,8 +46,8 @@ def compares_made(body: Sequence[ast.AST]) -> bool:
 
 def makes_digest(body: Sequence[ast.AST]) -> bool:
     """Something is called by whose name a keyed digest is made."""
-    arguments = (shapes.given(call)[:1] for call in shapes.walk(body, ast.Call))
-    first = (part for given in arguments for part in shapes.walk(given, ast.Name, ast.Attribute))
+    called = (shapes.last_name(call.func) or "" for call in shapes.walk(body, ast.Call) if shapes.given(call))
+    return shapes.says(body, "mac", "sig") and any(map(MAKERS.search, called))
 
 
 def digests_key(body: Sequence[ast.AST]) -> bool:
