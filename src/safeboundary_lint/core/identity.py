@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -196,6 +197,7 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
 
 
+@functools.lru_cache(maxsize=10_000)
 def is_identity(name: str) -> bool:
     """True for a name that says that its value tells one thing from all others, or one state from the next."""
     plain = snake(name).replace("-", "_")

@@ -246,7 +246,7 @@ class Test:
         globs = self._received[last]
         if "" in globs and last in words.read:
             return True  # called by its bare name
-        return any(map(matcher(globs), words.receivers.get(last, ())))
+        return any(map(matcher(globs), words.received(last)))
 
 
 def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:

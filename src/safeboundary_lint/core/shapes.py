@@ -16,6 +16,8 @@ from safeboundary_lint.core.regex import Regex
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
+_CALLED_BY = Regex(r"(?:\b(?:self|cls|[A-Z]\w*)[\s\\]*\.[\s\\]*|(?<![\w.])(?<!def ))\Z")  # what stands in front of a call of its own function
+_NEAR = 60  # characters
 _DEFINED = Regex(r"\bdef[ \t\\\r\n]+(\w+)")
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
@@ -197,8 +199,18 @@ def calls_itself(body: Sequence[ast.AST]) -> bool:
     """False when surely none of the functions of a body is called there."""
     if not isinstance(body, Body) or body.text is None:
         return True
-    text = body.text
-    return any(text.count(f"{name}(") > 1 or any(f"{name}{space}" in text for space in " \t\\") for name in _DEFINED.findall(text))
+    return any(_may_call(body.text, name) for name in _DEFINED.findall(body.text))
+
+
+def _may_call(text: str, name: str) -> bool:
+    """False when a function with this name is surely called neither bare, nor through its object or class."""
+    at = text.find(name)
+    while at >= 0:
+        following = text[at + len(name) : at + len(name) + 1]
+        if following in ("(", " ", "\t", "\\") and _CALLED_BY.search(text[max(0, at - _NEAR) : at]) is not None:
+            return True
+        at = text.find(name, at + 1)
+    return False
 
 
 def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:

@@ -6,7 +6,7 @@ import ast
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 # Told by what is in no word: a set of all letters there are takes longer to compile than a small file to be checked.
 WORD = Regex(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
-_MENTION = Regex(r"\.[\s\\]*([^\W\d]\w*)")
-_CALLED = Regex(r"([^\W\d]\w*)[\s\\]*\(")
+# They start with the one character that is rare, so what stands in front of it is read from behind.
+_ATTRIBUTE = Regex(r"\.[\s\\]*([^\W\d]\w*)")
+_BACKWARDS_RECEIVER = Regex(r"\.[\s\\]*(\w+|\S)")
+_BACKWARDS_CALLED = Regex(r"\([\s\\]*(\w+)")
 _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
 _DEFINED = Regex(r"(?:def|class)[ \t]+([^\W\d]\w*)")
 _STAR_IMPORT = Regex(r"\bimport[ \t]*\*")
@@ -65,10 +67,26 @@ class Words:
     @functools.cached_property
     def mentions(self) -> frozenset[str]:
         """Names of attributes, and names that are called or imported here; in strings they count too, which is cheaper to tell."""
-        found = {*_MENTION.findall(self.source), *_CALLED.findall(self.source)}
+        found = {*_ATTRIBUTE.findall(self.source), *(name[::-1] for name in _BACKWARDS_CALLED.findall(self.source[::-1]))}
         if "import" in self.all:
             found.update(alias.name.rpartition(".")[2] for node in walk(self.body or Body(()), ast.Import, ast.ImportFrom) for alias in node.names)
         return frozenset(found) | self.added
+
+    @functools.cached_property
+    def _before(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        last = len(self.source) - 1
+        before = {last - dot.start(): dot[1] for dot in _BACKWARDS_RECEIVER.finditer(self.source[::-1])}
+        for dot in _ATTRIBUTE.finditer(self.source):
+            found[dot[1]].add(before.get(dot.start(), "")[::-1])
+        return found
+
+    def received(self, attribute: str) -> Collection[str]:
+        """What stands in front of an attribute, as in `receivers`; read off the text where that tells it."""
+        found = self._before.get(attribute, set())
+        if not found.isdisjoint((")", "]")):  # of what was called or looked up
+            return self.receivers.get(attribute, ())
+        return {before.lower().lstrip("_") if before.isidentifier() else "" for before in found}
 
     @functools.cached_property
     def receivers(self) -> dict[str, frozenset[str]]:

@@ -40,6 +40,9 @@ _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 def _keeps_key(body: Sequence[ast.AST]) -> bool:
     """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
+    kept = (text for glob in (*_KEPT, *_MAKERS) for text in glob.split("*") if text)
+    if not shapes.says(body, *kept) and not (shapes.says(body, "key", "_id") and shapes.says(body, *_PERSISTING)):
+        return False
     for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Attribute, ast.Call):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if named_like(node.name, *_MAKERS):
@@ -54,6 +57,7 @@ def _keeps_key(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+@shapes.about("hash", "id")
 def _hashes_for_others(body: Sequence[ast.AST]) -> bool:
     """`hash(...)` beside digests and names of files, or its remainder: the place of an entry, or a shard."""
     called = {shapes.last_name(node.func) for node in shapes.walk(body, ast.Call)}
