@@ -9,6 +9,7 @@ bit for each group of needs: a function whose words lack a bit is not looked at 
 
 from __future__ import annotations
 
+import builtins
 import functools
 import operator
 import re
@@ -25,6 +26,7 @@ from safeboundary_lint.core.words import Words
 
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
 _OWNED = re.compile(r"[a-z-]+\.\w+")
+_BUILTINS = frozenset(dir(builtins))
 _ANY = "*"  # in a set of modules: no import is needed
 
 Needs = tuple["str | Shape", ...]
@@ -203,7 +205,9 @@ class Test:
                 mentions.add(last)
             elif open_ways:
                 self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
-        self._plain, self._mentions, self._bare = frozenset(plain), frozenset(mentions), frozenset(bare)
+        # `set(...)` is no method of a store where nothing else is ever called so.
+        own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _setting in group.ways[last]) and file.only_calls(last)}
+        self._plain, self._mentions, self._bare, self._attributes = map(frozenset, (plain, mentions - own, bare, own))
         self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
         self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(there)]
         self.is_open = bool(
@@ -223,6 +227,8 @@ class Test:
         if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):
             return True
         if not present.isdisjoint(self._mentions) and not words.mentions.isdisjoint(self._mentions):
+            return True
+        if not present.isdisjoint(self._attributes) and not words.attributes.isdisjoint(self._attributes):
             return True
         if not present.isdisjoint(self._bound) and not words.bound.isdisjoint(self._bound):
             return True

@@ -47,7 +47,7 @@ class Thinning:
         self._anywhere = functools.reduce(operator.or_, self._groups, self._around)
         self._seeds: dict[int, set[int]] = defaultdict(set)  # by the number of steps that are gone from them
         self._met: dict[Test, tuple[set[int], bool]] = {}
-        self._reaching: dict[tuple[Test, int], set[int]] = {}
+        self._reaching: dict[tuple[Test, int, tuple[str, ...]], set[int]] = {}
 
     def take(self, rule: type[Rule], tests: Sequence[Test]) -> bool:
         """Keep the units that could hold a part of a finding of a rule; false when nothing in the file could.
@@ -113,10 +113,11 @@ class Thinning:
         links = {link for index in several for link in outline.asked_by(outline.units[index]) if link[0] in kinds}
         return {other for link in links for other in outline.offering(link)}
 
-    def _users(self, several: Collection[int]) -> set[int]:
-        """The units from which links lead to these."""
+    def _users(self, several: Collection[int], kinds: Collection[str] = LINKS) -> set[int]:
+        """The units from which links of some kinds lead to these."""
         outline = self._outline
-        return {other for link in {link for index in several for link in outline.offered_by(index)} for other in outline.asking(link)}
+        links = {link for index in several for link in outline.offered_by(index) if link[0] in kinds}
+        return {other for link in links for other in outline.asking(link)}
 
     def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
@@ -142,24 +143,26 @@ class Thinning:
         bound = frozenset().union(*(units[index].words.assigned for index in several), self._outline.around.assigned if around else ())
         return {index for index, unit in enumerate(units) if not bound.isdisjoint(unit.words.all)}
 
-    def _leading_to(self, test: Test, steps: int) -> set[int]:
+    def _leading_to(self, test: Test, steps: int, kinds: Collection[str] = LINKS) -> set[int]:
         """The units that pass a test, and those from which it is so many steps at most to one that does, down what they use."""
-        if (test, steps) not in self._reaching:
+        key = (test, steps, tuple(kinds))
+        if key not in self._reaching:
             found = edge = self._meeting(test)[0]
             for _step in range(steps):
-                edge = self._users(edge) - found
+                edge = self._users(edge, kinds) - found
                 found = found | edge
-            self._reaching[test, steps] = found
-        return self._reaching[test, steps]
+            self._reaching[key] = found
+        return self._reaching[key]
 
     def _has_part(self, index: int, rule: type[Rule], test: Test) -> bool:
-        """True when one of the parts of a unit that count meets a need, or uses a unit that does."""
+        """True when one of the parts of a unit that count meets a need, or calls a unit that does."""
         if rule.parts is None:
             return index in self._leading_to(test, rule.anchored)
-        unit, reaching = self._outline.units[index], self._leading_to(test, rule.anchored - 1)
+        unit, reaching = self._outline.units[index], self._leading_to(test, rule.anchored - 1, CALLS)
         for part in rule.parts(unit.words.body or ()):
             piece = self._outline.part_of(unit, part)
-            if test(piece.words) or any(not reaching.isdisjoint(self._outline.offering(link)) for link in self._outline.asked_by(piece)):
+            called = (link for link in self._outline.asked_by(piece) if link[0] in CALLS)
+            if test(piece.words) or any(not reaching.isdisjoint(self._outline.offering(link)) for link in called):
                 return True
         return False
 

@@ -65,9 +65,18 @@ class Words:
         return frozenset(tops)
 
     @functools.cached_property
+    def attributes(self) -> frozenset[str]:
+        """Names of attributes; in strings they count too, which is cheaper to tell."""
+        return frozenset(_ATTRIBUTE.findall(self.source))
+
+    def only_calls(self, name: str) -> bool:
+        """True when a name, where it is no attribute, is called everywhere: nothing here gives it a meaning of its own."""
+        return re.search(rf"(?<![\w.]){name}\b(?![\s\\]*\()|^(?:async\s+)?(?:def|class)\s+{name}\b", self.source, re.MULTILINE) is None
+
+    @functools.cached_property
     def mentions(self) -> frozenset[str]:
         """Names of attributes, and names that are called or imported here; in strings they count too, which is cheaper to tell."""
-        found = {*_ATTRIBUTE.findall(self.source), *(name[::-1] for name in _BACKWARDS_CALLED.findall(self.source[::-1]))}
+        found = {*self.attributes, *(name[::-1] for name in _BACKWARDS_CALLED.findall(self.source[::-1]))}
         if "import" in self.all:
             found.update(alias.name.rpartition(".")[2] for node in walk(self.body or Body(()), ast.Import, ast.ImportFrom) for alias in node.names)
         return frozenset(found) | self.added
