@@ -207,7 +207,8 @@ class Test:
                 self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
         # `set(...)` is no method of a store where nothing else is ever called so.
         own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _setting in group.ways[last]) and file.only_calls(last)}
-        self._plain, self._mentions, self._bare, self._attributes = map(frozenset, (plain, mentions - own, bare, own))
+        self._plain, self._mentions, self._bare, self._attributes = map(frozenset, (plain | there & group.matching, mentions - own, bare, own))
+        self._by_word = self._bare.union(self._mentions, self._attributes, self._bound, self._received)
         self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
         self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(there)]
         self.is_open = bool(
@@ -219,20 +220,12 @@ class Test:
     def __call__(self, words: Words) -> bool:
         """True when a part of the file may meet a need."""
         group = self._group
-        if not self._screen.groups_of(words) & self.bit:
+        if not (self._screen.groups_of(words) if words.groups is None else words.groups) & self.bit:
             return False
         present = words.telling
-        if not present.isdisjoint(self._plain) or not present.isdisjoint(group.matching):
+        if not present.isdisjoint(self._plain):
             return True
-        if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):
-            return True
-        if not present.isdisjoint(self._mentions) and not words.mentions.isdisjoint(self._mentions):
-            return True
-        if not present.isdisjoint(self._attributes) and not words.attributes.isdisjoint(self._attributes):
-            return True
-        if not present.isdisjoint(self._bound) and not words.bound.isdisjoint(self._bound):
-            return True
-        if not present.isdisjoint(self._received) and any(self._is_received(words, last) for last in self._received.keys() & present):
+        if not present.isdisjoint(self._by_word) and self._is_met(words, present):
             return True
         if self._told and any(words.tells(way.program, way.texts) for last in self._told.keys() & present for way in self._told[last]):
             return True
@@ -247,6 +240,18 @@ class Test:
             if (not asked or not asked.isdisjoint(present)) and shape(words.body or ()):
                 return True
         return False
+
+    def _is_met(self, words: Words, present: frozenset[str]) -> bool:
+        """True when one of the words stands where a row asks for it."""
+        if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):
+            return True
+        if not present.isdisjoint(self._attributes) and not words.attributes.isdisjoint(self._attributes):
+            return True
+        if not present.isdisjoint(self._mentions) and not words.mentions.isdisjoint(self._mentions):
+            return True
+        if not present.isdisjoint(self._bound) and not words.bound.isdisjoint(self._bound):
+            return True
+        return any(self._is_received(words, last) for last in self._received.keys() & present)
 
     def _is_received(self, words: Words, last: str) -> bool:
         globs = self._received[last]
