@@ -87,9 +87,16 @@ _OPERATORS: dict[type[cst.BaseBinaryOp], Callable[[object, object], object]] = {
 }
 
 
+_LITERAL = frozenset(
+    (cst.Integer, cst.Float, cst.SimpleString, cst.ConcatenatedString, cst.FormattedString, cst.Name, cst.UnaryOperation, cst.BinaryOperation)
+)
+
+
 def literal(node: cst.CSTNode | None, depth: int = 20) -> object:
     """The Python value of a literal or of arithmetic on number literals. Raises NotConstant."""
     if depth == 0 or node is None:
+        raise NotConstant
+    if type(node) not in _LITERAL:
         raise NotConstant
     if isinstance(node, (cst.Integer, cst.Float)):
         return ast.literal_eval(node.value)

@@ -14,7 +14,7 @@ import libcst as cst
 from safeboundary_lint.core.tree import Tree, descendants
 
 # What a statement without any of these does can't raise in a way that matters to a caller.
-_RAISING = (cst.Call, cst.Await, cst.Subscript, cst.Yield, cst.Raise, cst.Assert, cst.Import, cst.ImportFrom, cst.Del)
+_RAISING = frozenset((cst.Await, cst.Subscript, cst.Yield, cst.Raise, cst.Assert, cst.Import, cst.ImportFrom, cst.Del))
 
 
 class Point:
@@ -181,12 +181,13 @@ class _Builder:
 
     def _can_raise(self, node: cst.CSTNode) -> bool:
         for below in descendants(node, into_definitions=False):
-            if isinstance(below, cst.Call):
-                if self.exceptions.can_raise(below):
+            kind = type(below)
+            if kind is cst.Call:
+                if self.exceptions.can_raise(below):  # type: ignore[arg-type]
                     return True
-            elif isinstance(below, _RAISING):
+            elif kind in _RAISING:
                 return True
-            elif isinstance(below, cst.BinaryOperation) and isinstance(below.operator, (cst.Divide, cst.FloorDivide, cst.Modulo)):
+            elif kind is cst.BinaryOperation and isinstance(below.operator, (cst.Divide, cst.FloorDivide, cst.Modulo)):  # type: ignore[attr-defined]
                 return True
         return False
 

@@ -11,7 +11,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, bound_arguments, literal
 from safeboundary_lint.core.names import Binding, dotted_text
-from safeboundary_lint.core.tree import children, descendants
+from safeboundary_lint.core.tree import children
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
@@ -41,17 +41,18 @@ class Origins:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._entries: dict[tuple[str, object], list[Binding]] | None = None
-        self._returned: dict[int, list[cst.BaseExpression]] = {}
+        self._returned: dict[int, list[cst.BaseExpression]] | None = None  # by `id` of the function
         self._bound: dict[tuple[int, str], dict[int, list[Binding]]] = {}
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def step(self, expression: cst.CSTNode, *, callers: bool = False) -> list[Origin]:
         """What `expression` may directly be; empty when it is its own origin (a call, a literal, arithmetic, something unknown)."""
-        if isinstance(expression, cst.Name):
-            return [origin for binding in self.reaching(expression) for origin in self._of_binding(binding, callers)]
-        if isinstance(expression, cst.Attribute):
-            return [origin for binding in self.attribute_bindings(expression) for origin in self._of_binding(binding, callers)]
+        kind = type(expression)
+        if kind is cst.Name:
+            return [origin for binding in self.reaching(expression) for origin in self._of_binding(binding, callers)]  # type: ignore[arg-type]
+        if kind is cst.Attribute:
+            return [origin for binding in self.attribute_bindings(expression) for origin in self._of_binding(binding, callers)]  # type: ignore[arg-type]
         if isinstance(expression, cst.Subscript):
             return [origin for binding in self.entry_bindings(expression) for origin in self._of_binding(binding, callers)]
         if isinstance(expression, cst.IfExp):
@@ -224,14 +225,14 @@ class Origins:
 
     def returned(self, function: cst.FunctionDef | cst.Lambda) -> list[cst.BaseExpression]:
         """The expressions a function returns."""
-        key = id(function)
-        if key not in self._returned:
-            if isinstance(function, cst.Lambda):
-                self._returned[key] = [function.body]
-            else:
-                below = descendants(function.body, into_definitions=False)
-                self._returned[key] = [node.value for node in below if isinstance(node, cst.Return) and node.value is not None]
-        return self._returned[key]
+        if isinstance(function, cst.Lambda):
+            return [function.body]
+        if self._returned is None:
+            self._returned = defaultdict(list)
+            for node in self.facts.tree.all(cst.Return):
+                if node.value is not None:
+                    self._returned[id(self.facts.tree.function_of(node))].append(node.value)
+        return self._returned.get(id(function), [])
 
     def passed(self, parameter: cst.Param) -> list[cst.BaseExpression]:
         """What callers in this file pass for a parameter."""
