@@ -14,7 +14,7 @@ import functools
 import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from safeboundary_lint.core.globs import matcher
@@ -30,6 +30,7 @@ _BUILTINS = frozenset(dir(builtins))
 _ANY = "*"  # in a set of modules: no import is needed
 
 Needs = tuple["str | Shape", ...]
+Question = Callable[[Words, "frozenset[str]"], bool]  # of a part of a file, and those of its words that say something
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; _ANY for none
 
 
@@ -116,20 +117,28 @@ class Screen:
     def test(self, group: Needs, file: Words) -> Test:
         """A test whether parts of a file may meet one of these needs; imports are looked for in the whole file."""
         if group not in file.tests:
+            self.groups_of(file)
             file.tests[group] = Test(self, self._group(group), file)
         return file.tests[group]
 
-    def groups_of(self, words: Words) -> int:
-        """The bits of the groups that these words could help to meet."""
+    def groups_of(self, words: Words, file: Words | None = None) -> int:
+        """The bits of the groups that these words could help to meet; of the words of a part, those are asked that tell something in `file`."""
         if words.groups is None:
-            words.telling = self._meanings.telling(words.all)
+            named = self._meanings.of_names
+            if file is None:
+                words.telling = self._meanings.telling(words.all)
+                words.naming = frozenset(name for name in words.defined if named((name,)))
+            else:
+                self.groups_of(file)
+                words.telling = words.all & file.telling
+                words.naming = frozenset() if words.all.isdisjoint(file.naming) else words.defined & file.naming
             words.groups = functools.reduce(operator.or_, map(self._meanings.bits.__getitem__, words.telling), self._unconditional)
-            words.groups |= self._meanings.of_names(words.defined)
+            words.groups |= named(words.naming)
         return words.groups
 
     def names_meet(self, words: Words, bit: int) -> bool:
         """True when one of the functions and classes that are defined here has a name that a group asks for."""
-        return bool(self._meanings.of_names(words.defined) & bit)
+        return bool(self._meanings.of_names(words.naming) & bit)
 
     def _bits_of(self, rule: type[Rule]) -> int:
         if rule not in self._bits:
@@ -141,7 +150,7 @@ class Screen:
         if needs not in self._groups:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
             self._meanings.take(group)
-            if group.unconditional:
+            if group.anywhere or group.lines:
                 self._unconditional |= group.bit
         return self._groups[needs]
 
@@ -160,7 +169,6 @@ class _Group:
         texts = [need for need in needs if isinstance(need, str)]
         self.shapes = [need for need in needs if not isinstance(need, str)]
         self.lines = [need[1:] for need in texts if need.startswith("~")]
-        self.unconditional = bool(self.lines) or not all(map(words_of, self.shapes))
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
         self.patterns = [need[1:] for need in texts if need.startswith("%")]
@@ -177,87 +185,120 @@ class _Group:
                 self.bound[last] += ways
             for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
-        self.exact = self.plain.union(self.statements, self.defined, self.ways, self.bound, *map(words_of, self.shapes))
+        self.sure = self.plain.union(self.statements, self.defined, *map(words_of, self.shapes))  # one of these is enough for a file
+        self.anywhere = not all(map(words_of, self.shapes))  # any file is open to it
+        self.exact = self.sure.union(self.ways, self.bound)
 
 
 class Test:
-    """Whether parts of one file may meet a group of needs."""
+    """Whether parts of one file may meet a group of needs.
+
+    Most tests are only asked whether the file is open to them: what parts are asked is put together when the first one is.
+    """
 
     def __init__(self, screen: Screen, group: _Group, file: Words) -> None:
         self.bit = group.bit
         self._screen = screen
         self._group = group
-        screen.groups_of(file)
+        self._file = file
+
+    @functools.cached_property
+    def is_open(self) -> bool:
+        """True when anything in the file may meet a need."""
+        group, file = self._group, self._file
+        if group.anywhere:
+            return True
         there = file.telling
-        plain, mentions, bare = set(group.plain & there), set(), set()
-        self._received: dict[str, tuple[str, ...]] = {}
-        self._told: dict[str, list[_Way]] = {}
-        self._bound = frozenset(last for last in group.bound.keys() & there if any(way.open_to(file) for way in group.bound[last]))
-        for last in group.ways.keys() & there:
+        if not there.isdisjoint(group.sure) or not there.isdisjoint(group.matching):
+            return True
+        if any(way.open_to(file) for last in group.ways.keys() & there for way, _setting in group.ways[last]):
+            return True
+        if any(way.open_to(file) for last in group.bound.keys() & there for way in group.bound[last]):
+            return True
+        return any(map(file.holds, group.lines)) or self._screen.names_meet(file, group.bit)
+
+    def __call__(self, words: Words) -> bool:
+        """True when a part of the file may meet a need."""
+        if not self._screen.groups_of(words, self._file) & self.bit:
+            return False
+        for ask in self._questions:
+            if ask(words, words.telling):
+                return True
+        return False
+
+    @functools.cached_property
+    def _questions(self) -> list[Question]:
+        """What is asked of a part, the cheapest first; nothing that no part of the file could say yes to."""
+        group, there = self._group, self._file.telling
+        found: list[Question] = []
+        plain, mentions, bare, received, told = self._sorted_ways()
+        plain |= group.plain & there
+        plain |= group.matching & there
+        if plain:
+            found.append(lambda _words, present: not present.isdisjoint(plain))
+        if bare:
+            found.append(lambda words, present: not present.isdisjoint(bare) and not words.read.isdisjoint(bare))
+        # `set(...)` is no method of a store where nothing else is ever called so.
+        own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _ in group.ways[last]) and self._file.only_calls(last)}
+        if others := mentions - own:
+            found.append(lambda words, present: not present.isdisjoint(others) and not words.mentions.isdisjoint(others))
+        if own:
+            found.append(lambda words, present: not present.isdisjoint(own) and not words.attributes.isdisjoint(own))
+        bound = {last for last in group.bound.keys() & there if any(way.open_to(self._file) for way in group.bound[last])}
+        if bound:
+            found.append(lambda words, present: not present.isdisjoint(bound) and not words.bound.isdisjoint(bound))
+        if received:
+            found.append(lambda words, present: any(_is_received(words, last, received[last]) for last in received.keys() & present))
+        if told:
+            found.append(lambda words, present: any(words.tells(way.program, way.texts) for last in told.keys() & present for way in told[last]))
+        if statements := group.statements & there:
+            found.append(lambda words, present: not present.isdisjoint(statements) and not words.statements.isdisjoint(statements))
+        if defined := group.defined & there:
+            found.append(lambda words, present: not present.isdisjoint(defined) and not words.defined.isdisjoint(defined))
+        if group.names and self._screen.names_meet(self._file, group.bit):
+            found.append(lambda words, _present: self._screen.names_meet(words, group.bit))
+        found += (functools.partial(_holds, pattern) for pattern in group.lines if self._file.holds(pattern))
+        for shape in group.shapes:
+            if not (asked := words_of(shape)) or not asked.isdisjoint(there):
+                found.append(functools.partial(_has_shape, shape, asked))
+        return found
+
+    def _sorted_ways(self) -> tuple[set[str], set[str], set[str], dict[str, tuple[str, ...]], dict[str, list[_Way]]]:
+        """Names of rows that the file is open to: by what tells them.
+
+        Any such word; one that is mentioned; one that is a builtin; one with a receiver in front of it; one with a text beside it.
+        """
+        group, file = self._group, self._file
+        plain, mentions, bare = set[str](), set[str](), set[str]()
+        received: dict[str, tuple[str, ...]] = {}
+        told: dict[str, list[_Way]] = {}
+        for last in group.ways.keys() & file.telling:
             open_ways = [(way, setting) for way, setting in group.ways[last] if way.open_to(file)]
             if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)
             elif any(setting for _way, setting in open_ways):
-                self._told[last] = [way for way, _setting in open_ways]
+                told[last] = [way for way, _setting in open_ways]
             elif open_ways and all(way.builtin for way, _setting in open_ways) and "builtins" not in file.imported:
                 bare.add(last)
             elif not all(way.receivers for way, _setting in open_ways):
                 mentions.add(last)
             elif open_ways:
-                self._received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
-        # `set(...)` is no method of a store where nothing else is ever called so.
-        own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _setting in group.ways[last]) and file.only_calls(last)}
-        self._plain, self._mentions, self._bare, self._attributes = map(frozenset, (plain | there & group.matching, mentions - own, bare, own))
-        self._by_word = self._bare.union(self._mentions, self._attributes, self._bound, self._received)
-        self._lines = [pattern for pattern in group.lines if file.holds(pattern)]
-        self._shapes = [(shape, words) for shape in group.shapes if not (words := words_of(shape)) or not words.isdisjoint(there)]
-        self.is_open = bool(
-            plain or mentions or bare or self._received or self._told or self._bound or self._lines or self._shapes
-            or not there.isdisjoint(group.statements | group.defined)
-            or not there.isdisjoint(group.matching) or screen.names_meet(file, group.bit)
-        )  # fmt: skip
+                received[last] = tuple(glob for way, _setting in open_ways for glob in way.receivers)
+        return plain, mentions, bare, received, told
 
-    def __call__(self, words: Words) -> bool:
-        """True when a part of the file may meet a need."""
-        group = self._group
-        if not (self._screen.groups_of(words) if words.groups is None else words.groups) & self.bit:
-            return False
-        present = words.telling
-        if not present.isdisjoint(self._plain):
-            return True
-        if not present.isdisjoint(self._by_word) and self._is_met(words, present):
-            return True
-        if self._told and any(words.tells(way.program, way.texts) for last in self._told.keys() & present for way in self._told[last]):
-            return True
-        if group.statements and not words.statements.isdisjoint(group.statements):
-            return True
-        if group.defined and not words.defined.isdisjoint(group.defined) or group.names and self._screen.names_meet(words, self.bit):
-            return True
-        for pattern in self._lines:
-            if words.holds(pattern):
-                return True
-        for shape, asked in self._shapes:
-            if (not asked or not asked.isdisjoint(present)) and shape(words.body or ()):
-                return True
-        return False
 
-    def _is_met(self, words: Words, present: frozenset[str]) -> bool:
-        """True when one of the words stands where a row asks for it."""
-        if not present.isdisjoint(self._bare) and not words.read.isdisjoint(self._bare):
-            return True
-        if not present.isdisjoint(self._attributes) and not words.attributes.isdisjoint(self._attributes):
-            return True
-        if not present.isdisjoint(self._mentions) and not words.mentions.isdisjoint(self._mentions):
-            return True
-        if not present.isdisjoint(self._bound) and not words.bound.isdisjoint(self._bound):
-            return True
-        return any(self._is_received(words, last) for last in self._received.keys() & present)
+def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:
+    if "" in globs and last in words.read:
+        return True  # called by its bare name
+    return any(map(matcher(globs), words.received(last)))
 
-    def _is_received(self, words: Words, last: str) -> bool:
-        globs = self._received[last]
-        if "" in globs and last in words.read:
-            return True  # called by its bare name
-        return any(map(matcher(globs), words.received(last)))
+
+def _holds(pattern: str, words: Words, _present: Collection[str]) -> bool:
+    return words.holds(pattern)
+
+
+def _has_shape(shape: Shape, asked: frozenset[str], words: Words, present: frozenset[str]) -> bool:
+    return (not asked or not asked.isdisjoint(present)) and shape(words.body or ())
 
 
 def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:

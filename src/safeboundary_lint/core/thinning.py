@@ -27,7 +27,7 @@ class Thinning:
     @classmethod
     def of(cls, outline: Outline, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> Thinning:
         """What of a file has to be looked at for these rules."""
-        thinning = cls(outline, screen)
+        thinning = cls(outline, screen, words)
         if words.star_import:  # a bare word may be any name
             thinning.rules = list(rules)
             thinning._seeds[0] = set(range(len(outline.units)))
@@ -39,11 +39,11 @@ class Thinning:
                     thinning.keep(screen.test(rule.beside, words))
         return thinning
 
-    def __init__(self, outline: Outline, screen: Screen) -> None:
+    def __init__(self, outline: Outline, screen: Screen, words: Words) -> None:
         self.rules: list[type[Rule]] = []  # those that can still fire when comments and docstrings are left out
         self._outline = outline
-        self._groups = [screen.groups_of(unit.words) for unit in outline.units]  # by unit the bits of what its words may meet
-        self._around = screen.groups_of(outline.around)
+        self._groups = [screen.groups_of(unit.words, words) for unit in outline.units]  # by unit the bits of what its words may meet
+        self._around = screen.groups_of(outline.around, words)
         self._anywhere = functools.reduce(operator.or_, self._groups, self._around)
         self._seeds: dict[int, set[int]] = defaultdict(set)  # by the number of steps that are gone from them
         self._met: dict[Test, tuple[set[int], bool]] = {}

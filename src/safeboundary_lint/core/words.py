@@ -23,9 +23,23 @@ _ATTRIBUTE = Regex(r"\.[\s\\]*([^\W\d]\w*)")
 _BACKWARDS_RECEIVER = Regex(r"\.[\s\\]*(\w+|\S)")
 _BACKWARDS_CALLED = Regex(r"\([\s\\]*(\w+)")
 _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
-_DEFINED = Regex(r"(?:def|class)[ \t]+([^\W\d]\w*)")
-_STAR_IMPORT = Regex(r"\bimport[ \t]*\*")
+# Plain text at the beginning of a pattern is found ten times as fast as what an alternative or `\b` begins.
+_FUNCTION = Regex(r"def[ \t]+([^\W\d]\w*)")
+_CLASS = Regex(r"class[ \t]+([^\W\d]\w*)")
+_HEAD = Regex(r"(?:async\s+)?(?:def|class)\s+")
+_STAR_IMPORT = Regex(r"import(?<!\wimport)[ \t]*\*")
+_WORDS_ONLY = bytes(code if code >= 0x80 or code == ord("_") or chr(code).isalnum() else ord(" ") for code in range(0x100))
+_DIGITS = "0123456789"
 _IMPORT = Regex(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
+
+
+def words_in(text: str) -> frozenset[str]:
+    """What WORD finds in a text, in half the time."""
+    found = set(text.encode(errors="surrogatepass").translate(_WORDS_ONLY).decode(errors="surrogatepass").split())
+    numbers = [word for word in found if word[0] in _DIGITS]
+    found.difference_update(numbers)
+    found.update(filter(None, (number.lstrip(_DIGITS) for number in numbers)))
+    return frozenset(found)
 
 
 class Words:
@@ -37,9 +51,10 @@ class Words:
     def __init__(self, source: str, body: Body | None = None) -> None:
         self.source = source
         self.body = body
-        self.all = frozenset(WORD.findall(source))
+        self.all = words_in(source)
         self.groups: int | None = None  # what a screen makes of the words
         self.telling: frozenset[str] = frozenset()  # and those of them that say something to it
+        self.naming: frozenset[str] = frozenset()  # likewise, as names of functions and classes
         self.opened: dict[int, bool] = {}  # by `id` of a way to meet a row, whether this file is open to it
         self.tests: dict[tuple[str | Shape, ...], Test] = {}  # and its tests for parts of this file
         self.added: frozenset[str] = frozenset()  # words that others stand for
@@ -71,7 +86,14 @@ class Words:
 
     def only_calls(self, name: str) -> bool:
         """True when a name, where it is no attribute, is called everywhere: nothing here gives it a meaning of its own."""
-        return re.search(rf"(?<![\w.]){name}\b(?![\s\\]*\()|^(?:async\s+)?(?:def|class)\s+{name}\b", self.source, re.MULTILINE) is None
+        for found in re.finditer(rf"{name}(?<![\w.]{name})\b([\s\\]*\()?", self.source):
+            if found[1] is None or self._defines(found.start()):
+                return False
+        return True
+
+    def _defines(self, start: int) -> bool:
+        """True when what stands here is the name in a definition of the module."""
+        return _HEAD.fullmatch(self.source[self.source.rfind("\n", 0, start) + 1 : start]) is not None
 
     @functools.cached_property
     def mentions(self) -> frozenset[str]:
@@ -134,7 +156,7 @@ class Words:
     @functools.cached_property
     def defined(self) -> frozenset[str]:
         """Names of the functions and classes that are defined here."""
-        return frozenset(_DEFINED.findall(self.source))
+        return frozenset(_FUNCTION.findall(self.source) + _CLASS.findall(self.source))
 
     def tells(self, program: str, texts: Iterable[str]) -> bool:
         """True when a text stands here, whatever the case, and the name of the program that reads it."""
