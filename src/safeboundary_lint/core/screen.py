@@ -72,8 +72,7 @@ class Screen:
         self._anchors: dict[str, frozenset[Anchor]] = {}
         self._groups: dict[Needs, _Group] = {}
         self._meanings = Meanings()
-        self._unconditional = 0  # groups that may be met without any word
-        self._bits: dict[type[Rule], int] = {}
+        self._asked: dict[type[Rule], tuple[int, list[_Group]]] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
@@ -110,16 +109,23 @@ class Screen:
 
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
         """The rules that could fire in a file with these words: of each group of their needs, one could be met in it."""
-        wanted = [(rule, self._bits_of(rule)) for rule in rules]
+        wanted = [(rule, *self._asked_by(rule)) for rule in rules]
         meant = self.groups_of(words)
-        return [rule for rule, bits in wanted if meant & bits == bits and all(self.test(group, words).is_open for group in rule.needs)]
+        return [rule for rule, bits, groups in wanted if meant & bits == bits and all(self._test(group, words).is_open for group in groups)]
 
-    def test(self, group: Needs, file: Words) -> Test:
-        """A test whether parts of a file may meet one of these needs; imports are looked for in the whole file."""
-        if group not in file.tests:
+    def tests(self, rule: type[Rule], file: Words) -> list[Test]:
+        """For each group of needs of a rule a test whether parts of a file may meet one; imports are looked for in the whole file."""
+        return [self._test(group, file) for group in self._asked_by(rule)[1]]
+
+    def beside(self, rule: type[Rule], file: Words) -> Test:
+        """Likewise for what counts beside the needs of a rule."""
+        return self._test(self._group(rule.beside), file)
+
+    def _test(self, group: _Group, file: Words) -> Test:
+        if (test := file.tests.get(group.bit)) is None:
             self.groups_of(file)
-            file.tests[group] = Test(self, self._group(group), file)
-        return file.tests[group]
+            test = file.tests[group.bit] = Test(self, group, file)
+        return test
 
     def groups_of(self, words: Words, file: Words | None = None) -> int:
         """The bits of the groups that these words could help to meet; of the words of a part, those are asked that tell something in `file`."""
@@ -132,7 +138,7 @@ class Screen:
                 self.groups_of(file)
                 words.telling = words.all & file.telling
                 words.naming = frozenset() if words.all.isdisjoint(file.naming) else words.defined & file.naming
-            words.groups = functools.reduce(operator.or_, map(self._meanings.bits.__getitem__, words.telling), self._unconditional)
+            words.groups = functools.reduce(operator.or_, map(self._meanings.bits.__getitem__, words.telling), 0)
             words.groups |= named(words.naming)
         return words.groups
 
@@ -140,18 +146,18 @@ class Screen:
         """True when one of the functions and classes that are defined here has a name that a group asks for."""
         return bool(self._meanings.of_names(words.naming) & bit)
 
-    def _bits_of(self, rule: type[Rule]) -> int:
-        if rule not in self._bits:
+    def _asked_by(self, rule: type[Rule]) -> tuple[int, list[_Group]]:
+        """The groups of needs of a rule, and the bits of those that nothing but words can meet."""
+        if rule not in self._asked:
             self._group(rule.beside)  # known before the first words are looked up
-            self._bits[rule] = functools.reduce(operator.or_, (self._group(needs).bit for needs in rule.needs), 0)
-        return self._bits[rule]
+            groups = [self._group(needs) for needs in rule.needs]
+            self._asked[rule] = functools.reduce(operator.or_, (group.bit for group in groups if not group.anywhere and not group.lines), 0), groups
+        return self._asked[rule]
 
     def _group(self, needs: Needs) -> _Group:
         if needs not in self._groups:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
             self._meanings.take(group)
-            if group.anywhere or group.lines:
-                self._unconditional |= group.bit
         return self._groups[needs]
 
 
@@ -215,11 +221,21 @@ class Test:
             return True
         if any(way.open_to(file) for last in group.bound.keys() & there for way in group.bound[last]):
             return True
-        return any(map(file.holds, group.lines)) or self._screen.names_meet(file, group.bit)
+        return bool(self._lines) or self._screen.names_meet(file, group.bit)
+
+    @functools.cached_property
+    def _lines(self) -> list[str]:
+        return [pattern for pattern in self._group.lines if self._file.holds(pattern)]
+
+    @functools.cached_property
+    def everywhere(self) -> bool:
+        """True when parts may meet a need whatever words they have."""
+        return self._group.anywhere or bool(self._lines)
 
     def __call__(self, words: Words) -> bool:
         """True when a part of the file may meet a need."""
-        if not self._screen.groups_of(words, self._file) & self.bit:
+        groups = words.groups if words.groups is not None else self._screen.groups_of(words, self._file)
+        if not groups & self.bit and not self.everywhere:
             return False
         for ask in self._questions:
             if ask(words, words.telling):
@@ -257,7 +273,7 @@ class Test:
             found.append(lambda words, present: not present.isdisjoint(defined) and not words.defined.isdisjoint(defined))
         if group.names and self._screen.names_meet(self._file, group.bit):
             found.append(lambda words, _present: self._screen.names_meet(words, group.bit))
-        found += (functools.partial(_holds, pattern) for pattern in group.lines if self._file.holds(pattern))
+        found += (functools.partial(_holds, pattern) for pattern in self._lines)
         for shape in group.shapes:
             if not (asked := words_of(shape)) or not asked.isdisjoint(there):
                 found.append(functools.partial(_has_shape, shape, asked))

@@ -33,10 +33,10 @@ class Thinning:
             thinning._seeds[0] = set(range(len(outline.units)))
             return thinning
         for rule in rules:
-            if thinning.take(rule, [screen.test(group, words) for group in rule.needs]):
+            if thinning.take(rule, screen.tests(rule, words)):
                 thinning.rules.append(rule)
                 if rule.beside:
-                    thinning.keep(screen.test(rule.beside, words))
+                    thinning.keep(screen.beside(rule, words))
         return thinning
 
     def __init__(self, outline: Outline, screen: Screen, words: Words) -> None:
@@ -56,7 +56,7 @@ class Thinning:
         the ways between them are kept too. A local rule needs all of it in one unit, and where it also asks what becomes of a name
         anywhere (`whole`), the units with a name that is bound there.
         """
-        bits = functools.reduce(operator.or_, (test.bit for test in tests), 0)
+        bits = functools.reduce(operator.or_, (test.bit for test in tests if not test.everywhere), 0)
         if self._anywhere & bits != bits:
             return False
         if rule.local:
@@ -76,7 +76,7 @@ class Thinning:
 
     def _together(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
         """The units to start from, whether the code around the units counts, and the units on the way from one need to another."""
-        for test in sorted(tests, key=lambda test: sum(1 for groups in self._groups if groups & test.bit)):
+        for test in sorted(tests, key=lambda test: len(self._candidates(test))):
             if not any(self._meeting(test)):
                 return set(), False, set()
         met = [self._meeting(test) for test in tests]
@@ -122,10 +122,16 @@ class Thinning:
     def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
         if test not in self._met:
-            units, bit = self._outline.units, test.bit
-            found = {index for index, groups in enumerate(self._groups) if groups & bit and test(units[index].words)}
-            self._met[test] = found, bool(self._around & bit) and test(self._outline.around)
+            units = self._outline.units
+            self._met[test] = {index for index in self._candidates(test) if test(units[index].words)}, test(self._outline.around)
         return self._met[test]
+
+    def _candidates(self, test: Test) -> Sequence[int]:
+        """The units that may pass a test as far as their words say."""
+        if test.everywhere:
+            return range(len(self._groups))
+        bit = test.bit
+        return [index for index, groups in enumerate(self._groups) if groups & bit]
 
     def _meeting_all(self, tests: Sequence[Test], bits: int) -> tuple[set[int], bool]:
         """The same for several tests with these bits, of which the dearest come last."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from safeboundary_lint.core.regex import Regex
-from safeboundary_lint.core.shapes import Body, Shape, bound_names, last_name, walk
+from safeboundary_lint.core.shapes import Body, bound_names, last_name, walk
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.screen import Test
@@ -56,7 +56,7 @@ class Words:
         self.telling: frozenset[str] = frozenset()  # and those of them that say something to it
         self.naming: frozenset[str] = frozenset()  # likewise, as names of functions and classes
         self.opened: dict[int, bool] = {}  # by `id` of a way to meet a row, whether this file is open to it
-        self.tests: dict[tuple[str | Shape, ...], Test] = {}  # and its tests for parts of this file
+        self.tests: dict[int, Test] = {}  # by the bit of a group, its tests for parts of this file
         self.added: frozenset[str] = frozenset()  # words that others stand for
 
     def add(self, meant: Iterable[str]) -> None:
