@@ -16,9 +16,17 @@ from safeboundary_lint.core.regex import Regex
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
 Shape = Callable[[Sequence[ast.AST]], bool]
 
-_CALLED_BY = Regex(r"(?:\b(?:self|cls|[A-Z]\w*)[\s\\]*\.[\s\\]*|(?<![\w.])(?<!def ))\Z")  # what stands in front of a call of its own function
-_NEAR = 60  # characters
-_DEFINED = Regex(r"\bdef[ \t\\\r\n]+(\w+)")
+_DEFINED = Regex(r"def(?<!\wdef)[ \t\\\r\n]+(\w+)")
+_BACKWARDS_WORD = Regex(r"\w*")
+_NEAR = 60  # characters in which what stands in front of a dot is looked for
+# What stands in the text wherever there is a node of a kind. Not so for imports: those of a module are left out of the text around.
+_MARKS: dict[type[ast.AST], str] = {
+    ast.Assert: "assert", ast.AsyncFor: "for", ast.AsyncFunctionDef: "def", ast.AsyncWith: "with", ast.Attribute: ".", ast.Await: "await",
+    ast.Break: "break", ast.Call: "(", ast.ClassDef: "class", ast.Continue: "continue", ast.Delete: "del", ast.Dict: "{",
+    ast.ExceptHandler: "except", ast.For: "for", ast.FunctionDef: "def", ast.If: "if", ast.IfExp: "if", ast.Lambda: "lambda",
+    ast.NamedExpr: ":=", ast.Raise: "raise", ast.Return: "return", ast.Subscript: "[", ast.Try: "try", ast.While: "while", ast.With: "with",
+    ast.Yield: "yield", ast.YieldFrom: "yield", ast.comprehension: "for",
+}  # fmt: skip
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 
@@ -189,6 +197,11 @@ class Body(list[ast.AST]):
             found[type(node)].append(node)
         return found
 
+    def may_hold(self, kinds: Iterable[type[ast.AST]]) -> bool:
+        """False when the source surely shows no node of these kinds, which is cheaper to tell than to go through them."""
+        text = self.text
+        return text is None or "by_kind" in self.__dict__ or any(_MARKS.get(kind, "") in text for kind in kinds)
+
 
 def says(body: Sequence[ast.AST], *texts: str) -> bool:
     """False when surely none of these texts, in lower case, stands there, whatever the case: cheaper to tell than any node."""
@@ -207,10 +220,20 @@ def _may_call(text: str, name: str) -> bool:
     at = text.find(name)
     while at >= 0:
         following = text[at + len(name) : at + len(name) + 1]
-        if following in ("(", " ", "\t", "\\") and _CALLED_BY.search(text[max(0, at - _NEAR) : at]) is not None:
+        if following in ("(", " ", "\t", "\\") and _may_be_own(text, at):
             return True
         at = text.find(name, at + 1)
     return False
+
+
+def _may_be_own(text: str, at: int) -> bool:
+    """False for what stands behind a dot that no name of its own object or class is in front of, or behind `def`."""
+    before = text[at - 1] if at else ""
+    if before == ".":
+        owner = _BACKWARDS_WORD.match(text[max(0, at - _NEAR) : at - 1].rstrip("\\ \t\r\n\f")[::-1])
+        name = owner[0][::-1] if owner is not None else ""
+        return name in ("self", "cls") or "A" <= name[:1] <= "Z"
+    return not (before.isalnum() or before == "_") and text[max(0, at - 4) : at] != "def "
 
 
 def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
@@ -218,7 +241,7 @@ def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
     if not kinds:
         return body.nodes if isinstance(body, Body) else _below(body)
     if isinstance(body, Body):
-        return itertools.chain.from_iterable(body.by_kind.get(kind, ()) for kind in kinds)
+        return itertools.chain.from_iterable(body.by_kind.get(kind, ()) for kind in kinds) if body.may_hold(kinds) else ()
     return (node for node in _below(body) if isinstance(node, kinds))
 
 
