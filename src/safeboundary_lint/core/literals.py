@@ -20,7 +20,7 @@ def literals(pattern: str) -> frozenset[str] | None:
 
 
 def _of(items: Sequence[tuple[Any, Any]]) -> frozenset[str] | None:
-    """The best of what the parts of a sequence say: the longer the shortest text, the rarer it is."""
+    """The best of what the parts of a sequence say: the longer the shortest text is and the fewer there are, the rarer they are."""
     said: list[frozenset[str]] = []
     run = ""
     for what, how in [*items, (None, None)]:
@@ -40,4 +40,4 @@ def _of(items: Sequence[tuple[Any, Any]]) -> frozenset[str] | None:
             inner = _of(how[2])
         if inner is not None:
             said.append(inner)
-    return max(said, key=lambda several: min(map(len, several)), default=None)
+    return max(said, key=lambda several: (min(map(len, several)), -len(several)), default=None)
