@@ -19,7 +19,8 @@ from safeboundary_lint.core.shapes import Body
 from safeboundary_lint.core.words import WORD, Words
 
 _COMMENT = Regex(r"#[^\n\"']*$", re.MULTILINE)
-_OWN_ATTRIBUTE = Regex(r"\b(?:self|cls)\s*\.\s*(\w+)")
+_OF_SELF = Regex(r"self(?<!\wself)\s*\.\s*(\w+)")  # not in one with the next: plain text at the beginning is found fast
+_OF_CLS = Regex(r"cls(?<!\wcls)\s*\.\s*(\w+)")
 _ATTRIBUTE = Regex(r"\.\s*([^\W\d]\w*)")
 _STORED = Regex(r"\.\s*([^\W\d]\w*)\s*[-+*/|&]?=(?!=)")
 _GLOBAL = Regex(r"^[ \t]*global[ \t]+([^\n;#]+)", re.MULTILINE)
@@ -48,7 +49,7 @@ class Unit:
     @functools.cached_property
     def attributes(self) -> frozenset[str]:
         """Attributes of self or cls that the function mentions."""
-        return frozenset(_OWN_ATTRIBUTE.findall(self.words.source))
+        return frozenset(_OF_SELF.findall(self.words.source) + _OF_CLS.findall(self.words.source))
 
     @functools.cached_property
     def stored(self) -> frozenset[str]:
@@ -69,6 +70,7 @@ class Outline:
         self.module = module if module is not None else _parsed(text)
         self.text = text
         self.lines = re.split(r"\r\n|\r|\n", text) if "\r" in text else text.split("\n")
+        self._aliases = _aliases(self.module.body)
         self._bases: dict[str, list[str]] = {}
         self.units = list(self._units(self.module.body, ""))
         around, end = [], 0
@@ -77,13 +79,7 @@ class Outline:
         for first, last in sorted([*((unit.first, unit.last) for unit in self.units), *plain]):  # what is only imported is not used here
             around += self.lines[end:first]
             end = max(end, last)
-        self.around = _words(around + self.lines[end:], Body(_loose(self.module.body)))
-        self._aliases = aliases = _aliases(self.module.body)
-        self.around.add(original for alias, original in aliases if alias in self.around.all)
-        for unit in self.units:
-            unit.words.add(original for alias, original in aliases if alias in unit.words.all)
-            if unit.owner and "cls" in unit.words.all:
-                unit.words.add([unit.owner])  # `cls(...)` is a call of the class
+        self.around = self._words(around + self.lines[end:], Body(_loose(self.module.body)))
 
     @classmethod
     def of(cls, text: str, module: ast.Module | None = None) -> Outline | None:
@@ -96,11 +92,23 @@ class Outline:
     def _units(self, body: list[ast.stmt], owner: str) -> Iterator[Unit]:
         for node in body:
             if isinstance(node, _FUNCTIONS):
-                first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
-                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, _words(self._code(node, first), Body([node], owner)), node)
+                first = (node.decorator_list[0] if node.decorator_list else node).lineno - 1
+                words = self._words(self._code(node, first), Body([node], owner))
+                if owner and "cls" in words.all:
+                    words.add([owner])  # `cls(...)` is a call of the class
+                yield Unit(node.name, owner, first, node.end_lineno or node.lineno, words, node)
             elif isinstance(node, ast.ClassDef):
                 self._bases.setdefault(node.name, []).extend(filter(None, map(_last_name, node.bases)))
                 yield from self._units(node.body, node.name)
+
+    def _words(self, lines: list[str], body: Body) -> Words:
+        """The words of some lines, and what the aliases among them stand for."""
+        text = "\n".join(lines)
+        body.text = _COMMENT.sub("", text) if "#" in text else text
+        words = Words(body.text, body)
+        if named := self._aliases.keys() & words.all:
+            words.add(original for alias in named for original in self._aliases[alias])
+        return words
 
     def _code(self, node: ast.FunctionDef | ast.AsyncFunctionDef, first: int) -> list[str]:
         """The lines of a function without its docstring."""
@@ -117,9 +125,7 @@ class Outline:
     def part_of(self, unit: Unit, part: Sequence[ast.stmt]) -> Unit:
         """Some statements of a unit, as if they were all of it."""
         lines = self.lines[min(node.lineno for node in part) - 1 : max(node.end_lineno or node.lineno for node in part)]
-        words = _words(lines, Body(part))
-        words.add(original for alias, original in self._aliases if alias in words.all)
-        return Unit(unit.name, unit.owner, unit.first, unit.last, words, unit.node)
+        return Unit(unit.name, unit.owner, unit.first, unit.last, self._words(lines, Body(part)), unit.node)
 
     # -- who has to do with whom -------------------------------------------------------------------------------------
 
@@ -207,7 +213,8 @@ class Outline:
     @functools.cached_property
     def _shared(self) -> frozenset[str]:
         """Names of the module that stand for what functions change."""
-        found = {name for unit in self.units for line in _GLOBAL.findall(unit.words.source) for name in WORD.findall(line)}
+        changing = (unit for unit in self.units if "global" in unit.words.all)
+        found = {name for unit in changing for line in _GLOBAL.findall(unit.words.source) for name in WORD.findall(line)}
         for node in self.module.body:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_container(node.value):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -260,24 +267,23 @@ def _is_container(value: ast.expr | None) -> bool:
     return isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp))
 
 
-def _aliases(body: list[ast.stmt]) -> list[tuple[str, str]]:
-    """Other names that a module gives to what it imports or uses (`import a as b`, `b = x.a`): what says b means a."""
-    found = []
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
-            found += [(alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named]
-        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
-            found += [(target.id, original) for target in node.targets if isinstance(target, ast.Name)]
-        elif isinstance(node, ast.ClassDef):
-            found += _aliases(node.body)
-        elif isinstance(node, (ast.Try, ast.If)):
-            found += _aliases([*node.body, *node.orelse, *(line for handler in getattr(node, "handlers", ()) for line in handler.body)])
+def _aliases(body: list[ast.stmt]) -> dict[str, set[str]]:
+    """What other names stand for that a module gives to what it imports or uses (`import a as b`, `b = x.a`): what says b means a."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for alias, original in _renamed(body):
+        found[alias].add(original)
     return found
 
 
-def _words(lines: list[str], body: Body) -> Words:
-    text = "\n".join(lines)
-    body.text = _COMMENT.sub("", text) if "#" in text else text
-    return Words(body.text, body)
+def _renamed(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
+            yield from ((alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            yield from ((target.id, original) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.ClassDef):
+            yield from _renamed(node.body)
+        elif isinstance(node, (ast.Try, ast.If)):
+            yield from _renamed([*node.body, *node.orelse, *(line for handler in getattr(node, "handlers", ()) for line in handler.body)])

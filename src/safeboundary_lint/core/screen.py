@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from safeboundary_lint.core.globs import matcher
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.meanings import Meanings
+from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import Shape, words_of
 from safeboundary_lint.core.words import Words
 
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
-_OWNED = re.compile(r"[a-z-]+\.\w+")
+_OWNED = Regex(r"[a-z-]+\.\w+")
 _BUILTINS = frozenset(dir(builtins))
 _ANY = "*"  # in a set of modules: no import is needed
 

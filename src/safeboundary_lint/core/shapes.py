@@ -23,10 +23,11 @@ _NEAR = 60  # characters in which what stands in front of a dot is looked for
 _MARKS: dict[type[ast.AST], str] = {
     ast.Assert: "assert", ast.AsyncFor: "for", ast.AsyncFunctionDef: "def", ast.AsyncWith: "with", ast.Attribute: ".", ast.Await: "await",
     ast.Break: "break", ast.Call: "(", ast.ClassDef: "class", ast.Continue: "continue", ast.Delete: "del", ast.Dict: "{",
-    ast.ExceptHandler: "except", ast.For: "for", ast.FunctionDef: "def", ast.If: "if", ast.IfExp: "if", ast.Lambda: "lambda",
+    ast.ExceptHandler: "except", ast.For: "for", ast.FunctionDef: "def", ast.Global: "global", ast.If: "if", ast.IfExp: "if", ast.Lambda: "lambda",
     ast.NamedExpr: ":=", ast.Raise: "raise", ast.Return: "return", ast.Subscript: "[", ast.Try: "try", ast.While: "while", ast.With: "with",
     ast.Yield: "yield", ast.YieldFrom: "yield", ast.comprehension: "for",
 }  # fmt: skip
+FUNCTIONS = frozenset((ast.FunctionDef, ast.AsyncFunctionDef))
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
 
@@ -200,12 +201,31 @@ class Body(list[ast.AST]):
     def may_hold(self, kinds: Iterable[type[ast.AST]]) -> bool:
         """False when the source surely shows no node of these kinds, which is cheaper to tell than to go through them."""
         text = self.text
-        return text is None or "by_kind" in self.__dict__ or any(_MARKS.get(kind, "") in text for kind in kinds)
+        if text is None:
+            return True
+        for kind in kinds:
+            if _MARKS.get(kind, "") in text:
+                return True
+        return False
+
+    @functools.cached_property
+    def sole(self) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The function that a body is, where its source shows no other one in it; None for any other body."""
+        node = self[0] if len(self) == 1 else None
+        if self.text is None or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or len(_DEFINED.findall(self.text)) != 1:
+            return None
+        return node
 
 
 def says(body: Sequence[ast.AST], *texts: str) -> bool:
     """False when surely none of these texts, in lower case, stands there, whatever the case: cheaper to tell than any node."""
-    return not isinstance(body, Body) or body.lowered is None or any(text in body.lowered for text in texts)
+    lowered = body.lowered if isinstance(body, Body) else None
+    if lowered is None:
+        return True
+    for one in texts:  # asked of each function by several shapes: no generator
+        if one in lowered:
+            return True
+    return False
 
 
 def calls_itself(body: Sequence[ast.AST]) -> bool:
@@ -241,7 +261,12 @@ def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
     if not kinds:
         return body.nodes if isinstance(body, Body) else _below(body)
     if isinstance(body, Body):
-        return itertools.chain.from_iterable(body.by_kind.get(kind, ()) for kind in kinds) if body.may_hold(kinds) else ()
+        if "by_kind" not in body.__dict__:
+            if not body.may_hold(kinds):
+                return ()
+            if FUNCTIONS.issuperset(kinds) and body.sole is not None:
+                return [body.sole] if isinstance(body.sole, kinds) else []
+        return itertools.chain.from_iterable([body.by_kind.get(kind, ()) for kind in kinds])
     return (node for node in _below(body) if isinstance(node, kinds))
 
 

@@ -82,8 +82,8 @@ def _says_expected(handler: ast.ExceptHandler) -> bool:
 
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
     """Success is told behind a handler that swallows, not in what it handles; in a loop, before it too."""
-    looped = any(True for _ in shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
     for block in _swallowing(body):
+        looped = any(True for _ in shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
         handled = set(map(id, shapes.walk([*block.body, *block.orelse])))
         if any(id(node) not in handled and (looped or node.lineno > block.lineno) for node in _told_success(body, _bound_in(block))):
             return True

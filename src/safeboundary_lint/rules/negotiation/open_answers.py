@@ -14,7 +14,14 @@ _LEADING_OUT = (ast.Return, ast.Continue, ast.Break)
 def may_let_pass(body: Sequence[ast.AST]) -> bool:
     """A function that decides by its name has an answer that lets pass, and a handler or a branch for what is missing."""
     owner = body.owner if isinstance(body, shapes.Body) else None
-    return any(_may_answer(function, decisions.meanings(function.name, around, owner)) for function, around in _functions(body, ()))
+    sole = body.sole if isinstance(body, shapes.Body) else None
+    functions = _functions(body, ()) if sole is None else [(sole, ())]
+    handling = shapes.says(body, "except")
+    for function, around in functions:
+        meant = decisions.meanings(function.name, around, owner)
+        if (meant or handling) and _may_answer([function] if sole is None else body, meant):
+            return True
+    return False
 
 
 def _functions(body: Sequence[ast.AST], around: tuple[str, ...]) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, tuple[str, ...]]]:
@@ -28,9 +35,9 @@ def _functions(body: Sequence[ast.AST], around: tuple[str, ...]) -> Iterator[tup
             yield from _functions(list(ast.iter_child_nodes(node)), inner)
 
 
-def _may_answer(function: ast.FunctionDef | ast.AsyncFunctionDef, meant: frozenset[str]) -> bool:
+def _may_answer(function: Sequence[ast.AST], meant: frozenset[str]) -> bool:
     handlers, answers, branches = [], [], []
-    for node in shapes.walk([function]):
+    for node in shapes.walk(function, ast.ExceptHandler, ast.Return, ast.If):
         if isinstance(node, ast.ExceptHandler):
             handlers.append(node)
         elif isinstance(node, ast.Return):
@@ -43,7 +50,7 @@ def _may_answer(function: ast.FunctionDef | ast.AsyncFunctionDef, meant: frozens
     if not meant:
         return False
     if decisions.IDENTITY in meant:
-        return any(_stands_in(node) for node in shapes.walk([function]))
+        return any(_stands_in(node) for node in shapes.walk(function, ast.Return, ast.BoolOp, ast.Call))
     if any(decisions.may_allow(meant, answer) for answer in branches):
         return True
     if not any(not isinstance(handler.body[-1], ast.Raise) or shapes.holds(handler, *_LEADING_OUT) for handler in handlers):

@@ -24,6 +24,7 @@ _MAKERS = (
     "*cache_path*", "*cache_file*", "*cached_file*", "*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*",
     "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*",
 )  # fmt: skip
+_KEPT_TEXTS = tuple(glob.strip("*") for glob in (*_KEPT, *_MAKERS))
 _PERSISTENT = ("*model*", "*schema*", "*document*", "*entity*", "*record*", "*table*", "base", "*sqlmodel*")
 _PERSISTING = (
     "create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one",
@@ -40,8 +41,7 @@ _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 def _keeps_key(body: Sequence[ast.AST]) -> bool:
     """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
-    kept = (text for glob in (*_KEPT, *_MAKERS) for text in glob.split("*") if text)
-    if not shapes.says(body, *kept) and not (shapes.says(body, "key", "_id") and shapes.says(body, *_PERSISTING)):
+    if not shapes.says(body, *_KEPT_TEXTS) and not (shapes.says(body, "key", "_id") and shapes.says(body, *_PERSISTING)):
         return False
     for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Attribute, ast.Call):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
