@@ -194,7 +194,10 @@ class _Group:
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
         self.sure = self.plain.union(self.statements, self.defined, *map(words_of, self.shapes))  # one of these is enough for a file
         self.anywhere = not all(map(words_of, self.shapes))  # any file is open to it
-        self.exact = self.sure.union(self.ways, self.bound)
+        self.by_way, self.by_binding = frozenset(self.ways), frozenset(self.bound)
+        self.by_row = self.by_way | self.by_binding
+        self.all_ways = {last: [*(way for way, _setting in self.ways.get(last, ())), *self.bound.get(last, ())] for last in self.by_row}
+        self.exact = self.sure | self.by_row
 
 
 class Test:
@@ -218,10 +221,10 @@ class Test:
         there = file.telling
         if not there.isdisjoint(group.sure) or not there.isdisjoint(group.matching):
             return True
-        if any(way.open_to(file) for last in group.ways.keys() & there for way, _setting in group.ways[last]):
-            return True
-        if any(way.open_to(file) for last in group.bound.keys() & there for way in group.bound[last]):
-            return True
+        for last in group.by_row & there:
+            for way in group.all_ways[last]:
+                if way.open_to(file):
+                    return True
         return bool(self._lines) or self._screen.names_meet(file, group.bit)
 
     @functools.cached_property
@@ -261,7 +264,7 @@ class Test:
             found.append(lambda words, present: not present.isdisjoint(others) and not words.mentions.isdisjoint(others))
         if own:
             found.append(lambda words, present: not present.isdisjoint(own) and not words.attributes.isdisjoint(own))
-        bound = {last for last in group.bound.keys() & there if any(way.open_to(self._file) for way in group.bound[last])}
+        bound = {last for last in group.by_binding & there if any(way.open_to(self._file) for way in group.bound[last])}
         if bound:
             found.append(lambda words, present: not present.isdisjoint(bound) and not words.bound.isdisjoint(bound))
         if received:
@@ -289,7 +292,7 @@ class Test:
         plain, mentions, bare = set[str](), set[str](), set[str]()
         received: dict[str, tuple[str, ...]] = {}
         told: dict[str, list[_Way]] = {}
-        for last in group.ways.keys() & file.telling:
+        for last in group.by_way & file.telling:
             open_ways = [(way, setting) for way, setting in group.ways[last] if way.open_to(file)]
             if any(setting and not way.texts for way, setting in open_ways):
                 plain.add(last)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 WORD = Regex(r"[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*")
 # They start with the one character that is rare, so what stands in front of it is read from behind.
 _ATTRIBUTE = Regex(r"\.[\s\\]*([^\W\d]\w*)")
-_BACKWARDS_RECEIVER = Regex(r"\.[\s\\]*(\w+|\S)")
 _BACKWARDS_CALLED = Regex(r"\([\s\\]*(\w+)")
+_WORD_SIGN = Regex(r"\w")
 _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
 # Plain text at the beginning of a pattern is found ten times as fast as what an alternative or `\b` begins.
 _FUNCTION = Regex(r"def[ \t]+([^\W\d]\w*)")
@@ -103,18 +103,29 @@ class Words:
             found.update(alias.name.rpartition(".")[2] for node in walk(self.body or Body(()), ast.Import, ast.ImportFrom) for alias in node.names)
         return frozenset(found) | self.added
 
-    @functools.cached_property
-    def _before(self) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = defaultdict(set)
-        last = len(self.source) - 1
-        before = {last - dot.start(): dot[1] for dot in _BACKWARDS_RECEIVER.finditer(self.source[::-1])}
-        for dot in _ATTRIBUTE.finditer(self.source):
-            found[dot[1]].add(before.get(dot.start(), "")[::-1])
+    def _before(self, attribute: str) -> set[str]:
+        """What stands in front of the dot of an attribute: a name, or another sign."""
+        found: set[str] = set()
+        text, size = self.source, len(attribute)
+        at = text.find(attribute)
+        while at >= 0:
+            dot = at - 1
+            while dot >= 0 and (text[dot] == "\\" or text[dot].isspace()):
+                dot -= 1
+            if dot >= 0 and text[dot] == "." and not _WORD_SIGN.match(text, at + size):
+                end = dot
+                while end > 0 and (text[end - 1] == "\\" or text[end - 1].isspace()):
+                    end -= 1
+                start = end
+                while start > 0 and (text[start - 1].isalnum() or text[start - 1] == "_"):
+                    start -= 1
+                found.add(text[start:end] or text[max(0, end - 1) : end])
+            at = text.find(attribute, at + size)
         return found
 
     def received(self, attribute: str) -> Collection[str]:
         """What stands in front of an attribute, as in `receivers`; read off the text where that tells it."""
-        found = self._before.get(attribute, set())
+        found = self._before(attribute)
         if not found.isdisjoint((")", "]")):  # of what was called or looked up
             return self.receivers.get(attribute, ())
         return {before.lower().lstrip("_") if before.isidentifier() else "" for before in found}
