@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from safeboundary_lint import analyse
+from safeboundary_lint.core import outline
 from safeboundary_lint.flake8_plugin import Plugin
 
 ROOT = Path(__file__).parent.parent
@@ -173,3 +175,28 @@ def test_a_defect_of_ours_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analyse, "analyse", fail)
     lines = list(Plugin(ast.parse(CLOCK), CLOCK.splitlines(keepends=True), "a.py").run())
     assert [line[:2] for line in lines] == [(1, 0)] and lines[0][2].startswith("SBL000 internal error: ZeroDivisionError: oh")
+
+
+@pytest.mark.parametrize("collecting", [True, False])
+def test_garbage_is_looked_for_as_before(collecting: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    during = []
+    monkeypatch.setattr(analyse, "analyse", lambda *_: during.append(gc.isenabled()))
+    before = gc.get_threshold()
+    if not collecting:
+        gc.disable()
+    try:
+        list(Plugin(ast.parse(CLOCK), CLOCK.splitlines(keepends=True), "a.py").run())
+        assert gc.isenabled() is collecting
+    finally:
+        gc.enable()
+    assert during == [False]
+    assert gc.get_threshold() == before
+
+
+def test_the_tree_that_flake8_made_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("parsed once more")
+
+    tree = ast.parse(CLOCK * 9)
+    monkeypatch.setattr(outline, "_parsed", refused)
+    assert [line[0] for line in Plugin(tree, (CLOCK * 9).splitlines(keepends=True), "a.py").run()] == list(range(7, 81, 9))

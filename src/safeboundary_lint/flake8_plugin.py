@@ -11,6 +11,7 @@ import argparse
 import ast
 import dataclasses
 import functools
+import gc
 import os
 import tokenize
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from flake8.exceptions import ExecutionError
 from safeboundary_lint import __version__
 from safeboundary_lint.config import COMMAND_LINE, ConfigError, Overrides, Selection, known
 from safeboundary_lint.core.finding import Confidence, Problem
+from safeboundary_lint.garbage import not_collected
 from safeboundary_lint.projects import Projects
 
 if TYPE_CHECKING:
@@ -38,8 +40,8 @@ class Plugin:
     version = __version__
     overrides: ClassVar[Overrides] = Overrides()  # a class attribute, because flake8 gives options to the class
 
-    def __init__(self, tree: ast.AST, lines: Sequence[str], filename: str) -> None:
-        # `tree` is unused, and asked for because it tells flake8 to call this once a file, after a successful parse.
+    def __init__(self, tree: ast.Module, lines: Sequence[str], filename: str) -> None:
+        self.tree = tree
         self.lines = lines
         self.filename = filename
 
@@ -87,6 +89,7 @@ class Plugin:
             yield self._line(1, 1, f"SBL000 internal error: {type(error).__name__}: {error}. Please report it")
 
     def _lines(self) -> Iterator[Line]:
+        _load()
         from safeboundary_lint.analyse import analyse
 
         options, problems = _options(self.overrides, os.path.abspath(self.filename), os.getcwd())
@@ -94,7 +97,8 @@ class Plugin:
             yield self._line(1, 1, f"SBL000 {problem.path}: {problem.message}")
         if options is None:
             return
-        report = analyse(_encoded(self.lines), self.filename, options)
+        with not_collected():
+            report = analyse(_encoded(self.lines), self.filename, options, self.tree)
         for problem in report.problems:
             yield self._line(problem.line or 1, 1, f"SBL000 {problem.message}")
         for finding in report.findings:
@@ -102,6 +106,16 @@ class Plugin:
 
     def _line(self, line: int, column: int, text: str) -> Line:
         return line, column - 1, text, type(self)
+
+
+@functools.cache
+def _load() -> None:
+    """All that the analysis takes, once. The rest of flake8's run does not look through it for garbage."""
+    with not_collected():
+        from safeboundary_lint import analyse, rules  # noqa: F401
+
+        rules.load()
+    gc.freeze()
 
 
 def _options(overrides: Overrides, path: str, here: str) -> tuple[Options | None, tuple[Problem, ...]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 from safeboundary_lint.checking import Outcome, check
 from safeboundary_lint.config import ConfigError
 from safeboundary_lint.files import SourceFile
+from safeboundary_lint.garbage import seldom_collected
 
 Executor = Callable[[Sequence[SourceFile]], Iterator[tuple[int, Outcome]]]
 """Told files, gives the index of each with its outcome, in any order."""
@@ -53,32 +52,6 @@ def here(files: Sequence[SourceFile]) -> Iterator[tuple[int, Outcome]]:
     with seldom_collected():
         for index, file in enumerate(files):
             yield index, check(file)
-
-
-def collect_seldom() -> None:
-    """Garbage collection for the allocations of a parser, from now on: with the usual thresholds it costs a fifth of the time.
-
-    What is loaded already is never looked at again; trees of files that are done are gone before there are many.
-    """
-    gc.freeze()
-    gc.set_threshold(200_000, 3, 3)
-    gc.enable()
-
-
-@contextmanager
-def seldom_collected() -> Iterator[None]:
-    """The same for a while, and nothing left over behind it; a process that collects nothing else has no need to clear up."""
-    enabled, thresholds = gc.isenabled(), gc.get_threshold()
-    collect_seldom()
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
-        if enabled:
-            gc.collect()
-        else:
-            gc.disable()
-        gc.unfreeze()
 
 
 def portions(files: Sequence[SourceFile], size: int, most: int) -> list[list[int]]:

@@ -19,9 +19,10 @@ from safeboundary_lint.core.finding import FileReport
 from safeboundary_lint.core.screen import screen_of
 from safeboundary_lint.core.source import Source, Undecodable
 from safeboundary_lint.core.words import Words
-from safeboundary_lint.executors import portions, seldom_collected
+from safeboundary_lint.executors import portions
 from safeboundary_lint.executors.processes import alone
 from safeboundary_lint.files import SourceFile
+from safeboundary_lint.garbage import seldom_collected
 
 # A batch is this many bytes of source: some seconds of work, small enough for a message.
 BATCH_BYTES = 400_000

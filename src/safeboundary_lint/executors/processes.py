@@ -15,8 +15,9 @@ from contextlib import contextmanager
 
 from safeboundary_lint.checking import Outcome, check
 from safeboundary_lint.core.finding import FileReport, Problem
-from safeboundary_lint.executors import collect_seldom, here, portions
+from safeboundary_lint.executors import here, portions
 from safeboundary_lint.files import SourceFile
+from safeboundary_lint.garbage import collect_seldom
 
 # A task is this many bytes of source: large enough to make the hand-over cheap, small enough to end together.
 TASK_BYTES = 100_000
