@@ -215,7 +215,9 @@ def analysis(text: str) -> float:
     from safeboundary_lint import rules
     from safeboundary_lint.analyse import analyse
     from safeboundary_lint.core.options import Options
+    from safeboundary_lint.garbage import collect_seldom
 
+    collect_seldom()  # as in each process that checks files
     options = Options(codes=rules.load().default())
     analyse(b"import time\nlate = time.time() > time.monotonic()\n", "app.py", options)
     best = float("inf")
