@@ -6,6 +6,7 @@ import bisect
 import functools
 import itertools
 import operator
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
@@ -21,9 +22,37 @@ class Group(Protocol):
     bit: int
     exact: Collection[str]  # words that may help to meet one
     patterns: Collection[str]  # regular expressions, in lower case or not, for more of them
-    pattern: Callable[[str], object] | None  # the search for them
-    names: Callable[[str], object] | None  # a search in names of functions and classes
     matching: set[str]  # words that were met and match
+
+    @property
+    def pattern(self) -> Callable[[str], object] | None:
+        """The search for them."""
+
+    @property
+    def names(self) -> Callable[[str], object] | None:
+        """A search in names of functions and classes."""
+
+
+class Hint:
+    """Words, and patterns for them, that do not meet a group of needs but may help to."""
+
+    names = None
+
+    def __init__(self, bit: int, words: Iterable[str]) -> None:
+        self.bit = bit
+        several = list(words)
+        self.exact = frozenset(word for word in several if not word.startswith("%"))
+        self.patterns = [word[1:] for word in several if word.startswith("%")]
+        self.pattern = search(self.patterns)
+        self.matching: set[str] = set()
+
+    def __bool__(self) -> bool:
+        """True when there are any."""
+        return bool(self.exact or self.patterns)
+
+    def stands_among(self, words: frozenset[str]) -> bool:
+        """True when one of them is there."""
+        return not words.isdisjoint(self.exact) or not words.isdisjoint(self.matching)
 
 
 class Meanings:
@@ -95,3 +124,16 @@ class Meanings:
                 self._names[name] = functools.reduce(operator.or_, several, 0)
             found |= self._names[name]
         return found
+
+
+def search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
+    """A test whether one of some patterns is found in a word, whatever the case."""
+    several = list(alternatives)
+    if not several:
+        return None
+    # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
+    search = re.compile("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)").search
+    if not (written := "|".join(f"(?:{one})" for one in several if one != one.lower())):
+        return lambda word: search(word.lower())
+    as_written = re.compile(written, re.IGNORECASE).search
+    return lambda word: search(word.lower()) or as_written(word)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from safeboundary_lint.core.globs import matcher
 from safeboundary_lint.core.knowledge import Knowledge, Row
-from safeboundary_lint.core.meanings import Meanings
+from safeboundary_lint.core.meanings import Hint, Meanings, search
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import Shape, words_of
@@ -158,7 +158,8 @@ class Screen:
     def _group(self, needs: Needs) -> _Group:
         if needs not in self._groups:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
-            self._meanings.take(group)
+            for asking in (group, *(hint for _shape, hint in group.shapes)):
+                self._meanings.take(asking)
         return self._groups[needs]
 
 
@@ -174,14 +175,14 @@ class _Group:
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[_Way]]], needs: Needs, bit: int) -> None:
         self.bit = bit
         texts = [need for need in needs if isinstance(need, str)]
-        self.shapes = [need for need in needs if not isinstance(need, str)]
+        self.shapes = [(need, Hint(bit, words_of(need))) for need in needs if not isinstance(need, str)]
         self.lines = [need[1:] for need in texts if need.startswith("~")]
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
         self.patterns = [need[1:] for need in texts if need.startswith("%")]
-        self.pattern = _search(self.patterns)
+        self.pattern = search(self.patterns)
         self.matching: set[str] = set()  # words that were asked about and match it
-        self.names = _search(need[1:] for need in texts if need.startswith("$"))
+        self.names = search(need[1:] for need in texts if need.startswith("$"))
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
         self.ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
         self.bound: dict[str, list[_Way]] = defaultdict(list)
@@ -192,8 +193,8 @@ class _Group:
                 self.bound[last] += ways
             for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
                 self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
-        self.sure = self.plain.union(self.statements, self.defined, *map(words_of, self.shapes))  # one of these is enough for a file
-        self.anywhere = not all(map(words_of, self.shapes))  # any file is open to it
+        self.sure = self.plain | self.statements | self.defined  # one of these is enough for a file
+        self.anywhere = not all(hint for _shape, hint in self.shapes)  # any file is open to it
         self.by_way, self.by_binding = frozenset(self.ways), frozenset(self.bound)
         self.by_row = self.by_way | self.by_binding
         self.all_ways = {last: [*(way for way, _setting in self.ways.get(last, ())), *self.bound.get(last, ())] for last in self.by_row}
@@ -220,6 +221,8 @@ class Test:
             return True
         there = file.telling
         if not there.isdisjoint(group.sure) or not there.isdisjoint(group.matching):
+            return True
+        if any(hint.stands_among(there) for _shape, hint in group.shapes):
             return True
         for last in group.by_row & there:
             for way in group.all_ways[last]:
@@ -278,9 +281,7 @@ class Test:
         if group.names and self._screen.names_meet(self._file, group.bit):
             found.append(lambda words, _present: self._screen.names_meet(words, group.bit))
         found += (functools.partial(_holds, pattern) for pattern in self._lines)
-        for shape in group.shapes:
-            if not (asked := words_of(shape)) or not asked.isdisjoint(there):
-                found.append(functools.partial(_has_shape, shape, asked))
+        found += (functools.partial(_has_shape, shape, hint) for shape, hint in group.shapes if not hint or hint.stands_among(there))
         return found
 
     def _sorted_ways(self) -> tuple[set[str], set[str], set[str], dict[str, tuple[str, ...]], dict[str, list[_Way]]]:
@@ -317,21 +318,8 @@ def _holds(pattern: str, words: Words, _present: Collection[str]) -> bool:
     return words.holds(pattern)
 
 
-def _has_shape(shape: Shape, asked: frozenset[str], words: Words, present: frozenset[str]) -> bool:
-    return (not asked or not asked.isdisjoint(present)) and shape(words.body or ())
-
-
-def _search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
-    """A test whether one of some patterns is found in a word, whatever the case."""
-    several = list(alternatives)
-    if not several:
-        return None
-    # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
-    search = re.compile("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)").search
-    if not (written := "|".join(f"(?:{one})" for one in several if one != one.lower())):
-        return lambda word: search(word.lower())
-    as_written = re.compile(written, re.IGNORECASE).search
-    return lambda word: search(word.lower()) or as_written(word)
+def _has_shape(shape: Shape, hint: Hint, words: Words, present: frozenset[str]) -> bool:
+    return (not hint or hint.stands_among(present)) and shape(words.body or ())
 
 
 def _anchor(dotted: str) -> Anchor:

@@ -33,7 +33,7 @@ GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "p
 
 
 def about(*words: str) -> Callable[[Shape], Shape]:
-    """Says of a shape that it can only be met where one of these words stands, which is cheaper to tell."""
+    """Says of a shape that it can only be met where one of these words stands, which is cheaper to tell; `%pattern` for many."""
 
     def say(shape: Shape) -> Shape:
         _WORDS[shape] = frozenset(words)
@@ -43,7 +43,7 @@ def about(*words: str) -> Callable[[Shape], Shape]:
 
 
 def words_of(shape: Shape) -> frozenset[str]:
-    """The words of which one stands wherever a shape is met; none for a shape that may be met without."""
+    """The words, or patterns for them, of which one stands wherever a shape is met; none for a shape that may be met without."""
     return _WORDS.get(shape, frozenset())
 
 
