@@ -8,122 +8,152 @@ import itertools
 import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from safeboundary_lint.core.literals import literals
 
+if TYPE_CHECKING:
+    from safeboundary_lint.core.words import Words
+
 _REMEMBERED = 200_000  # different words that are remembered
+
+
+class Way(Protocol):
+    """One way to meet a row of the knowledge, that not every file is open to."""
+
+    @property
+    def anywhere(self) -> bool:
+        """True when any file is open to it."""
+
+    def open_to(self, words: Words) -> bool:
+        """True when a file with these words may meet the row."""
 
 
 class Group(Protocol):
     """Needs of which one has to be met."""
 
     bit: int
-    exact: Collection[str]  # words that may help to meet one
+    sure: Collection[str]  # words that may help to meet one, whatever else there is
+    all_ways: Mapping[str, Collection[Way]]  # words that do so in files that are open to one of these ways
     patterns: Collection[str]  # regular expressions, in lower case or not, for more of them
+    pattern: Callable[[str], object] | None  # the search for them
     matching: set[str]  # words that were met and match
 
-    @property
-    def pattern(self) -> Callable[[str], object] | None:
-        """The search for them."""
 
-    @property
-    def names(self) -> Callable[[str], object] | None:
-        """A search in names of functions and classes."""
+_Search = tuple[Group, "dict[str, int]"]  # and where the words go that it finds, with its bit
 
 
 class Hint:
     """Words, and patterns for them, that do not meet a group of needs but may help to."""
 
-    names = None
-
     def __init__(self, bit: int, words: Iterable[str]) -> None:
         self.bit = bit
         several = list(words)
-        self.exact = frozenset(word for word in several if not word.startswith("%"))
+        self.sure = frozenset(word for word in several if not word.startswith("%"))
+        self.all_ways: dict[str, list[Way]] = {}
         self.patterns = [word[1:] for word in several if word.startswith("%")]
         self.pattern = search(self.patterns)
         self.matching: set[str] = set()
 
     def __bool__(self) -> bool:
         """True when there are any."""
-        return bool(self.exact or self.patterns)
+        return bool(self.sure or self.patterns)
 
     def stands_among(self, words: frozenset[str]) -> bool:
         """True when one of them is there."""
-        return not words.isdisjoint(self.exact) or not words.isdisjoint(self.matching)
+        return not words.isdisjoint(self.sure) or not words.isdisjoint(self.matching)
 
 
 class Meanings:
     """By word the bits of the groups that it may help to meet."""
 
     def __init__(self) -> None:
-        self.bits: dict[str, int] = {}  # of those that help any
+        self._bits: dict[str, int] = {}  # of those that help in any file
         self._known: set[str] = set()  # the others too
         self._telling: set[str] = set()
-        self._exact: dict[str, int] = defaultdict(int)
-        self._stems: dict[str, list[Group]] = defaultdict(list)  # by a text of which each match has one
-        self._open: list[Group] = []  # no such text is known
-        self._names: dict[str, int] = {}
-        self._naming: list[Group] = []
+        self._sure: dict[str, int] = defaultdict(int)
+        self._ways: dict[str, dict[Way, int]] = defaultdict(lambda: defaultdict(int))
+        self._names: dict[str, int] = {}  # the same for words as names of functions and classes
+        self._stems: dict[str, list[_Search]] = defaultdict(list)  # by a text of which each match has one
+        self._open: list[_Search] = []  # no such text is known
 
     def take(self, group: Group) -> None:
         """Count a further group in: what was said of words before is out of date."""
         self._forget()
-        for word in group.exact:
-            self._exact[word] |= group.bit
-        if group.pattern is not None:
-            stems = [literals(pattern) for pattern in group.patterns]
-            if None in stems:
-                self._open.append(group)
-            for stem in frozenset().union(*(one for one in stems if one is not None)) if None not in stems else ():
-                self._stems[stem].append(group)
-        if group.names is not None:
-            self._naming.append(group)
+        for word in group.sure:
+            self._sure[word] |= group.bit
+        for word, ways in group.all_ways.items():
+            for way in ways:
+                if way.anywhere:
+                    self._sure[word] |= group.bit
+                else:
+                    self._ways[word][way] |= group.bit
+        self._search(group, self._bits)
+
+    def take_names(self, group: Group) -> None:
+        """Likewise one that is met where a function or class is defined whose name its patterns match."""
+        self._forget()
+        self._search(group, self._names)
+
+    def _search(self, group: Group, found: dict[str, int]) -> None:
+        """From now on its patterns are searched for in each new word."""
+        stems = [literals(pattern) for pattern in group.patterns]
+        if None in stems:
+            self._open.append((group, found))
+        for stem in frozenset().union(*(one for one in stems if one is not None)) if None not in stems else ():
+            self._stems[stem].append((group, found))
 
     def _forget(self) -> None:
-        for several in (self.bits, self._known, self._telling, self._names):
+        for several in (self._bits, self._known, self._telling, self._names):
             several.clear()
 
-    def telling(self, words: frozenset[str]) -> frozenset[str]:
-        """Those of some words that may help to meet anything."""
+    def of(self, file: Words) -> dict[str, int]:
+        """By word the bits of the groups that it may help to meet in a file; only words that help any."""
+        found: dict[str, int] = {}
+        for word in self._those_telling(file.all):
+            bits = self._bits.get(word, 0)
+            if word in self._ways:
+                for way, more in self._ways[word].items():
+                    if more & ~bits and way.open_to(file):
+                        bits |= more
+            if bits:
+                found[word] = bits
+        return found
+
+    def _those_telling(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of some words that may help to meet anything in any file."""
         if len(self._known) > _REMEMBERED:
             self._forget()
         if unknown := words - self._known:  # sets, and no look at each word: nearly all are known, and most say nothing
-            for word in unknown & self._exact.keys():
-                self.bits[word] = self._exact[word]
-            for word, group in self._candidates(unknown):
+            for word in unknown & self._sure.keys():
+                self._bits[word] = self._sure[word]
+            for word, (group, found) in self._candidates(unknown):
                 if word not in group.matching and group.pattern is not None and group.pattern(word):
                     group.matching.add(word)
                 if word in group.matching:
-                    self.bits[word] = self.bits.get(word, 0) | group.bit
-            self._telling |= unknown & self.bits.keys()
+                    found[word] = found.get(word, 0) | group.bit
+            self._telling |= unknown & self._bits.keys()
+            self._telling |= unknown & self._ways.keys()
             self._known |= unknown
         return words & self._telling
 
-    def _candidates(self, words: Collection[str]) -> Iterator[tuple[str, Group]]:
-        """Words with the groups of which a pattern may match: a plain search in all of them at once is faster than one in each."""
+    def _candidates(self, words: Collection[str]) -> Iterator[tuple[str, _Search]]:
+        """Words with the searches that may find something in them: a plain search in all of them at once is faster than one in each."""
         listed = list(words)
         yield from itertools.product(listed, self._open)
         text = "\n".join(listed).lower()
         starts = [0, *itertools.accumulate(len(word) + 1 for word in text.split("\n"))]
-        for stem, groups in self._stems.items():
+        for stem, searches in self._stems.items():
             at = text.find(stem)
             while at >= 0:
                 index = bisect.bisect_right(starts, at) - 1
-                yield from ((listed[index], group) for group in groups)
+                yield from ((listed[index], one) for one in searches)
                 at = text.find(stem, starts[index + 1])
 
     def of_names(self, names: Iterable[str]) -> int:
         """The bits of the groups that are met where functions or classes with these names are defined."""
-        found = 0
-        for name in names if self._naming else ():
-            if name not in self._names:
-                several = (group.bit for group in self._naming if group.names is not None and group.names(name))
-                self._names[name] = functools.reduce(operator.or_, several, 0)
-            found |= self._names[name]
-        return found
+        return functools.reduce(operator.or_, (self._names[name] for name in names if name in self._names), 0)
 
 
 def search(alternatives: Iterable[str]) -> Callable[[str], object] | None:

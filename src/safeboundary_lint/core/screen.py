@@ -47,21 +47,32 @@ class _Way:
     option: str = ""  # the row is about this parameter, which can be given by name only
 
     @functools.cached_property
-    def _by_module(self) -> dict[str, list[str]]:
+    def anywhere(self) -> bool:
+        """True when any file is open to it."""
+        return not self.option and (_ANY, _ANY) in self.anchors
+
+    @functools.cached_property
+    def _by_module(self) -> list[tuple[str, list[str]]]:
         found: dict[str, list[str]] = defaultdict(list)
         for module, word in self.anchors:
             found[module].append(word)
-        return found
+        return list(found.items())
 
     def open_to(self, words: Words) -> bool:
         """True when the file imports and names what the row asks for; found out once for each file."""
-        if (known := words.opened.get(id(self))) is not None:
-            return known
-        found = not self.option or self.option in words.all
-        found = words.opened[id(self)] = found and any(
-            word == _ANY or word in words.all for module in self._by_module.keys() & words.imported for word in self._by_module[module]
-        )
-        return found
+        if (known := words.opened.get(id(self))) is None:
+            known = words.opened[id(self)] = self._finds(words.imported, words.all)
+        return known
+
+    def _finds(self, imported: Collection[str], there: Collection[str]) -> bool:
+        if self.option and self.option not in there:
+            return False
+        for module, several in self._by_module:
+            if module in imported:
+                for word in several:
+                    if word == _ANY or word in there:
+                        return True
+        return False
 
 
 class Screen:
@@ -73,7 +84,8 @@ class Screen:
         self._anchors: dict[str, frozenset[Anchor]] = {}
         self._groups: dict[Needs, _Group] = {}
         self._meanings = Meanings()
-        self._asked: dict[type[Rule], tuple[int, list[_Group]]] = {}
+        self._asked: dict[type[Rule], _Asked] = {}
+        self._wanted: dict[tuple[type[Rule], ...], list[_Asked]] = {}
         self._table: dict[str, dict[str, set[_Way]]] = defaultdict(lambda: defaultdict(set))
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
@@ -110,13 +122,21 @@ class Screen:
 
     def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
         """The rules that could fire in a file with these words: of each group of their needs, one could be met in it."""
-        wanted = [(rule, *self._asked_by(rule)) for rule in rules]
+        wanted = self._asked_by_all(tuple(rules))
         meant = self.groups_of(words)
-        return [rule for rule, bits, groups in wanted if meant & bits == bits and all(self._test(group, words).is_open for group in groups)]
+        left = [one for one in wanted if meant & one.bits == one.bits and all(self._test(group, words).is_open for group in one.lines)]
+        self._narrow(words, functools.reduce(operator.or_, (one.all_bits for one in left), 0))
+        return [one.rule for one in left]
+
+    def _narrow(self, file: Words, bits: int) -> None:
+        """From now on only what some groups ask for says something in a file."""
+        file.bits = {word: left for word, said in file.bits.items() if (left := said & bits)}
+        file.telling = frozenset(file.bits)
+        file.naming = frozenset(name for name in file.naming if self._meanings.of_names((name,)) & bits)
 
     def tests(self, rule: type[Rule], file: Words) -> list[Test]:
         """For each group of needs of a rule a test whether parts of a file may meet one; imports are looked for in the whole file."""
-        return [self._test(group, file) for group in self._asked_by(rule)[1]]
+        return [self._test(group, file) for group in self._asked_by(rule).groups]
 
     def beside(self, rule: type[Rule], file: Words) -> Test:
         """Likewise for what counts beside the needs of a rule."""
@@ -133,13 +153,15 @@ class Screen:
         if words.groups is None:
             named = self._meanings.of_names
             if file is None:
-                words.telling = self._meanings.telling(words.all)
+                file = words
+                words.bits = self._meanings.of(words)
+                words.telling = frozenset(words.bits)
                 words.naming = frozenset(name for name in words.defined if named((name,)))
             else:
                 self.groups_of(file)
                 words.telling = words.all & file.telling
                 words.naming = frozenset() if words.all.isdisjoint(file.naming) else words.defined & file.naming
-            words.groups = functools.reduce(operator.or_, map(self._meanings.bits.__getitem__, words.telling), 0)
+            words.groups = functools.reduce(operator.or_, map(file.bits.__getitem__, words.telling), 0)
             words.groups |= named(words.naming)
         return words.groups
 
@@ -147,12 +169,15 @@ class Screen:
         """True when one of the functions and classes that are defined here has a name that a group asks for."""
         return bool(self._meanings.of_names(words.naming) & bit)
 
-    def _asked_by(self, rule: type[Rule]) -> tuple[int, list[_Group]]:
-        """The groups of needs of a rule, and the bits of those that nothing but words can meet."""
+    def _asked_by_all(self, rules: tuple[type[Rule], ...]) -> list[_Asked]:
+        """What each of some rules asks for; all of it is known before the first words are looked up."""
+        if rules not in self._wanted:
+            self._wanted[rules] = [self._asked_by(rule) for rule in rules]
+        return self._wanted[rules]
+
+    def _asked_by(self, rule: type[Rule]) -> _Asked:
         if rule not in self._asked:
-            self._group(rule.beside)  # known before the first words are looked up
-            groups = [self._group(needs) for needs in rule.needs]
-            self._asked[rule] = functools.reduce(operator.or_, (group.bit for group in groups if not group.anywhere and not group.lines), 0), groups
+            self._asked[rule] = _Asked(rule, [self._group(needs) for needs in rule.needs], self._group(rule.beside))
         return self._asked[rule]
 
     def _group(self, needs: Needs) -> _Group:
@@ -160,6 +185,7 @@ class Screen:
             group = self._groups[needs] = _Group(self._knowledge, self._table, needs, 1 << len(self._groups))
             for asking in (group, *(hint for _shape, hint in group.shapes)):
                 self._meanings.take(asking)
+            self._meanings.take_names(group.names)
         return self._groups[needs]
 
 
@@ -182,7 +208,7 @@ class _Group:
         self.patterns = [need[1:] for need in texts if need.startswith("%")]
         self.pattern = search(self.patterns)
         self.matching: set[str] = set()  # words that were asked about and match it
-        self.names = search(need[1:] for need in texts if need.startswith("$"))
+        self.names = Hint(bit, (f"%{need[1:]}" for need in texts if need.startswith("$")))
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
         self.ways: dict[str, list[tuple[_Way, bool]]] = defaultdict(list)  # and whether any word is enough
         self.bound: dict[str, list[_Way]] = defaultdict(list)
@@ -198,7 +224,17 @@ class _Group:
         self.by_way, self.by_binding = frozenset(self.ways), frozenset(self.bound)
         self.by_row = self.by_way | self.by_binding
         self.all_ways = {last: [*(way for way, _setting in self.ways.get(last, ())), *self.bound.get(last, ())] for last in self.by_row}
-        self.exact = self.sure | self.by_row
+
+
+class _Asked:
+    """What a rule asks for."""
+
+    def __init__(self, rule: type[Rule], groups: list[_Group], beside: _Group) -> None:
+        self.rule = rule
+        self.groups = groups
+        self.all_bits = functools.reduce(operator.or_, (group.bit for group in groups), beside.bit)
+        self.bits = functools.reduce(operator.or_, (group.bit for group in groups if not group.anywhere and not group.lines), 0)
+        self.lines = [group for group in groups if group.lines]  # what words do not tell alone
 
 
 class Test:
@@ -213,22 +249,10 @@ class Test:
         self._group = group
         self._file = file
 
-    @functools.cached_property
+    @property
     def is_open(self) -> bool:
         """True when anything in the file may meet a need."""
-        group, file = self._group, self._file
-        if group.anywhere:
-            return True
-        there = file.telling
-        if not there.isdisjoint(group.sure) or not there.isdisjoint(group.matching):
-            return True
-        if any(hint.stands_among(there) for _shape, hint in group.shapes):
-            return True
-        for last in group.by_row & there:
-            for way in group.all_ways[last]:
-                if way.open_to(file):
-                    return True
-        return bool(self._lines) or self._screen.names_meet(file, group.bit)
+        return self._group.anywhere or bool(self._screen.groups_of(self._file) & self.bit) or bool(self._lines)
 
     @functools.cached_property
     def _lines(self) -> list[str]:

@@ -53,7 +53,8 @@ class Words:
         self.body = body
         self.all = words_in(source)
         self.groups: int | None = None  # what a screen makes of the words
-        self.telling: frozenset[str] = frozenset()  # and those of them that say something to it
+        self.bits: dict[str, int] = {}  # in a whole file, by word that says something to it
+        self.telling: frozenset[str] = frozenset()  # those that say something
         self.naming: frozenset[str] = frozenset()  # likewise, as names of functions and classes
         self.opened: dict[int, bool] = {}  # by `id` of a way to meet a row, whether this file is open to it
         self.tests: dict[int, Test] = {}  # by the bit of a group, its tests for parts of this file
