@@ -108,9 +108,9 @@ class Settings:
         return _options(self.layers, ignored, self.preview, self.min_confidence, self.knowledge, matches(self.tests, place))
 
     def _place(self, path: str) -> str:
-        inside = os.path.join(self.root, "")
-        place = path[len(inside) :] if path.startswith(inside) else os.path.basename(path.rstrip(os.sep))
-        return place.replace(os.sep, "/")
+        root = self.root if self.root.endswith(os.sep) else self.root + os.sep
+        place = path[len(root) :] if path.startswith(root) else os.path.basename(path.rstrip(os.sep))
+        return place if os.sep == "/" else place.replace(os.sep, "/")
 
 
 def matches(patterns: tuple[str, ...], place: str) -> bool:

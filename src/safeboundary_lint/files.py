@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from safeboundary_lint.patterns import Matcher, matcher
 from safeboundary_lint.projects import Projects, git_root
 
 if TYPE_CHECKING:
+    from safeboundary_lint.config import Settings
     from safeboundary_lint.core.options import Options
 
 STDIN = "-"
@@ -114,42 +115,48 @@ class _Walk:
 
     def __init__(self, base: str, name: str, projects: Projects, problems: list[Problem]) -> None:
         self._base = base
-        self._name = "" if name == os.curdir else name
-        self._real = os.path.realpath(base)
+        self._within = os.path.join(base, "")
+        self._name = "" if name == os.curdir else os.path.join(name, "")
+        self._real = os.path.join(os.path.realpath(base), "")
         self._projects = projects
         self._problems = problems
 
     def __iter__(self) -> Iterator[tuple[SourceFile, str, bool]]:
         """Triples of file, its real path, and whether it is a symlink."""
         ignores = _Ignores.above(self._base)
-        waiting = [("", ignores)]
+        outer: Settings | None = None
+        waiting = [("", ignores, outer)]
         while waiting:
-            inside, ignores = waiting.pop()
-            folder = os.path.join(self._base, inside) if inside else self._base
+            inside, ignores, outer = waiting.pop()  # paths of folders end with a separator, so that no join is needed
+            folder = self._within + inside[:-1] if inside else self._base
             try:
                 with os.scandir(folder) as scan:
-                    entries = sorted(scan, key=lambda entry: entry.name)
+                    entries = {entry.name: entry for entry in scan}
             except OSError as error:
-                self._problems.append(Problem(os.path.join(self._name, inside) or os.curdir, _reason(error)))
+                self._problems.append(Problem((self._name + inside).rstrip(os.sep) or os.curdir, _reason(error)))
                 continue
             if ignores is not None:
-                ignores = ignores.entered(folder, {entry.name for entry in entries})
-            settings = self._projects.settings_for(folder, self._base)
-            for entry in entries:
-                place = os.path.join(inside, entry.name)
+                ignores = ignores.entered(folder, entries.keys())
+            settings = (
+                self._projects.settings_for(folder, self._base)
+                if outer is None
+                else self._projects.settings_inside(outer, folder, entries.keys(), self._base)
+            )
+            for name, entry in sorted(entries.items()):
                 if entry.is_dir(follow_symlinks=False):
-                    path = os.path.join(entry.path, "")
+                    path = entry.path + os.sep
                     if not (settings.excludes(path) or (ignores is not None and ignores.cover(path))):
-                        waiting.append((place, ignores))
-                elif entry.name.endswith(".py") and not (
+                        waiting.append((inside + name + os.sep, ignores, settings))
+                elif name.endswith(".py") and not (
                     settings.excludes(entry.path) or (ignores is not None and ignores.cover(entry.path))
                 ):
+                    place = self._name + inside + name
                     status = self._status(entry, place)
                     if status is not None:
                         options = settings.options_for(entry.path)
-                        file = SourceFile(os.path.join(self._name, place), options, status.st_size, stamp=stamp_of(status))
+                        file = SourceFile(place, options, status.st_size, stamp=stamp_of(status))
                         link = entry.is_symlink()
-                        yield file, os.path.realpath(entry.path) if link else os.path.join(self._real, place), link
+                        yield file, os.path.realpath(entry.path) if link else self._real + inside + name, link
 
     def _status(self, entry: os.DirEntry[str], place: str) -> os.stat_result | None:
         """The status of a regular file; None for what is none, such as a dangling link or a folder called `x.py`."""
@@ -158,7 +165,7 @@ class _Walk:
         except FileNotFoundError:
             return None  # an editor's lock, or gone since
         except OSError as error:
-            self._problems.append(Problem(os.path.join(self._name, place), _reason(error)))
+            self._problems.append(Problem(place, _reason(error)))
             return None
         return status if stat.S_ISREG(status.st_mode) else None
 
@@ -184,7 +191,7 @@ class _Ignores:
                 return None
         return ignores
 
-    def entered(self, folder: str, names: set[str]) -> _Ignores:
+    def entered(self, folder: str, names: Set[str]) -> _Ignores:
         """These together with those of `folder`, which holds `names`; a repository starts afresh."""
         levels = () if ".git" in names else self.levels
         sources = [os.path.join(folder, ".git", "info", "exclude")] if ".git" in names else []

@@ -26,7 +26,10 @@ def matcher(patterns: tuple[str, ...]) -> Matcher:
         return lambda path: None
     if not all(map(_plain, speaking)):
         return _by_pathspec(patterns)
-    found = re.compile("|".join(map(_translated, speaking)), re.DOTALL).match
+    anchored = [_translated(pattern) for pattern in speaking if "/" in pattern[:-1]]
+    anywhere = [_translated(pattern) for pattern in speaking if "/" not in pattern[:-1]]
+    alternatives = [*anchored, *([f"(?:.*/)?(?:{'|'.join(anywhere)})"] if anywhere else ())]  # the folders are looked for once
+    found = re.compile("|".join(alternatives), re.DOTALL).match
     return lambda path: True if found(path) else None
 
 
@@ -36,13 +39,11 @@ def _plain(pattern: str) -> bool:
 
 
 def _translated(pattern: str) -> str:
-    """The regular expression for a path, from its start, that a plain pattern means."""
-    anchored = "/" in pattern[:-1]
+    """The regular expression that a plain pattern means: for a path when it holds a slash before its end, for a part of one else."""
     pieces = _PIECE.findall(pattern.strip("/"))
     body = "".join(_WILD.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in pieces)
-    start = "" if anchored else "(?:.*/)?"
     end = "/" if pattern.endswith("/") else r"(?:/|\Z)"
-    return start + body + end
+    return body + end
 
 
 def _by_pathspec(patterns: Iterable[str]) -> Matcher:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+from collections.abc import Set
 
 from safeboundary_lint import config
 from safeboundary_lint.config import ConfigError, Overrides, Settings
 from safeboundary_lint.core.finding import Problem
+
+
+_TELLING = frozenset((".git", "pyproject.toml"))  # a folder that holds one of these may have settings of its own
 
 
 class Projects:
@@ -41,6 +46,17 @@ class Projects:
         if (folder, base) not in self._settled:
             self._settled[folder, base] = self._settle(folder, base)
         return self._settled[folder, base]
+
+    def settings_inside(self, outer: Settings, folder: str, names: Set[str], base: str) -> Settings:
+        """Likewise for a folder that holds `names`, in one that has the settings `outer`: mostly these, and no look at the disk."""
+        if _TELLING.isdisjoint(names) and folder not in self._turns:
+            return outer
+        return self.settings_for(folder, base)
+
+    @functools.cached_property
+    def _turns(self) -> tuple[str, ...]:
+        """Folders in which patterns are relative to others than around them, whatever they hold."""
+        return (os.getcwd(), *([self._only.root] if self._only else ()))
 
     def _settle(self, folder: str, base: str) -> Settings:
         if self._only is None:
