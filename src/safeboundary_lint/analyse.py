@@ -29,9 +29,6 @@ from safeboundary_lint.core.thinning import Thinning
 from safeboundary_lint.core.words import Words
 
 
-_WORTH_A_DRAFT = 1000  # characters; below, LibCST has parsed the file before the outline is made
-
-
 def analyse(source: bytes, path: str, options: Options, module: ast.Module | None = None) -> FileReport:
     """Findings of the file `path` with the content `source`. Never raises: what goes wrong is a Problem.
 
@@ -52,7 +49,7 @@ def analyse(source: bytes, path: str, options: Options, module: ast.Module | Non
     if not left:
         problem = syntax_problem(text, path) if module is None else None
         return _judged(path, decoded, [], [problem] if problem else [], options)
-    if options.screening and len(text) >= _WORTH_A_DRAFT and (outline := Outline.of(text, None if indented else module)) is not None:
+    if options.screening and (outline := Outline.of(text, None if indented else module)) is not None:
         thinning = Thinning.of(outline, left, screen, words)
         left = _undecided(thinning.rules, outline, thinning, known, path)
         if not left:
