@@ -14,7 +14,6 @@ import random
 import sys
 import time
 import traceback
-from dataclasses import replace
 from pathlib import Path
 
 from safeboundary_lint.analyse import Options, analyse
@@ -69,7 +68,7 @@ def main() -> int:
     if chosen.folder is None:
         parser.error("name a folder, or say --combined N")
     options = Options(frozenset(rule.code for rule in load().rules), Confidence.LOW, screening=False)
-    screened = replace(options, screening=True)
+    screened = options._replace(screening=True)
     broken, times = 0, []
     for path in sorted(chosen.folder.rglob("*.py"))[:: chosen.every]:
         source = path.read_bytes()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import libcst as cst
 
@@ -152,6 +151,6 @@ def _judged(path: str, source: Source, findings: list[Finding], problems: list[P
     for finding in sorted(shown, key=lambda finding: finding.order):
         line = lines[finding.span.line - 1] if finding.span.line <= len(lines) else ""
         key = fingerprint(finding.code, path, finding.symbol, line, 0)
-        placed.append(replace(finding, fingerprint=fingerprint(finding.code, path, finding.symbol, line, seen[key])))
+        placed.append(finding._replace(fingerprint=fingerprint(finding.code, path, finding.symbol, line, seen[key])))
         seen[key] += 1
     return FileReport(path, tuple(placed), tuple(problems), suppressed, len(findings) - len(shown))

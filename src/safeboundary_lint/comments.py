@@ -15,7 +15,8 @@ import difflib
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeboundary_lint.core.finding import Applicability, Confidence, Finding, Fix, Severity, Span
 from safeboundary_lint.core.layout import Extent, Layout, PlacedComment
@@ -47,8 +48,7 @@ _CONTRACT = Regex(r"(\w+)\s*=\s*(\S+)")
 UNUSED, NO_REASON = "SBL001", "SBL002"
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """A semantics that the code claims for itself."""
 
     key: str
@@ -79,12 +79,12 @@ class _Directive:
     fault: str = ""  # why it is refused
 
 
-@dataclass(slots=True)
 class Comments:
     """The comments of one file. Nothing is tokenized before it is needed."""
 
-    text: str
-    _read: _Reading | None = field(default=None, init=False)
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._read: _Reading | None = None
 
     @classmethod
     def of(cls, text: str) -> Comments:
@@ -135,8 +135,7 @@ class Comments:
         return self._read
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(NamedTuple):
     layout: Layout | None
     directives: list[_Directive]
 

@@ -5,15 +5,13 @@ Which file governs which path is the business of `projects`.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import functools
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safeboundary_lint.core.finding import Confidence, Problem
 from safeboundary_lint.patterns import matcher
@@ -37,8 +35,7 @@ class ConfigError(ValueError):
     """A setting that cannot be used. The message names the file or option, the key, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """One layer of rule selectors: it replaces or extends what the layers before it chose."""
 
     select: tuple[str, ...] | None = None  # None: what was chosen before stays
@@ -52,8 +49,7 @@ class Selection:
         return {key: value for key, value in said.items() if value or (value is not None and key == "select")}
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(NamedTuple):
     """What the command line says; None and empty leave the setting as it is."""
 
     selection: Selection = Selection(origin=COMMAND_LINE)
@@ -61,8 +57,7 @@ class Overrides:
     min_confidence: Confidence | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings that govern a folder. `root` is the absolute folder all patterns are relative to."""
 
     root: str
@@ -91,7 +86,7 @@ class Settings:
         origins = self.origins + tuple((key.replace("_", "-"), COMMAND_LINE) for key in changes)
         if overrides.selection.keys():
             changes["layers"] = (*self.layers, overrides.selection)
-        return dataclasses.replace(self, origins=origins, **changes)
+        return self._replace(origins=origins, **changes)
 
     def excludes(self, path: str) -> bool:
         """True when the absolute `path` is left out; a folder's path ends with a separator."""

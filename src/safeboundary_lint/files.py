@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from safeboundary_lint.core.finding import Problem
 from safeboundary_lint.patterns import Matcher, matcher
@@ -21,8 +20,7 @@ Stamp = tuple[int, int, int, int]
 """Size, time of content and time of status in nanoseconds, inode: what tells a file from what it was, as git's index does."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A file to check. `path` is as people read it, relative where the argument was."""
 
     path: str
@@ -37,13 +35,13 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-@dataclass(slots=True)
 class Selected:
     """What a list of paths means."""
 
-    files: list[SourceFile] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    excluded: list[str] = field(default_factory=list)  # paths the user named that the settings leave out
+    def __init__(self) -> None:
+        self.files: list[SourceFile] = []
+        self.problems: list[Problem] = []
+        self.excluded: list[str] = []  # paths the user named that the settings leave out
 
 
 def select(
@@ -170,8 +168,7 @@ class _Walk:
         return status if stat.S_ISREG(status.st_mode) else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Ignores:
+class _Ignores(NamedTuple):
     """The `.gitignore` files that hold in a folder, outermost first, each with the folder it lies in."""
 
     levels: tuple[tuple[str, Matcher], ...] = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import dataclasses
 import functools
 import gc
 import os
@@ -123,7 +122,7 @@ def _options(overrides: Overrides, path: str, here: str) -> tuple[Options | None
     projects, problems = _governing(overrides, os.path.dirname(path), here)
     if projects.excluded(path, here):
         return None, problems
-    return dataclasses.replace(projects.settings_for(os.path.dirname(path), here).options_for(path), honour_noqa=False), problems
+    return projects.settings_for(os.path.dirname(path), here).options_for(path)._replace(honour_noqa=False), problems
 
 
 @functools.lru_cache(maxsize=1024)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 from collections.abc import Set
@@ -64,7 +63,7 @@ class Projects:
             return found or self._bare(folder, base)
         if is_below(folder, self._only.root):
             return self._only
-        return dataclasses.replace(self._only, root=self._bare(folder, base).root)
+        return self._only._replace(root=self._bare(folder, base).root)
 
     def excluded(self, path: str, base: str) -> bool:
         """True when the configuration that governs the absolute `path`, or one around that, excludes it."""
@@ -106,7 +105,7 @@ class Projects:
             return None
         settings, problems = found
         unused = "" if settings.file else "; its settings are not used"
-        self.problems += (dataclasses.replace(one, path=shown(file), message=one.message + unused) for one in problems)
+        self.problems += (one._replace(path=shown(file), message=one.message + unused) for one in problems)
         return settings.overridden(self._overrides) if settings.file else None
 
     def _bare(self, folder: str, base: str) -> Settings:

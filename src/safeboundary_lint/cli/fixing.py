@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import click
 
@@ -35,17 +34,17 @@ class Fixing:
             source = checking.read(file).source
         except OSError as error:
             problem = Problem(file.path, f"cannot be read: {error.strerror or error}")
-            return dataclasses.replace(report, problems=(*report.problems, problem)), text
+            return report._replace(problems=(*report.problems, problem)), text
         outcome = fixes.fix_file(file.path, source, lambda content: checking.report_of(file, content), self._unsafe)
         if outcome.new_source != source:
             try:
                 self._deliver(file, source, outcome.new_source)
             except OSError as error:
                 problem = Problem(file.path, f"the fixed text could not be written: {error.strerror or error}")
-                return dataclasses.replace(report, problems=(*report.problems, problem)), text
+                return report._replace(problems=(*report.problems, problem)), text
             self.applied += outcome.applied
             self._files += 1
-        after = dataclasses.replace(outcome.report, problems=(*outcome.report.problems, *outcome.problems))
+        after = outcome.report._replace(problems=(*outcome.report.problems, *outcome.problems))
         return after, Source.decode(outcome.new_source).text
 
     def _applicable(self, finding: Finding) -> bool:

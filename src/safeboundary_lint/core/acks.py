@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Function = cst.FunctionDef | cst.Lambda | cst.Module
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Ack:
     """One place at which a message is acknowledged."""
 

@@ -15,7 +15,7 @@ _WRAPPERS = ("Optional", "Annotated", "Final", "ClassVar", "Required", "NotRequi
 _CONTAINERS = ("list", "List", "Sequence", "Iterable", "Iterator", "AsyncIterator", "AsyncGenerator", "Generator", "set", "Set", "tuple", "Tuple", "deque")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Type:
     """The type of a value: a dotted name outside this file, or a class of this file."""
 

@@ -28,7 +28,7 @@ _KINDS = ("boundary", "read-all", "boundary-stream", "shared-data", "own-data")
 _BUDGET = 200
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Source:
     """Who wrote a value, and the place that shows it: `peer`, `parameter` (whoever calls), `unknown`, `shared` or `own`."""
 

@@ -54,7 +54,7 @@ def searches(body: Sequence[ast.AST]) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Growth:
     """A place that data of the boundary is added to."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DEPTH = ("*depth*", "*level*", "*nest*", "*recurs*", "*remaining*", "*budget*", "*max_*")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Circle:
     """Functions that reach each other, the one most of the calls go to first, and the calls between them."""
 

@@ -30,7 +30,7 @@ _LOOKING = (
 _LOCKS = ("*lock*", "*mutex*", "*semaphore*", "*exclusive*", "*transaction_serializable*", "*synchronized*", "*for_update*")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Claim:
     """Two steps that should be one: the look and the mark."""
 

@@ -48,7 +48,7 @@ _ALTERNATIVES = 6
 _READINGS = 4
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ClockValue:
     """One thing a value may be: a domain, and the clock readings of this process it was made of.
 

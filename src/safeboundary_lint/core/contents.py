@@ -29,7 +29,7 @@ _BUDGET = 40
 _NO_KEY = object()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Entry:
     key: object  # `_NO_KEY` for one that is not constant
     value: cst.CSTNode

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Ends:
     """How the function ends after the last attempt failed.
 

@@ -37,7 +37,7 @@ _STEPS = 8
 _LAYOUT = 3  # so many files in one folder are the parts of something that is laid out there
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class FileWrite:
     """A place at which a file's old content goes and new content comes."""
 
@@ -51,7 +51,7 @@ class FileWrite:
     descriptor: bool = False  # `path` is a descriptor that was opened before
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Rename:
     """A file put in the place of another."""
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class Severity(str, enum.Enum):
@@ -57,8 +59,7 @@ class Applicability(str, enum.Enum):
     SUGGESTION = "suggestion"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """A range of source: lines and columns are 1-based, columns count characters, the end is exclusive."""
 
     line: int
@@ -67,8 +68,7 @@ class Span:
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step of the story a finding tells."""
 
     span: Span
@@ -76,16 +76,14 @@ class Step:
     path: str = ""  # empty: the finding's own file
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Replace the text of `span` by `text`; an empty span inserts."""
 
     span: Span
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(NamedTuple):
     """A change that ends the finding. A suggestion's edits are shown and never applied."""
 
     applicability: Applicability
@@ -94,8 +92,7 @@ class Fix:
     imports: tuple[str, ...] = ()  # whole statements, e.g. "import time"; merged once per file
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One defect at one place."""
 
     code: str
@@ -121,8 +118,7 @@ class Finding:
         return (self.path, self.span, self.code, self.message)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Why something could not be checked: an unreadable file, a syntax error, an internal error."""
 
     path: str
@@ -130,8 +126,7 @@ class Problem:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FileReport:
+class FileReport(NamedTuple):
     """All that the analysis of one file says."""
 
     path: str
@@ -141,8 +136,7 @@ class FileReport:
     hidden: int = 0  # findings below the wanted confidence
 
 
-@dataclass(frozen=True, slots=True)
-class RunReport:
+class RunReport(NamedTuple):
     """All that one run says, in a stable order."""
 
     findings: tuple[Finding, ...] = ()
@@ -151,7 +145,7 @@ class RunReport:
     suppressed: int = 0
     hidden: int = 0
     baselined: int = 0
-    sources: dict[str, str] = field(default_factory=dict)  # text of the files with findings, for underlines
+    sources: Mapping[str, str] = MappingProxyType({})  # text of the files with findings, for underlines
 
 
 def fingerprint(code: str, path: str, symbol: str, line_text: str, occurrence: int) -> str:

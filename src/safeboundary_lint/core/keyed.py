@@ -32,7 +32,7 @@ _BY_HAND = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Keyed:
     """A map: the binding that makes it, its place, and the writes to it as pairs of node and key."""
 

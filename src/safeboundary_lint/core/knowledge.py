@@ -20,7 +20,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from safeboundary_lint.core import globs, tables
 from safeboundary_lint.core.finding import Confidence
@@ -46,8 +46,7 @@ class KnowledgeError(ValueError):
     """A row that can't be understood; the message names kind, row and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a callable: by keyword, and by 0-based position when it can be passed so."""
 
     name: str

@@ -43,7 +43,7 @@ _PARTS = 12  # of a test
 _TEXT_MAKERS = frozenset(("text", "dedent", "SQL", "strip", "format"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class LeaseQuery:
     """A statement that lets the moment of this host decide which locks or leases are over."""
 

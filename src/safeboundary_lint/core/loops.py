@@ -41,7 +41,7 @@ _DATA_NAMES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class RetryLoop:
     """A loop that repeats what it does after a failure.
 

@@ -16,7 +16,7 @@ from safeboundary_lint.core.types import Types
 _INTERFACES = ("typing.Protocol.", "typing_extensions.Protocol.", "abc.ABC.", "typing.Generic.")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Match:
     """An expression that a knowledge row explains."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from safeboundary_lint.core.literals import literals
+from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.words import Words
@@ -162,8 +163,8 @@ def search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
     if not several:
         return None
     # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
-    search = re.compile("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)").search
+    lowered = Regex("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)")
     if not (written := "|".join(f"(?:{one})" for one in several if one != one.lower())):
-        return lambda word: search(word.lower())
-    as_written = re.compile(written, re.IGNORECASE).search
-    return lambda word: search(word.lower()) or as_written(word)
+        return lambda word: lowered.search(word.lower())
+    as_written = Regex(written, re.IGNORECASE)
+    return lambda word: lowered.search(word.lower()) or as_written.search(word)

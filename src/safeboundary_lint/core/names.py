@@ -18,7 +18,7 @@ _SCOPE_TYPES = _DEFINITION_TYPES.union(_COMPREHENSIONS)
 _BUILTINS = frozenset(dir(builtins))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Binding:
     """One place that gives a name a value.
 

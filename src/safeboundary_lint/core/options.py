@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from safeboundary_lint.core.finding import Confidence
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What to look for in one file. Hashable and picklable: it is part of the cache key and travels to workers."""
 
     codes: frozenset[str]  # rules to run

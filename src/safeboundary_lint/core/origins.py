@@ -22,7 +22,7 @@ _TOO_MANY = 100  # bindings of one name in one function: what it holds where is 
 _ROOT_BUDGET = 60  # values looked at for one question
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Origin:
     """One thing a value may be.
 

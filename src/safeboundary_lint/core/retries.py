@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KINDS = ("retry-decorator", "retry-caller")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Region:
     """Something that runs again after a failure.
 
@@ -44,7 +44,7 @@ class Region:
     confidence: Confidence = Confidence.HIGH
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Conditions:
     """What a decorator repeats on: these classes, what these predicates accept; with neither, every exception."""
 

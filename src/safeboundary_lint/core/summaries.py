@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LEVELS = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Effect:
     """A call that has an effect of some kind: itself, or through helpers."""
 

@@ -26,7 +26,7 @@ _CAPPING_OPERATORS = (cst.Modulo, cst.BitAnd, cst.Divide)
 DECLARED = ("length", "size", "count", "len", "nbytes")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class WireNumber:
     """A number of the peer: where it is made of bytes, how sure that is, and the expressions from its use back to there."""
 

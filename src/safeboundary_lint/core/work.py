@@ -49,7 +49,7 @@ _OBSERVERS = Regex(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class WorkCall:
     """A call that does work: how sure that is, and what knowledge says of it (None: only its name tells)."""
 

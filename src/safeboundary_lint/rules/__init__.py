@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,25 +18,25 @@ _remembered: list[Catalogue] = []
 def load() -> Registry:
     """The registry of every rule below this folder."""
     import importlib
-    import pkgutil
-    import types
 
     from safeboundary_lint.core.rule import Registry, Rule
 
     found: list[type[Rule]] = []
-    for module in pkgutil.walk_packages(__path__, __name__ + "."):
-        if not module.ispkg:
-            loaded = importlib.import_module(module.name)
-            found += [
-                value
-                for value in vars(loaded).values()
-                if isinstance(value, type)
-                and not isinstance(value, types.GenericAlias)  # `list[int]` is taken for a class by Python 3.10
-                and issubclass(value, Rule)
-                and value.__module__ == loaded.__name__
-                and hasattr(value, "code")
-            ]
+    for name in _modules():
+        loaded = importlib.import_module(name)
+        own = (value for value in vars(loaded).values() if getattr(value, "__module__", None) == name and isinstance(value, type))
+        found += (value for value in own if issubclass(value, Rule) and hasattr(value, "code"))
     return Registry(tuple(found))
+
+
+def _modules() -> Iterator[str]:
+    """The names of all modules in the folders of the families."""
+    for family in sorted(os.listdir(__path__[0])):
+        folder = os.path.join(__path__[0], family)
+        if os.path.exists(os.path.join(folder, "__init__.py")):
+            for file in sorted(os.listdir(folder)):
+                if file.endswith(".py") and file != "__init__.py":
+                    yield f"{__name__}.{family}.{file.removesuffix('.py')}"
 
 
 def catalogue() -> Catalogue:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 
 import libcst as cst
 
@@ -34,7 +33,7 @@ def called_capped(facts: Facts, match: Match, words: str) -> Fix:
         edits = named_first(facts, match.call, "expanded", text, f"if len({{}}) > {cap}:", refusal)
         imports = ("import io", *imports)
     fix = capped(words, cap, edits, Applicability.UNSAFE if "error" in match.row.facts else Applicability.SUGGESTION)
-    return replace(fix, imports=imports if edits else ())
+    return fix._replace(imports=imports if edits else ())
 
 
 def _module_of(facts: Facts, match: Match) -> tuple[str, tuple[str, ...]]:

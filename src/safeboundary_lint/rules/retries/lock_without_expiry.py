@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import replace
 
 import libcst as cst
 
@@ -184,7 +183,7 @@ class LockWithoutExpiry(Rule):
         if added is None or not isinstance(attribute, cst.Attribute):
             return ()
         if attribute.attr.value == "setnx":
-            added = replace(added, text=f", nx=True{added.text}")
+            added = added._replace(text=f", nx=True{added.text}")
             return (edits.replaced(self.facts, attribute.attr, "set"), added, *self._gone(later))
         return (added, *self._gone(later)) if last_name(attribute) == "set" else ()
 
