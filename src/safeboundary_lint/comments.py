@@ -11,7 +11,6 @@ definition; in the first comment block of a file, the file. `noqa` means what it
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -235,6 +234,8 @@ def _contract_fault(key: str, value: str) -> str:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
+    import difflib
+
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f": did you mean {close[0]!r}?" if close else f": choose from {', '.join(known)}"

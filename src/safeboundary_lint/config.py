@@ -5,7 +5,6 @@ Which file governs which path is the business of `projects`.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import os
 import re
@@ -150,6 +149,8 @@ def read(file: str) -> tuple[Settings, tuple[Problem, ...]] | None:
     if not isinstance(tool, dict):
         return None
     if TABLE not in tool:
+        import difflib
+
         wrong = difflib.get_close_matches(TABLE, list(tool), n=1, cutoff=0.9)
         return (settings, (Problem(file, f"[tool.{wrong[0]}] is read by nothing: call it [tool.{TABLE}]"),)) if wrong else None
     if not isinstance(tool[TABLE], dict):
@@ -210,6 +211,8 @@ def known(selectors: Iterable[str]) -> tuple[str, ...]:
 
 
 def _did_you_mean(word: str, words: Iterable[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(word.replace("_", "-"), list(words), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

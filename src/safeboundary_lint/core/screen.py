@@ -35,7 +35,7 @@ Question = Callable[[Words, "frozenset[str]"], bool]  # of a part of a file, and
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; _ANY for none
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Way:
     """One way to meet a row: a file with one of these anchors, and one of these receivers in front of the name."""
 
@@ -75,6 +75,9 @@ class _Way:
         return False
 
 
+_way = functools.cache(_Way)  # equal ways are the same object: they are looked up often
+
+
 class Screen:
     """Answers for one set of knowledge."""
 
@@ -97,12 +100,12 @@ class Screen:
         option = parameter.name if parameter is not None and parameter.position is None and not row.get("missing") else ""
         if head == "*":
             anchors = frozenset((module, _ANY) for module in row.imports or (_ANY,))
-            way = _Way(anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
+            way = _way(anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
         else:
-            way = _Way(self._anchors_of(head), builtin=head == "builtins", option=option)
+            way = _way(self._anchors_of(head), builtin=head == "builtins", option=option)
         self._table[row.kind][last].add(way)
         for alias in self._producers.get(("alias", name), ()):
-            self._table[row.kind][alias.rpartition(".")[2]].add(_Way(frozenset((_anchor(alias.rpartition(".")[0]),)), option=option))
+            self._table[row.kind][alias.rpartition(".")[2]].add(_way(frozenset((_anchor(alias.rpartition(".")[0]),)), option=option))
 
     def _anchors_of(self, dotted: str) -> frozenset[Anchor]:
         """What a file holds that has this module at hand, or a value of this type: its name, or that of a producer."""
@@ -218,7 +221,7 @@ class _Group:
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
                 self.bound[last] += ways
             for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
-                self.ways[owner].append((_Way(frozenset(((top, _ANY),))), True))
+                self.ways[owner].append((_way(frozenset(((top, _ANY),))), True))
         self.sure = self.plain | self.statements | self.defined  # one of these is enough for a file
         self.anywhere = not all(hint for _shape, hint in self.shapes)  # any file is open to it
         self.by_way, self.by_binding = frozenset(self.ways), frozenset(self.bound)
