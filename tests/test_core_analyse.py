@@ -33,6 +33,13 @@ def test_screening_changes_no_finding(fixture: Fixture) -> None:
     assert screened.findings == unscreened.findings
 
 
+@pytest.mark.parametrize("shown", [Confidence.MEDIUM, Confidence.HIGH])
+@pytest.mark.parametrize("fixture", fixtures(), ids=lambda fixture: fixture.label)
+def test_what_is_only_counted_is_counted_right(fixture: Fixture, shown: Confidence) -> None:
+    source, codes = fixture.path.read_bytes(), ALL.codes
+    assert analyse(source, fixture.label, Options(codes, shown)) == analyse(source, fixture.label, Options(codes, shown, screening=False))
+
+
 def damaged(text: str, plan: random.Random) -> str:
     """The text with a few of its tokens dropped, doubled or exchanged for another one of the file."""
     tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))

@@ -45,14 +45,15 @@ def analyse(source: bytes, path: str, options: Options, module: ast.Module | Non
     screen, words = screen_of(known), Words(decoded.text)
     left = screen.possible(wanted, words) if options.screening else wanted
     text, indented = decoded.for_parser
+    counted = 0
     if not left:
         problem = syntax_problem(text, path) if module is None else None
         return _judged(path, decoded, [], [problem] if problem else [], options)
     if options.screening and (outline := Outline.of(text, None if indented else module)) is not None:
         thinning = Thinning.of(outline, left, screen, words)
-        left = _undecided(thinning.rules, outline, thinning, known, path)
+        left, counted = _undecided(outline, thinning, known, path, _shown(decoded, options))
         if not left:
-            return _judged(path, decoded, [], [], options)
+            return _judged(path, decoded, [], [], options, counted)
         text = Thinning.of(outline, left, screen, words).text()
     try:
         module = parse(text)
@@ -62,26 +63,37 @@ def analyse(source: bytes, path: str, options: Options, module: ast.Module | Non
         findings, problems = _run(left, Facts(module, known, path, text, indented))
     except RecursionError:
         return FileReport(path, problems=(Problem(path, "holds an expression or block that is nested too deeply to be checked. Split it, or exclude the file"),))
-    return _judged(path, decoded, findings, problems, options)
+    return _judged(path, decoded, findings, problems, options, counted)
 
 
-def _undecided(wanted: Sequence[type[Rule]], outline: Outline, thinning: Thinning, known: Knowledge, path: str) -> list[type[Rule]]:
-    """The rules that a draft of the file does not show to be silent."""
-    if not wanted:
-        return []
+def _shown(source: Source, options: Options) -> Confidence:
+    """How sure a finding must be to be more than a number: what a comment may answer has to be known with its place."""
+    return Confidence.LOW if options.honour_comments and Comments.of(source.text).may_answer else options.min_confidence
+
+
+def _undecided(
+    outline: Outline, thinning: Thinning, known: Knowledge, path: str, shown: Confidence
+) -> tuple[list[type[Rule]], int]:
+    """The rules that a draft of the file does not show to be silent, and how many findings the others have that are not shown."""
+    if not thinning.rules:
+        return [], 0
     try:
-        facts = DraftFacts(Draft(outline.text, outline.module, thinning.dropped()), known, path)
+        facts = DraftFacts(Draft(outline.text, outline.module, thinning.dropped()), known, path, shown)
     except (RecursionError, cst.ParserSyntaxError):
-        return list(wanted)
-    running = [rule(facts) for rule in wanted]
+        return thinning.rules, 0
+    running = [rule(facts) for rule in thinning.rules]
     fired: set[int] = set()
     for rule, visit, node in _visits(running, facts):
         if id(rule) not in fired:
             try:
                 visit(node)
-            except Exception:  # noqa: BLE001 -- it has something to report, or asks what only LibCST's own tree can tell
+            except Exception:  # noqa: BLE001 -- it has something to tell, or asks what only LibCST's own tree can tell
                 fired.add(id(rule))
-    return [type(rule) for rule in running if id(rule) in fired]
+    for rule in running:
+        if len({report.message for report in rule.reports}) < len(rule.reports):
+            fired.add(id(rule))  # the same may have been found twice, and counts once
+    decided = [rule for rule in running if id(rule) not in fired]
+    return [type(rule) for rule in running if id(rule) in fired], sum(len(rule.reports) for rule in decided)
 
 
 def _visits(running: Sequence[Rule], facts: Facts) -> Iterator[tuple[Rule, Callable[[cst.CSTNode], object], cst.CSTNode]]:
@@ -138,8 +150,8 @@ def _placed(told: Iterable[Report], facts: Facts) -> list[Finding]:
     return findings
 
 
-def _judged(path: str, source: Source, findings: list[Finding], problems: list[Problem], options: Options) -> FileReport:
-    """Comments, confidence, order and fingerprints."""
+def _judged(path: str, source: Source, findings: list[Finding], problems: list[Problem], options: Options, counted: int = 0) -> FileReport:
+    """Comments, confidence, order and fingerprints; so many more findings are not shown and have only been counted."""
     findings = list(dict.fromkeys(sorted(findings, key=lambda finding: finding.order)))
     suppressed = 0
     if options.honour_comments:
@@ -153,4 +165,4 @@ def _judged(path: str, source: Source, findings: list[Finding], problems: list[P
         key = fingerprint(finding.code, path, finding.symbol, line, 0)
         placed.append(finding._replace(fingerprint=fingerprint(finding.code, path, finding.symbol, line, seen[key])))
         seen[key] += 1
-    return FileReport(path, tuple(placed), tuple(problems), suppressed, len(findings) - len(shown))
+    return FileReport(path, tuple(placed), tuple(problems), suppressed, len(findings) - len(shown) + counted)

@@ -97,6 +97,11 @@ class Comments:
             return ()
         return tuple(directive.contract for directive in self._reading().directives if directive.contract)
 
+    @property
+    def may_answer(self) -> bool:
+        """False when surely no comment answers a finding."""
+        return "safeboundary:" in self.text or "noqa" in self.text.lower()
+
     def judge(
         self, findings: Sequence[Finding], *, path: str, ran: frozenset[str], honour_noqa: bool
     ) -> tuple[list[Finding], int]:

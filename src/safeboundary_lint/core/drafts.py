@@ -16,7 +16,7 @@ import libcst as cst
 from safeboundary_lint.core import draft_nodes as nodes
 from safeboundary_lint.core.draft_expressions import AUGMENTED, Expressions, Segments
 from safeboundary_lint.core.facts import Facts
-from safeboundary_lint.core.finding import Span
+from safeboundary_lint.core.finding import Confidence, Span
 from safeboundary_lint.core.knowledge import Knowledge
 
 _IN_PARENTHESES = (ast.Tuple, ast.GeneratorExp, ast.ExceptHandler, ast.arg)  # whose place is another one for LibCST
@@ -222,12 +222,16 @@ class Draft:
 class DraftFacts(Facts):
     """What can be told from a draft. Raises Undecided for the rest."""
 
-    def __init__(self, draft: Draft, knowledge: Knowledge, path: str) -> None:
+    def __init__(self, draft: Draft, knowledge: Knowledge, path: str, shown: Confidence = Confidence.LOW) -> None:
+        """What is less sure than `shown` is only counted."""
         super().__init__(draft.module, knowledge, path)
         self._draft = draft
+        self._shown = shown
 
-    def settle(self) -> None:
-        raise Undecided
+    def in_full(self, confidence: Confidence) -> bool:
+        if confidence.at_least(self._shown):
+            raise Undecided
+        return False
 
     def span(self, node: cst.CSTNode) -> Span:
         raise Undecided

@@ -309,8 +309,9 @@ class Facts:
         """The 1-based line a node starts at."""
         return self.span(node).line
 
-    def settle(self) -> None:
-        """Called before something is reported: where that takes a better tree, this raises."""
+    def in_full(self, confidence: Confidence) -> bool:
+        """True when what is reported so surely is told with all that belongs to it; where that takes a better tree, this raises."""
+        return True
 
     def text(self, node: cst.CSTNode) -> str:
         """The text of a node as it stands in the file."""

@@ -75,10 +75,15 @@ class Rule(cst.CSTVisitor):
         confidence: Confidence = Confidence.HIGH,
         severity: Severity | None = None,
         trace: Sequence[tuple[cst.CSTNode, str]] = (),
-        fix: Fix | None = None,
+        fix: Fix | Callable[[], Fix | None] | None = None,
     ) -> None:
-        """Report `node`. The message names the failure in the terms of the code at hand, the trace the steps to it."""
-        self.facts.settle()
+        """Report `node`. The message names the failure in the terms of the code at hand, the trace the steps to it.
+
+        A fix that depends on the code is given as a function: it is made for what is told, not for what is only counted.
+        """
+        in_full = self.facts.in_full(confidence)
+        if callable(fix):
+            fix = fix() if in_full else None
         self.reports.append(Report(type(self), node, message, severity or self.severity, confidence, tuple(trace), fix))
 
     @classmethod

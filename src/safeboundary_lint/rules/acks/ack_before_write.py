@@ -97,7 +97,7 @@ class AckBeforeWrite(Rule):
                 "whether or not its work has been done: a crash loses it",
                 confidence=Confidence.weakest(ack.confidence, Confidence.MEDIUM),
                 trace=[(given, "handed out here"), (ack.node, "acknowledged when this block ends")],
-                fix=Fix(Applicability.SUGGESTION, "yield the message itself and let the one who does the work acknowledge it"),
+                fix=lambda: Fix(Applicability.SUGGESTION, "yield the message itself and let the one who does the work acknowledge it"),
             )
         elif (later := self._handed_over_in(inside)) is not None and not any(
             isinstance(node, cst.Call) and self.facts.work.of_call(node) is not None for node in inside
@@ -184,7 +184,7 @@ class AckBeforeWrite(Rule):
             message,
             confidence=confidence,
             trace=[(ack.node, "acknowledged here"), (later, f"{what} here")],
-            fix=self._fix(ack, later),
+            fix=lambda: self._fix(ack, later),
         )
 
     def _is_about_acks(self, ack: Ack) -> bool:

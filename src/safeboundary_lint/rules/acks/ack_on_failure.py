@@ -203,7 +203,7 @@ class AckOnFailure(Rule):
             f"line {here} all the same: it is lost",
             confidence=Confidence.weakest(ack.confidence, tried.confidence),
             trace=[(tried.call, "this fails"), (ack.node, "and the message is acknowledged")],
-            fix=self._to_else(ack, node),
+            fix=lambda: self._to_else(ack, node),
         )
 
     def _report_handler(self, ack: Ack, tried: WorkCall, node: cst.Try, handler: cst.ExceptHandler) -> None:
@@ -222,7 +222,7 @@ class AckOnFailure(Rule):
                 (handler, "caught here, not given back"),
                 (ack.node, "and the message is acknowledged"),
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "acknowledge in `else:`, and requeue, dead-letter or re-raise in the handler",
                 self._told_apart(ack, node, handler),

@@ -166,7 +166,7 @@ class AutoAck(Rule):
             f"the broker forgets each message once it is delivered ({how}): a crash while it is being worked on loses it",
             confidence=confidence,
             trace=trace,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "turn it off, and acknowledge (or commit the offset) as the last step of the work",
                 by_hand,
@@ -280,7 +280,7 @@ class AutoAck(Rule):
             "between loses it",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM if blocking else Confidence.LOW),
             trace=[(match.node, "from here on the value is only in this process")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "move it to a list of work in progress (`lmove`), and remove it from there when the work is done",
                 manual_acks.worked_off_from_a_copy(self.facts, match),
@@ -301,7 +301,7 @@ class AutoAck(Rule):
                 f"`{parameter.name}`",
                 severity=Severity.INFO,
                 confidence=match.confidence,
-                fix=Fix(
+                fix=lambda: Fix(
                     Applicability.SUGGESTION,
                     f"add `{also}=True` when the task can be run again",
                     tuple(filter(None, [argument_added(self.facts, match.call, f"{also}=True")])),

@@ -219,7 +219,7 @@ class BufferClearedBeforeFlush(Rule):
             "what was in it: when that fails, the batch is lost",
             confidence=Confidence.weakest(work.confidence, Confidence.MEDIUM) if work is not None else self._sureness(call),
             trace=[(taken, f"taken over into `{name}`"), (emptied, "emptied here"), (call, "written here, if it succeeds")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"remove `{name}` from the buffer after the write, or put it back in a handler",
                 self._emptied_behind(emptied, call),

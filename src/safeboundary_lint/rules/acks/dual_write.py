@@ -91,7 +91,7 @@ class DualWrite(Rule):
             f"`{self.facts.code(match.node)}` without the other",
             confidence=confidence,
             trace=[(commit, "committed here"), (match.node, "told to another system here")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION, "write the message to an outbox table in the same transaction, and let a relay send it"
             ),
         )

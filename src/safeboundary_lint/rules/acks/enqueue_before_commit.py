@@ -210,7 +210,7 @@ class EnqueueBeforeCommit(Rule):
             "and after a rollback it works for a row that never was",
             confidence=confidence,
             trace=[(because, "the write is not committed yet"), (match.node, "and a worker is told")],
-            fix=self._fix(match, because, waits),
+            fix=lambda: self._fix(match, because, waits),
         )
 
     def _fix(self, match: Match, because: cst.CSTNode, waits: bool) -> Fix:

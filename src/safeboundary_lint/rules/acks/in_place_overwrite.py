@@ -357,7 +357,7 @@ class InPlaceOverwrite(Rule):
             "neither the old file nor the new one",
             confidence=confidence,
             trace=trace,
-            fix=self._fix(write, path),
+            fix=lambda: self._fix(write, path),
         )
 
     def _fix(self, write: FileWrite, path: str) -> Fix:

@@ -284,7 +284,7 @@ class RenameWithoutFsync(Rule):
             message,
             confidence=Confidence.weakest(sure, certain),
             trace=[(write.node, "written here"), (rename.call, "put in place here")],
-            fix=self._fix(rename, write, what, where),
+            fix=lambda: self._fix(rename, write, what, where),
         )
 
     def _fix(self, rename: Rename, write: FileWrite, what: str, where: cst.CSTNode) -> Fix:

@@ -235,7 +235,7 @@ class ResetOnLoadFailure(Rule):
             f"{line} writes that over the real file",
             confidence=Confidence.MEDIUM if broad or self._is_parse(handler) else Confidence.LOW,
             trace=[(node, "loaded here"), (reset, "a failure becomes empty state"), (saved, "which is saved over the file")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "start empty only on `FileNotFoundError`; on any other failure move the file aside or raise",
                 self._only_missing(handler, reset),

@@ -135,7 +135,7 @@ class ResponseBeforeWrite(Rule):
             "restart drops it",
             confidence=Confidence.weakest(match.confidence, confidence),
             trace=[(match.node, "the write is scheduled here"), (node, what)],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"await the write before line {line}, or hand it to a durable queue",
                 manual_acks.handed_over_done(self.facts, match.call),

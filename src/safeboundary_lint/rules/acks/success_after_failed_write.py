@@ -350,7 +350,7 @@ class SuccessAfterFailedWrite(Rule):
             f" and on line {line} {what}",
             confidence=Confidence.LOW if self._is_of_earlier(tried, told) else Confidence.weakest(tried.confidence, Confidence.MEDIUM),
             trace=[(tried.call, "this write fails"), (handler, "swallowed here"), (told, what)],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"raise in the handler on line {caught}, or answer with the failure, so that line {line} is reached "
                 "only after the write",

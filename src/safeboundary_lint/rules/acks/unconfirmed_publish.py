@@ -138,7 +138,7 @@ class UnconfirmedPublish(Rule):
             f"nobody learns whether `{self.facts.code(match.node)}` was delivered ({told}): a failure is reported as success",
             confidence=confidence,
             trace=[(match.node, "queued here"), *self._success(match)],
-            fix=self._fix(match, how),
+            fix=lambda: self._fix(match, how),
         )
 
     def _fix(self, match: Match, how: str) -> Fix:
@@ -189,7 +189,7 @@ class UnconfirmedPublish(Rule):
             "callback is given",
             confidence=Confidence.LOW if self._flushed_after(match) else Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(match.node, "queued here"), *self._success(match)],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"pass `{parameter.name}=` with a function that handles the error, and `flush()` before telling success",
                 *self._heard(match, parameter.name),
@@ -212,7 +212,7 @@ class UnconfirmedPublish(Rule):
             f"and {told}",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(match.node, "sent here, not confirmed"), *steps],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "call `confirm_delivery()` on this channel when it is opened, so that publishing raises when the "
                 "broker does not take the message",

@@ -143,7 +143,7 @@ class UnusedWriteResult(Rule):
             " never missed",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(work, "this writes"), (match.node, "and its result is dropped")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "go through the results (`list(...)`, `.result()`), and raise or handle each exception",
                 self._read(match),
@@ -179,7 +179,7 @@ class UnusedWriteResult(Rule):
             f"`{self.facts.code(whole)}` is built and never executed: nothing is written",
             confidence=match.confidence,
             trace=[(whole, "built here")],
-            fix=Fix(Applicability.SUGGESTION, "execute it, through the session or the connection", self._executed(whole)),
+            fix=lambda: Fix(Applicability.SUGGESTION, "execute it, through the session or the connection", self._executed(whole)),
         )
 
     def _executed(self, whole: cst.CSTNode) -> tuple[Edit, ...]:

@@ -176,7 +176,7 @@ class WeakDurability(Rule):
             f"{what}: what is accepted here is lost when the server restarts or fails over",
             confidence=confidence,
             trace=[(node, "accepted here, kept in memory only")],
-            fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"say `{row.get('strong')}`", edits),
+            fix=lambda: Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"say `{row.get('strong')}`", edits),
         )
 
     # -- settings in dicts ----------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ class WeakDurability(Rule):
             "rows and can corrupt the database",
             confidence=Confidence.HIGH,
             trace=[(node, "durability is switched off here")],
-            fix=self._switched_on(node),
+            fix=lambda: self._switched_on(node),
         )
 
     def _switched_on(self, node: cst.SimpleString | cst.FormattedString) -> Fix:

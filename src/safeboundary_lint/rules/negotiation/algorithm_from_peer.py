@@ -143,7 +143,7 @@ class AlgorithmFromPeer(Rule):
                 f"token is verified",
                 severity=Severity.WARNING,
                 confidence=match.confidence,
-                fix=Fix(
+                fix=lambda: Fix(
                     Applicability.SUGGESTION,
                     f"pass the algorithms you issue, as in `{parameter.name if parameter else 'algorithms'}=[\"RS256\"]`",
                     self._allowed(match.call, parameter),
@@ -195,7 +195,7 @@ class AlgorithmFromPeer(Rule):
             "chooses how it is verified, and can choose one that he can forge",
             confidence=match.confidence,
             trace=[(header, "the header is read before anything is verified"), (match.call, "and says how to verify")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 'pass a constant list of the algorithms you accept, such as `algorithms=["RS256"]`',
                 (replaced(self.facts, given, '["RS256"]'),),
@@ -225,7 +225,7 @@ class AlgorithmFromPeer(Rule):
             f"`{self.facts.code(match.call.func)}` reads the token without verifying it: what it says can be written by anyone",
             severity=Severity.INFO,
             confidence=Confidence.MEDIUM if self._decides(match.call) and not self._fetched(match.call) else Confidence.LOW,
-            fix=Fix(Applicability.SUGGESTION, "verify the token, or use nothing of it but the key id and the issuer"),
+            fix=lambda: Fix(Applicability.SUGGESTION, "verify the token, or use nothing of it but the key id and the issuer"),
         )
 
     def _fetched(self, call: cst.Call) -> bool:
@@ -304,7 +304,7 @@ class AlgorithmFromPeer(Rule):
             severity=Severity.WARNING,
             confidence=Confidence.MEDIUM,
             trace=[(field, "what the peer says")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"check `{self.facts.code(key)}` against the algorithms you accept, and refuse the rest",
                 self._refused(lookup, key, guard),

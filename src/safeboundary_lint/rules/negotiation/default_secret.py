@@ -192,7 +192,7 @@ class DefaultSecret(Rule):
             "what it protects can be forged",
             severity=Severity.WARNING if isinstance(node, cst.Param) else self.severity,
             confidence=Confidence.LOW if password or isinstance(node, cst.Param) else Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"read `{key}` without a default, so that a deployment without it does not start",
                 self._required(node, default),

@@ -186,7 +186,7 @@ class FailOpen(Rule):
                 (handler, "the failure is taken here"),
                 *([(way.node, "and the request passes")] if way.node is not None and way.node is not at else []),
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"deny in the handler of `{function.name.value}`, or let the failure reach the caller",
                 self._denied(at) if isinstance(at, cst.Return) else let_out(self.facts, handler),
@@ -224,7 +224,7 @@ class FailOpen(Rule):
                         else Confidence.LOW
                     ),
                     trace=[(handler, "the failure is taken here")],
-                    fix=Fix(
+                    fix=lambda: Fix(
                         Applicability.SUGGESTION,
                         "answer a failure with a refusal",
                         self._denied(self.facts.tree.statement_of(returned)),
@@ -270,7 +270,7 @@ class FailOpen(Rule):
                 f"without `{secret}` nothing in `{function.name.value}` is verified: a deployment that lacks it takes whatever is sent",
                 severity=Severity.INFO,
                 confidence=Confidence.MEDIUM,
-                fix=Fix(Applicability.SUGGESTION, f"refuse when `{secret}` is missing, or do not offer the endpoint without it"),
+                fix=lambda: Fix(Applicability.SUGGESTION, f"refuse when `{secret}` is missing, or do not offer the endpoint without it"),
             )
 
     def _missing(self, test: cst.BaseExpression) -> str | None:
@@ -323,7 +323,7 @@ class FailOpen(Rule):
             f"every request pass",
             severity=Severity.INFO if unset or self._says_so(function) else self.severity,
             confidence=confidence,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"deny when `{missing}` is missing, and refuse to start where it has to be configured",
                 self._denied(answer, f'raise PermissionError("{missing} is not configured")'),
@@ -367,7 +367,7 @@ class FailOpen(Rule):
             f"`{function.name.value}` answers {self.facts.code(default)} for a request that nobody has authenticated: "
             f"it acts with that account's rights",
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity", self._unnamed(default)),
+            fix=lambda: Fix(Applicability.SUGGESTION, "refuse the request when it carries no identity", self._unnamed(default)),
         )
 
     def _unnamed(self, default: cst.CSTNode) -> tuple[Edit, ...]:

@@ -140,7 +140,7 @@ class InsecureFallback(Rule):
             "an attacker only has to disturb the first connection",
             confidence=downgrade.confidence,
             trace=trace,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"raise the failure instead of going on with `{one.text}`, or do so only behind an option that is off by default",
                 self._raised(one.node, after),

@@ -219,7 +219,7 @@ class InsecureImportFallback(Rule):
             f"{row.get('protects')}, and nobody is told",
             confidence=confidence,
             trace=[(attempt, f"`{dotted}` is imported if it is there"), (node, "this is done where it is not")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"make `{dotted}` a dependency, or raise where it is missing",
                 self._required(node, attempt, dotted),

@@ -102,7 +102,7 @@ class LenientParserFallback(Rule):
                 severity=Severity.INFO,
                 confidence=Confidence.LOW,  # it makes data only, and reads most often what the project wrote itself
                 trace=[(strict, "refuses the input"), (node, "reads it all the same")],
-                fix=Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format", self._refusal(node, strict)),
+                fix=lambda: Fix(Applicability.SUGGESTION, "refuse what is not in the agreed format", self._refusal(node, strict)),
             )
 
     def _check(self, match: Match) -> None:
@@ -195,7 +195,7 @@ class LenientParserFallback(Rule):
             "a sender reaches it by sending something that does not parse",
             confidence=match.confidence,
             trace=[(strict, "refuses the input"), (match.call, "runs it")],
-            fix=self._strict(match, strict),
+            fix=lambda: self._strict(match, strict),
         )
 
     def _strict(self, match: Match, strict: cst.Call) -> Fix:
@@ -213,7 +213,7 @@ class LenientParserFallback(Rule):
             "a sender reaches it with a tag that nobody knows",
             confidence=Confidence.weakest(match.confidence, Confidence.MEDIUM),
             trace=[(test, "the tag that comes with the input is compared"), (match.call, "the rest is run")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "raise for an unknown tag, and give the unsafe format a tag of its own that senders can't set",
                 self._unknown(match.call, test),

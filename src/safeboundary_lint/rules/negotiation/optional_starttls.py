@@ -214,7 +214,7 @@ class OptionalStarttls(Rule):
                 (asked, "what the unauthenticated peer says decides"),
                 *([(way.node, "goes out in plaintext otherwise")] if way.node is not None else []),
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"call `{self.facts.code(call)}` without asking, or raise when the peer does not offer it",
                 self._refusal(call, asked),
@@ -267,7 +267,7 @@ class OptionalStarttls(Rule):
                 (handler, "the failed upgrade is passed over here"),
                 *([(way.node, "goes out in plaintext")] if way.node is not None else []),
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"let the failure of `{self.facts.code(match.call)}` reach the caller before anything is sent",
                 let_out(self.facts, handler),

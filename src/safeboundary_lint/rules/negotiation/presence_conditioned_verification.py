@@ -218,7 +218,7 @@ class PresenceConditionedVerification(Rule):
             f"passes without",
             confidence=Confidence.MEDIUM,
             trace=[(present, "its presence decides whether anything is verified")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"refuse when `{self.facts.code(present)}` is absent wherever a key to verify with is configured",
                 self._refused(node, present, absent),
@@ -312,5 +312,5 @@ class PresenceConditionedVerification(Rule):
             f"`{self.facts.code(field)}` is written by the peer and answers the request before anything is verified",
             severity=Severity.WARNING,
             confidence=Confidence.MEDIUM,
-            fix=Fix(Applicability.SUGGESTION, f"verify first, and look at `{self.facts.code(field)}` afterwards"),
+            fix=lambda: Fix(Applicability.SUGGESTION, f"verify first, and look at `{self.facts.code(field)}` afterwards"),
         )

@@ -143,7 +143,7 @@ class SignatureCompare(Rule):
             f"of his guess is right",
             confidence=confidence,
             trace=[(made, "the keyed digest is made here")] if made is not None else [],
-            fix=self._fix(node),
+            fix=lambda: self._fix(node),
         )
 
     def _fix(self, node: cst.Comparison) -> Fix:

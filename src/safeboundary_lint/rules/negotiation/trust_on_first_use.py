@@ -164,7 +164,7 @@ class TrustOnFirstUse(Rule):
             "whoever answers in the host's place gets the login and the commands",
             severity=Severity.INFO if first_use else Severity.WARNING if one.form == "option" else Severity.ERROR,
             confidence=one.confidence,
-            fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, self._advice(one), edits),
+            fix=lambda: Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, self._advice(one), edits),
         )
 
     def _advice(self, one: Weakening) -> str:

@@ -115,7 +115,7 @@ class TruthyStringOption(Rule):
                 kind,
                 f"`{key} False` is true: every text but the empty one is, so that the option can't be switched off",
                 confidence=Confidence.HIGH,
-                fix=Fix(
+                fix=lambda: Fix(
                     Applicability.SUGGESTION,
                     "use `action=argparse.BooleanOptionalAction`, or parse the words that mean yes and no",
                     tuple(replaced(self.facts, arg, _FLAG) for arg in node.args if arg.value is kind),
@@ -143,7 +143,7 @@ class TruthyStringOption(Rule):
             f"it as a truth value",
             confidence=confidence,
             trace=[(use, "used as a truth value here")] if use is not None and use is not match.call else [],
-            fix=self._compared(match.call, default),
+            fix=lambda: self._compared(match.call, default),
         )
 
     def _compared(self, call: cst.Call, default: cst.BaseExpression | None) -> Fix:

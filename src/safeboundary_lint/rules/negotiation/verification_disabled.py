@@ -126,7 +126,7 @@ class VerificationDisabled(Rule):
             call,
             f"`{self.facts.code(callback)}` accepts every certificate, whatever the library found wrong with it: anyone "
             f"on the network path can pose as the peer",
-            fix=self._honest_fix(callback),
+            fix=lambda: self._honest_fix(callback),
         )
 
     def _honest_fix(self, callback: cst.BaseExpression) -> Fix:
@@ -162,7 +162,7 @@ class VerificationDisabled(Rule):
                 else Severity.ERROR
             ),
             trace=[(other.node, f"and `{other.text}` here") for other in one.others],
-            fix=self._fix(one),
+            fix=lambda: self._fix(one),
         )
 
     def _confidence(self, one: Weakening) -> Confidence:

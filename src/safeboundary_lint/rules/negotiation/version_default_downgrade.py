@@ -150,7 +150,7 @@ class VersionDefaultDowngrade(Rule):
             severity=Severity.WARNING if protected is not None else Severity.INFO,
             confidence=Confidence.MEDIUM,
             trace=[(lookup, "the sender may leave it out"), (protected or tests[0], "and chooses the branch by that")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"refuse what is missing or not supported before `{self.facts.code(tests[0].test)}`",
                 self._refused(lookup, name, default, tests),

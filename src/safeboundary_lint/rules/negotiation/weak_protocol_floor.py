@@ -95,7 +95,7 @@ class WeakProtocolFloor(Rule):
             f"`{self.facts.code(match.node)}` allows {version}: an attacker who spoils better versions gets a "
             f"connection that he can read",
             confidence=match.confidence,
-            fix=self._fix(match, place, safe),
+            fix=lambda: self._fix(match, place, safe),
         )
 
     def _fix(self, match: Match, place: cst.CSTNode, safe: str) -> Fix:
@@ -142,7 +142,7 @@ class WeakProtocolFloor(Rule):
             f"sets a floor",
             severity=Severity.INFO,
             confidence=Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.UNSAFE if (edits := self._floored(match, call)) else Applicability.SUGGESTION,
                 "make the context for a client or a server (`ssl.PROTOCOL_TLS_CLIENT`), or give it a floor of TLS 1.2",
                 edits,

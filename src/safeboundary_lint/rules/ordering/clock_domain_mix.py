@@ -114,7 +114,7 @@ class ClockDomainMix(Rule):
             f"`{called}` {expects} and gets `{self.facts.code(value)}`, {gets}",
             confidence=Confidence.weakest(match.confidence, found.confidence),
             trace=self._trace(found),
-            fix=Fix(Applicability.SUGGESTION, advice, self._converted(match.call, value, found), second_readings.IMPORTS),
+            fix=lambda: Fix(Applicability.SUGGESTION, advice, self._converted(match.call, value, found), second_readings.IMPORTS),
         )
 
     def _converted(self, call: cst.Call, value: cst.BaseExpression, found: ClockValue) -> tuple[Edit, ...]:
@@ -181,7 +181,7 @@ class ClockDomainMix(Rule):
                 "callers compare the two as if they were one clock",
                 confidence=found.confidence if by_clock[WALL] else Confidence.weakest(found.confidence, Confidence.MEDIUM),
                 trace=[(dated, f"a moment since 1970 is returned here: `{self.facts.code(dated)}`"), *self._trace(found)],
-                fix=Fix(
+                fix=lambda: Fix(
                     Applicability.SUGGESTION,
                     f"let `{name}` return the same clock on every path: read the wall clock, in the same unit, instead of "
                     f"`{self.facts.code(steady)}`",
@@ -216,7 +216,7 @@ class ClockDomainMix(Rule):
             "not about what is measured",
             confidence=Confidence.weakest(left.confidence, right.confidence),
             trace=[*self._trace(left), *self._trace(right)],
-            fix=self._fix(node, left if left.domain != MONOTONIC else right),
+            fix=lambda: self._fix(node, left if left.domain != MONOTONIC else right),
         )
 
     def _fix(self, node: cst.BaseExpression, dated: ClockValue) -> Fix:

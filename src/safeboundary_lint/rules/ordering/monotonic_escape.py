@@ -159,7 +159,7 @@ class MonotonicEscape(Rule):
             f"it lies anywhere",
             confidence=Confidence.weakest(sure, value.confidence),
             trace=[(reading.node, f"monotonic clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"send `{code}` as wall-clock time, or the time that is left, and read it the same way on the other side",
                 second_readings.read_as_dates(self.facts, value.readings),
@@ -192,7 +192,7 @@ class MonotonicEscape(Rule):
                         (source, "received here"),
                         *((reading.node, "own monotonic clock read here") for reading in value.readings),
                     ],
-                    fix=Fix(
+                    fix=lambda: Fix(
                         Applicability.SUGGESTION,
                         f"let the sender write `{self.facts.code(foreign)}` as wall-clock time, or as seconds left, and "
                         f"compare with the same here",

@@ -233,7 +233,7 @@ class WallClockElapsed(Rule):
             severity=self.severity if use.stake >= Stake.DECISION else Severity.INFO,
             confidence=self._confidence(use),
             trace=trace,
-            fix=self._fix(use),
+            fix=lambda: self._fix(use),
         )
 
     def _spans(self, operand: cst.CSTNode) -> bool:
@@ -362,7 +362,7 @@ class WallClockElapsed(Rule):
             f"`{code}` is driven by the wall clock `{self.facts.code(wall.node)}`: when the clock is set, everything due "
             f"fires at once or late by the jump",
             confidence=Confidence.weakest(match.confidence, wall.confidence),
-            fix=Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"give `{code}` `{safe}` as its clock", edits),
+            fix=lambda: Fix(Applicability.UNSAFE if edits else Applicability.SUGGESTION, f"give `{code}` `{safe}` as its clock", edits),
         )
 
 

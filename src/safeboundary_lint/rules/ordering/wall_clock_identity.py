@@ -149,7 +149,7 @@ class WallClockIdentity(Rule):
             f"the clock was set back, are the same, and the second {'overwrites' if stored else 'is taken for'} the first",
             confidence=Confidence.weakest(clock.confidence, _sureness(recipe, name)),
             trace=[(stamp, f"made of the wall clock here: `{self.facts.code(stamp)}`")] if stamp is not value else (),
-            fix=self._fix(value, name, stored),
+            fix=lambda: self._fix(value, name, stored),
         )
 
     def _is_made_elsewhere(self, reading: cst.CSTNode, value: cst.CSTNode) -> bool:

@@ -206,7 +206,7 @@ class WallClockLease(Rule):
             trace=[
                 (reading.node, f"local wall clock read here: `{self.facts.code(reading.node)}`") for reading in value.readings
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"let the store judge `{code}` by its own clock (`now()` in the statement, a lifetime of the key), and refuse "
                 f"writes of a holder whose number is no longer the last",

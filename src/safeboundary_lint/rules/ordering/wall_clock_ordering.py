@@ -135,7 +135,7 @@ class WallClockOrdering(Rule):
             f"the next batch starts behind `{test.column}` alone: rows with the same stamp as the last one of a batch, or "
             f"written late with an earlier one, are never read",
             confidence=Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"go on behind `({test.column}, id)`: compare and order by both, and keep both as the cursor",
             ),
@@ -179,7 +179,7 @@ class WallClockOrdering(Rule):
             f"`{self.facts.code(node)}` lets the clocks of two hosts decide which copy is kept: the one whose clock is ahead "
             f"wins, and a later write of the other is lost",
             confidence=Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"order the copies by a version or sequence that grows with each write, and use `{stamp}` only between equal "
                 f"ones",
@@ -298,7 +298,7 @@ class WallClockOrdering(Rule):
             f"the next batch starts behind `{column}` alone: rows with the same stamp as the last one of a batch, or written "
             f"late with an earlier one, are never read",
             confidence=Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"go on behind `({column}, id)`: compare and order by both, and keep both as the cursor",
                 by_both,
@@ -319,7 +319,7 @@ class WallClockOrdering(Rule):
                 f"`{self.facts.code(node)}` takes the copy with the latest `{stamp}` for the newest: the host whose clock is "
                 f"ahead wins, whatever was written last",
                 confidence=Confidence.MEDIUM,
-                fix=Fix(
+                fix=lambda: Fix(
                     Applicability.SUGGESTION,
                     f"choose by a version or sequence that grows with each write, and by `{stamp}` only between equal ones",
                     (self._versioned(key.body, stamp),) if isinstance(key, cst.Lambda) else (),

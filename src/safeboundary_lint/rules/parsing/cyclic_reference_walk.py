@@ -222,7 +222,7 @@ class CyclicReferenceWalk(Rule):
             f"references that form a circle keep this loop running for ever",
             confidence=confidence,
             trace=[(step, f"the next one is what the input says: `{self.facts.code(step)}`")],
-            fix=self._left(loop, name, step),
+            fix=lambda: self._left(loop, name, step),
         )
 
     def _left(self, loop: cst.While, name: str, step: cst.BaseExpression) -> Fix:

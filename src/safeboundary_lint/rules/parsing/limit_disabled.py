@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import libcst as cst
 
@@ -91,7 +92,7 @@ class LimitDisabled(Rule):
                         f"{self.facts.code(node.func)}({parameter.name}={self.facts.code(given)})",
                         row,
                         Confidence.LOW if self._leaves_entities(node) else confidence,
-                        self._without(node, given, parameter, row),
+                        partial(self._without, node, given, parameter, row),
                     )
         for arg in node.args:
             if arg.keyword is not None:
@@ -123,7 +124,7 @@ class LimitDisabled(Rule):
         for row, confidence in found[:1]:
             if self._is_off(value, row):
                 setting = f"{self.facts.code(target)} = {self.facts.code(value)}"
-                self._tell(target, setting, row, confidence, self._restored(self.facts.code(target), value, row))
+                self._tell(target, setting, row, confidence, partial(self._restored, self.facts.code(target), value, row))
 
     def _rows_of_target(self, target: cst.BaseAssignTargetExpression) -> Iterator[tuple[Row, Confidence]]:
         if isinstance(target, cst.Attribute):
@@ -145,7 +146,7 @@ class LimitDisabled(Rule):
             if row.kind == "limit-constant" and self._is_off(value, row):
                 confidence = Confidence.LOW if self._is_of_client(value) else row.confidence
                 setting = f"{key}: {self.facts.code(value)}"
-                self._tell(at or value, setting, row, confidence, self._restored(key, value, row))
+                self._tell(at or value, setting, row, confidence, partial(self._restored, key, value, row))
                 return
 
     def _leaves_entities(self, call: cst.Call) -> bool:
@@ -194,7 +195,7 @@ class LimitDisabled(Rule):
         level = Applicability.SUGGESTION if shared else Applicability.UNSAFE
         return Fix(level, words, (replaced(self.facts, value, default),))
 
-    def _tell(self, node: cst.CSTNode, setting: str, row: Row, confidence: Confidence, fix: Fix) -> None:
+    def _tell(self, node: cst.CSTNode, setting: str, row: Row, confidence: Confidence, fix: Callable[[], Fix]) -> None:
         what = row.get("what", "the input")
         self.report(
             node,

@@ -217,7 +217,7 @@ class NoTimeout(Rule):
             match.call,
             f"`{called}` {how}: when the other side accepts and then stays silent, this waits for ever",
             confidence=Confidence.LOW if self._is_meant_to_wait(match.call, given) else match.confidence,
-            fix=self._fix_of_all([match, *others]),
+            fix=lambda: self._fix_of_all([match, *others]),
         )
 
     @staticmethod

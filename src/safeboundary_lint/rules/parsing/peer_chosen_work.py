@@ -228,7 +228,7 @@ class PeerChosenWork(Rule):
             f"`{self.facts.code(match.call.func)}` with no upper bound: whoever wrote it decides how long this runs",
             confidence=Confidence.weakest(match.confidence, Confidence.HIGH if peer else Confidence.MEDIUM),
             trace=[(source, f"read from the message: `{field}`"), (match.call, f"does as much work: `{self.facts.code(cost)}`")],
-            fix=capped(
+            fix=lambda: capped(
                 f"refuse the message when `{field}` is above the highest cost that is honest",
                 _HIGHEST,
                 self._refused(way, "cost") + self._others_refused(cost, source),

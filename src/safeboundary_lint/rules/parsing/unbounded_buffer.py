@@ -169,7 +169,7 @@ class UnboundedBuffer(Rule):
             f"`{target}` keeps all that the other side sends until it ends: it decides how much memory this takes",
             confidence=confidence,
             trace=[(growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`")],
-            fix=capped(
+            fix=lambda: capped(
                 f"leave when `len({target})` is larger than the longest honest message",
                 byte_cap(self.facts),
                 measured(self.facts, growth.node, source_of(self.facts, growth.target), byte_cap(self.facts)),
@@ -202,7 +202,7 @@ class UnboundedBuffer(Rule):
                 (growth.source, f"sent by the other side: `{self.facts.code(growth.source)}`"),
                 (searched, "the delimiter is looked for here"),
             ],
-            fix=capped(
+            fix=lambda: capped(
                 f"leave when `len({target})` is larger than the longest honest message",
                 byte_cap(self.facts),
                 measured(self.facts, growth.node, source_of(self.facts, growth.target), byte_cap(self.facts)),
@@ -234,7 +234,7 @@ class UnboundedBuffer(Rule):
             f"that is faster than the consumer fills the memory",
             confidence=Confidence.LOW if self._is_emptied(name) else Confidence.MEDIUM,
             trace=[(feeder, f"fed here: `{self.facts.code(feeder)}`")],
-            fix=self._bounded(match, parameter, size, self._level(name)),
+            fix=lambda: self._bounded(match, parameter, size, self._level(name)),
         )
 
     def _is_emptied(self, name: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import libcst as cst
 
 from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOWN, Source
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import EXPANDED, byte_cap, capped
-from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
@@ -123,8 +125,8 @@ class UnboundedDecompression(Rule):
         source = self.facts.boundary.source(value)
         if source.writer != OWN and not (source.writer != PEER and self._is_incremental(match) and self._passes_on(match.call)):
             sure = self._sureness(source) if source.writer == PEER or not self._restores(match.call) else Confidence.LOW
-            fix = called_capped(self.facts, match, self._words(match.call))
-            self._tell(match.call, source, Confidence.weakest(match.confidence, sure), fix)
+            confidence = Confidence.weakest(match.confidence, sure)
+            self._tell(match.call, source, confidence, lambda: called_capped(self.facts, match, self._words(match.call)))
 
     def _has_limited_sibling(self, match: Match) -> bool:
         """`decompress(data)` where the caller wants no limit, `decompress(data, max_length)` beside it where one is given."""
@@ -207,9 +209,7 @@ class UnboundedDecompression(Rule):
             return
         source = self.facts.boundary.source(value)
         if source.writer == PEER or (source.writer == PARAMETER and not self.facts.boundary.names_file(source, *_PATHS)):
-            edits = read_capped(self.facts, call)
-            fix = capped(self._words(call), byte_cap(self.facts, EXPANDED), edits)
-            self._tell(call, source, self._sureness(source), fix)
+            self._tell(call, source, self._sureness(source), lambda: self._fix(call, read_capped(self.facts, call)))
 
     def _check_archive(self, match: Match) -> None:
         opened = self._archive_of(match.call)
@@ -221,11 +221,13 @@ class UnboundedDecompression(Rule):
         named = source.writer == PARAMETER and self.facts.boundary.names_file(source, *_PATHS)
         if source.writer in (PEER, PARAMETER) and not named:
             sure = source.writer == PEER or self.facts.boundary.is_in_memory(value)
-            edits = members_counted(self.facts, match.call, opened)
-            fix = capped(self._words(match.call), byte_cap(self.facts, EXPANDED), edits)
             sure = sure and not (self._goes_to_disk(match.call) and self._is_fetched(source))
             confidence = Confidence.weakest(self._sureness(source), Confidence.MEDIUM)
-            self._tell(match.call, source, confidence if sure else Confidence.LOW, fix)
+            confidence = confidence if sure else Confidence.LOW
+            self._tell(match.call, source, confidence, lambda: self._fix(match.call, members_counted(self.facts, match.call, opened)))
+
+    def _fix(self, call: cst.Call, edits: tuple[Edit, ...]) -> Fix:
+        return capped(self._words(call), byte_cap(self.facts, EXPANDED), edits)
 
     def _archive_of(self, call: cst.Call) -> Match | None:
         """The archive that a member is taken out of, also by `archive.open(name).read()`."""
@@ -275,7 +277,7 @@ class UnboundedDecompression(Rule):
             if isinstance(node, (cst.Attribute, cst.Name))
         )
 
-    def _tell(self, call: cst.Call, source: Source, confidence: Confidence, fix: Fix) -> None:
+    def _tell(self, call: cst.Call, source: Source, confidence: Confidence, fix: Callable[[], Fix]) -> None:
         written = {
             PEER: "the peer's data",
             PARAMETER: "data of whoever calls",

@@ -226,7 +226,7 @@ class UnboundedKeyedState(Rule):
             f"ever taken out: new keys fill the memory",
             confidence=confidence,
             trace=[(keyed.binding.target, f"`{held}` is made here and lives as long as the process")],
-            fix=capped(
+            fix=lambda: capped(
                 f"delete entries of `{held}` that are out of date, or keep at most a fixed number of keys, the newest",
                 cap := item_cap(self.facts, "*client*", "*key*", "*entries*", "*user*"),
                 self._evicting(keyed, write, cap),

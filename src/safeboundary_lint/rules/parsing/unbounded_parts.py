@@ -273,5 +273,5 @@ class UnboundedParts(Rule):
             f"{what}: each is limited, their number is not",
             confidence=Confidence.MEDIUM,
             trace=[(source.node, f"sent by the other side: `{self.facts.code(source.node)}`")],
-            fix=capped(words, self._cap(), edits),
+            fix=lambda: capped(words, self._cap(), edits),
         )

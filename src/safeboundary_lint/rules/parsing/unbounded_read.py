@@ -14,7 +14,7 @@ from safeboundary_lint.core.buffers import Growth, receives
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
-from safeboundary_lint.core.finding import Confidence, Edit, Severity
+from safeboundary_lint.core.finding import Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.knowledge import Row
 from safeboundary_lint.core.matching import Match, named_like
 from safeboundary_lint.core.names import last_name
@@ -336,14 +336,17 @@ class UnboundedRead(Rule):
         )
 
     def _tell(self, call: cst.CSTNode, what: str, confidence: Confidence, origin: cst.CSTNode | None = None) -> None:
-        words, edits = self._capped(call, origin)
         self.report(
             call,
             f"{what[0].upper()}{what[1:]} by `{self.facts.code(call)}`: the other side decides how much memory this takes",
             confidence=confidence,
             trace=[(origin, f"from here: `{self.facts.code(origin)}`")] if origin is not None else [],
-            fix=capped(words, byte_cap(self.facts), edits),
+            fix=lambda: self._fix(call, origin),
         )
+
+    def _fix(self, call: cst.CSTNode, origin: cst.CSTNode | None) -> Fix:
+        words, edits = self._capped(call, origin)
+        return capped(words, byte_cap(self.facts), edits)
 
     def _capped(self, call: cst.CSTNode, origin: cst.CSTNode | None) -> tuple[str, tuple[Edit, ...]]:
         """What to do instead, in words and in the code at hand."""

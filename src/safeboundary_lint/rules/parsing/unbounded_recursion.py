@@ -149,7 +149,7 @@ class UnboundedRecursion(Rule):
             f"the depth: a kilobyte of nesting ends it",
             confidence=Confidence.MEDIUM,
             trace=[(one, f"a level deeper here: `{self.facts.code(one)}`") for one in circle.calls[:3]],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"count the depth in `{hub.name.value}`, refuse input that is nested deeper than a limit, and "
                 f"pass `depth + 1` at `{self.facts.code(call)}`",

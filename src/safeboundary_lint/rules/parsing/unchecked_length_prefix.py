@@ -347,7 +347,7 @@ class UncheckedLengthPrefix(Rule):
                 (number.source, f"made of the peer's bytes: `{self.facts.code(number.source)}`"),
                 (sink, f"as much {does}: `{self.facts.code(sink)}`"),
             ],
-            fix=capped(
+            fix=lambda: capped(
                 f"refuse the input when `{amount}` is larger than the largest honest value, before it is used",
                 byte_cap(self.facts),
                 self._refused(place, value, number),

@@ -238,7 +238,7 @@ class UnsafeParser(Rule):
             confidence=confidence,
             severity=severity,
             trace=[(source.node, f"written by somebody else: `{self.facts.code(source.node)}`"), (match.call, "parsed here")],
-            fix=self._fix(match) if parser is None else self._hardened(parser),
+            fix=lambda: self._fix(match) if parser is None else self._hardened(parser),
         )
 
     def _hardened(self, parser: cst.Call) -> Fix:

@@ -196,7 +196,7 @@ class CheckThenActDedup(Rule):
             f"`{mark}` in line {self.facts.line(claim.mark)}: both do the work",
             confidence=confidence,
             trace=[*trace, (claim.mark, "written down only here")],
-            fix=Fix(Applicability.SUGGESTION, instead, self._one_step(claim)),
+            fix=lambda: Fix(Applicability.SUGGESTION, instead, self._one_step(claim)),
         )
 
     def _one_step(self, claim: Claim) -> tuple[Edit, ...]:

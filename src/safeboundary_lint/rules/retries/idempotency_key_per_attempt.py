@@ -152,7 +152,7 @@ class IdempotencyKeyPerAttempt(Rule):
             f"{self.facts.line(where)}): the peer takes the second attempt for a new request",
             confidence=source.confidence,
             trace=trace,
-            fix=self._fix(region, source, slot, via),
+            fix=lambda: self._fix(region, source, slot, via),
         )
 
     def _fix(self, region: Region, source: Match, slot: str, via: cst.Call | None) -> Fix:

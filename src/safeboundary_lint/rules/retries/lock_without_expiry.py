@@ -172,7 +172,7 @@ class LockWithoutExpiry(Rule):
             said,
             confidence=confidence,
             trace=trace,
-            fix=Fix(Applicability.SUGGESTION, advice, changes),
+            fix=lambda: Fix(Applicability.SUGGESTION, advice, changes),
         )
 
     def _in_one(self, claim: Match, later: Match | None) -> tuple[Edit, ...]:

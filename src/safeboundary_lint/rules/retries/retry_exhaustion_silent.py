@@ -172,7 +172,7 @@ class RetryExhaustionSilent(Rule):
             "the last error is lost and the caller goes on as if there were none",
             confidence=confidence,
             trace=trace,
-            fix=self._fix(loop, function, ends),
+            fix=lambda: self._fix(loop, function, ends),
         )
 
     def _fix(self, loop: RetryLoop, function: cst.FunctionDef, ends: Ends) -> Fix:

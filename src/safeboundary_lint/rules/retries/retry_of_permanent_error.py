@@ -130,7 +130,7 @@ class RetryOfPermanentError(Rule):
             "that stay: a refused or wrong request fails the same way each time",
             confidence=confidence,
             trace=[(call, "this is repeated whatever went wrong")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "repeat only timeouts, lost connections, 429 and 5xx; let everything else out at once",
                 *passing,

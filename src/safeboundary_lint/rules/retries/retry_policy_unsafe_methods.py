@@ -135,7 +135,7 @@ class RetryPolicyUnsafeMethods(Rule):
             f"this policy repeats {what} after a lost answer: what the server did the first time is done again",
             confidence=confidence,
             trace=[(policy.call, f"the policy: `{self.facts.code(policy.call)}`")],
-            fix=self._fix(policy, node, what),
+            fix=lambda: self._fix(policy, node, what),
         )
 
     def _fix(self, policy: Match, node: cst.CSTNode, what: str) -> Fix:

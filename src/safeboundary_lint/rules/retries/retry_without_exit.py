@@ -166,7 +166,7 @@ class RetryWithoutExit(Rule):
             f"it runs in every round, {'as often as there are attempts' if loop.counted else 'for ever'}",
             confidence=confidence,
             trace=[(work, "this is repeated even when it worked"), (loop.handlers[0], "only failures are told apart")],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 f"leave the loop (`break` or `return`) in an `else` of the `try` when `{self.facts.code(work.func)}` succeeded",
                 self._left(block),

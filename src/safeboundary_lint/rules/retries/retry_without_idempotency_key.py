@@ -167,7 +167,7 @@ class RetryWithoutIdempotencyKey(Rule):
             f"and the {what} is sent a second time: no key lets the peer see that",
             confidence=confidence,
             trace=trace,
-            fix=self._fix(region, effect, sent),
+            fix=lambda: self._fix(region, effect, sent),
         )
 
     def _fix(self, region: Region, effect: Effect, sent: str) -> Fix:

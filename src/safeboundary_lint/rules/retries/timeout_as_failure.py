@@ -188,7 +188,7 @@ class TimeoutAsFailure(Rule):
                 (effect.match.call, "sent here: after a timeout nobody knows whether it arrived"),
                 (handler, "this handler also catches lost answers"),
             ],
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "tell a third outcome (None, pending, unknown) for lost answers and ask "
                 "the peer for the state; failure only for refusals and failures to connect",

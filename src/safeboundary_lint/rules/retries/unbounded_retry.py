@@ -145,7 +145,7 @@ class UnboundedRetry(Rule):
             confidence=Confidence.MEDIUM
             if named_like(last_name(probe.func), *_PROBING) or self.facts.match(probe, *_NETWORK)
             else Confidence.LOW,
-            fix=self._loop_fix(node, "count the attempts or keep a deadline of `time.monotonic()`, and raise when it has passed"),
+            fix=lambda: self._loop_fix(node, "count the attempts or keep a deadline of `time.monotonic()`, and raise when it has passed"),
         )
 
     def _reaches_out(self, call: cst.Call) -> bool:
@@ -178,7 +178,7 @@ class UnboundedRetry(Rule):
             f"{name} is repeated for ever while it fails: the caller hangs and "
             f"never learns why, because nothing stops `{self.facts.code(policy)}`",
             confidence=confidence,
-            fix=self._policy_fix(policy, stops),
+            fix=lambda: self._policy_fix(policy, stops),
         )
 
     def _policy_fix(self, policy: cst.CSTNode, stops: list[str]) -> Fix:
@@ -255,7 +255,7 @@ class UnboundedRetry(Rule):
             "the loop starts over, with no limit of attempts or time",
             confidence=Confidence.LOW if daemon else Confidence.MEDIUM if network is None else Confidence.HIGH,
             trace=[(cause, "a failure is seen here and the loop goes on")],
-            fix=self._loop_fix(
+            fix=lambda: self._loop_fix(
                 loop.node,
                 "count the attempts (`for attempt in range(5)`) or keep a deadline of `time.monotonic()`, "
                 "and let the last error out",
@@ -311,7 +311,7 @@ class UnboundedRetry(Rule):
             else Confidence.LOW
             if self._repairs(call)
             else Confidence.MEDIUM,
-            fix=Fix(
+            fix=lambda: Fix(
                 Applicability.SUGGESTION,
                 "pass the number of attempts on, and raise when none is left; a loop says it more plainly",
                 given_up.counted_down(self.facts, call, region.function, why.split("`")[1] if why.startswith("passes") else None),

@@ -277,7 +277,7 @@ class UnstableDedupKey(Rule):
             f"`{code}` {why}, but becomes {what}: another process does not find what this one stored",
             confidence=confidence,
             trace=[(sink, f"used here as {what}")],
-            fix=Fix(Applicability.SUGGESTION, advice, *self._stable(source)),
+            fix=lambda: Fix(Applicability.SUGGESTION, advice, *self._stable(source)),
         )
 
     def _is_number(self, call: cst.Call) -> bool:
