@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 
 import libcst as cst
 
@@ -26,6 +27,10 @@ from safeboundary_lint.core.source import LINE_END, Source, Undecodable
 from safeboundary_lint.core.syntax import Unparsable, parse, syntax_problem
 from safeboundary_lint.core.thinning import Thinning
 from safeboundary_lint.core.words import Words
+from safeboundary_lint.garbage import give_back_memory
+
+
+_LARGE = 200_000  # characters for which LibCST's parser takes 50 MB, and more than that for more
 
 
 def analyse(source: bytes, path: str, options: Options, module: ast.Module | None = None) -> FileReport:
@@ -55,12 +60,16 @@ def analyse(source: bytes, path: str, options: Options, module: ast.Module | Non
         if not left:
             return _judged(path, decoded, [], [], options, counted)
         text = Thinning.of(outline, left, screen, words).text()
+        del outline, thinning  # Python's tree makes room for LibCST's parser
     try:
-        module = parse(text)
+        facts = Facts(parse(text), known, path, text, indented)
     except Unparsable as error:
         return FileReport(path, problems=(Problem(path, str(error), error.line),))
+    if len(text) >= _LARGE:
+        give_back_memory()  # that of the parser, which takes ten times as much as its tree
     try:
-        findings, problems = _run(left, Facts(module, known, path, text, indented))
+        with closing(facts):
+            findings, problems = _run(left, facts)
     except RecursionError:
         return FileReport(path, problems=(Problem(path, "holds an expression or block that is nested too deeply to be checked. Split it, or exclude the file"),))
     return _judged(path, decoded, findings, problems, options, counted)
@@ -81,7 +90,13 @@ def _undecided(
         facts = DraftFacts(Draft(outline.text, outline.module, thinning.dropped()), known, path, shown)
     except (RecursionError, cst.ParserSyntaxError):
         return thinning.rules, 0
-    running = [rule(facts) for rule in thinning.rules]
+    with closing(facts):
+        return _counted(thinning.rules, facts)
+
+
+def _counted(wanted: Sequence[type[Rule]], facts: Facts) -> tuple[list[type[Rule]], int]:
+    """The rules that a draft does not show to be silent, and how many findings the others have."""
+    running = [rule(facts) for rule in wanted]
     fired: set[int] = set()
     for rule, visit, node in _visits(running, facts):
         if id(rule) not in fired:

@@ -50,10 +50,18 @@ def bound_arguments(call: cst.Call, function: cst.FunctionDef | cst.Lambda, *, m
             yield positional[index], arg.value
 
 
+def _written(text: str) -> object:
+    """The value of a string literal; most say what they are without Python's parser."""
+    if text[0] not in "\"'" or "\\" in text or "\r" in text:
+        return ast.literal_eval(text)
+    width = 3 if text.startswith(('"""', "'''")) else 1
+    return text[width:-width]
+
+
 def string(node: cst.CSTNode | None) -> str | None:
     """The value of a plain or concatenated string literal; None for anything else, f-strings included."""
     if isinstance(node, cst.SimpleString):
-        value = node.evaluated_value
+        value = _written(node.value)
         return value if isinstance(value, str) else None
     if isinstance(node, cst.ConcatenatedString):
         left, right = string(node.left), string(node.right)
@@ -98,10 +106,12 @@ def literal(node: cst.CSTNode | None, depth: int = 20) -> object:
         raise NotConstant
     if type(node) not in _LITERAL:
         raise NotConstant
-    if isinstance(node, (cst.Integer, cst.Float)):
-        return ast.literal_eval(node.value)
+    if isinstance(node, cst.Integer):
+        return int(node.value, 0)
+    if isinstance(node, cst.Float):
+        return float(node.value)
     if isinstance(node, cst.SimpleString):
-        return node.evaluated_value
+        return _written(node.value)
     if isinstance(node, (cst.ConcatenatedString, cst.FormattedString)):
         if (text := string(node)) is None:
             raise NotConstant

@@ -98,14 +98,11 @@ class Expressions:
         self._segments = segments
         self.places: dict[int, ast.AST] = {}  # by `id` of the node that was made
         self._placed = True
-        self._makers: dict[type[ast.AST], Callable[[Any], cst.BaseExpression]] = {
-            kind: getattr(self, f"_{kind.__name__}") for kind in ast.expr.__subclasses__() if hasattr(self, f"_{kind.__name__}")
-        }
 
     def __call__(self, node: ast.expr) -> cst.BaseExpression:
         """The same expression as LibCST has it."""
-        maker = self._makers.get(type(node))
-        found = maker(node) if maker is not None else self._parsed(node)
+        maker = _MAKERS.get(type(node))
+        found = maker(self, node) if maker is not None else self._parsed(node)
         if self._placed:
             self.places[id(found)] = node
         return found
@@ -300,3 +297,8 @@ def _is_one(text: str) -> bool:
         return True
     literal = _LITERAL.match(text, found.start())
     return literal is not None and literal.end() == len(text)
+
+
+_MAKERS: dict[type[ast.AST], Callable[[Expressions, Any], cst.BaseExpression]] = {
+    kind: getattr(Expressions, f"_{kind.__name__}") for kind in ast.expr.__subclasses__() if hasattr(Expressions, f"_{kind.__name__}")
+}

@@ -35,18 +35,12 @@ class Draft:
         self._dropped = frozenset(map(id, dropped))
         self._of = Expressions(self.segments)
         self.places = self._of.places  # nodes of Python's tree, by `id` of the expressions, parameters and statements made from them
-        self._small: dict[type[ast.AST], Callable[[Any], cst.BaseSmallStatement]] = {}
-        self._compound: dict[type[ast.AST], Callable[[Any], cst.BaseCompoundStatement]] = {}
-        for kind in ast.stmt.__subclasses__():
-            for makers, prefix in ((self._small, "_small_"), (self._compound, "_compound_")):
-                if (maker := getattr(self, prefix + kind.__name__, None)) is not None:
-                    makers[kind] = maker
         self.module = nodes.module(tuple(self._statements(module.body)))
 
     def text_of(self, node: cst.CSTNode) -> str:
         """The text of an expression or small statement. Raises Undecided where the parentheses around it may be its own."""
         place: Any = self.places.get(id(node))
-        if place is None or type(place) in self._compound or isinstance(place, _IN_PARENTHESES) or self.segments.may_be_in_parentheses(place):
+        if place is None or type(place) in _COMPOUND or isinstance(place, _IN_PARENTHESES) or self.segments.may_be_in_parentheses(place):
             raise Undecided
         return self.segments.of(place)
 
@@ -63,7 +57,7 @@ class Draft:
         line: list[cst.BaseSmallStatement] = []
         end: int | None = 0
         for node in body:
-            small = type(node) in self._small
+            small = type(node) in _SMALL
             if line and (not small or node.lineno != end):
                 yield nodes.line(tuple(line))
                 line = []
@@ -78,15 +72,15 @@ class Draft:
             yield nodes.line(tuple(line))
 
     def _small_statement(self, node: ast.stmt) -> cst.BaseSmallStatement:
-        found = self._small[type(node)](node)
+        found = _SMALL[type(node)](self, node)
         self.places[id(found)] = node
         return found
 
     def _compound_statement(self, node: ast.stmt) -> cst.BaseCompoundStatement:
-        maker = self._compound.get(type(node))
+        maker = _COMPOUND.get(type(node))
         if maker is None or getattr(node, "type_params", None):
             return self._parsed(node)
-        found = maker(node)
+        found = maker(self, node)
         self.places[id(found)] = node
         return found
 
@@ -98,7 +92,7 @@ class Draft:
         return cst.parse_module(textwrap.dedent(self.segments.lines(first, node.end_lineno or node.lineno))).body[0]
 
     def _block(self, body: list[ast.stmt]) -> cst.BaseSuite:
-        if type(body[0]) in self._small and self.segments.before(body[0]).strip():  # behind the colon, on the same line
+        if type(body[0]) in _SMALL and self.segments.before(body[0]).strip():  # behind the colon, on the same line
             return nodes.suite(tuple(map(self._small_statement, body)))
         return nodes.block(tuple(self._statements(body)))
 
@@ -217,6 +211,14 @@ class Draft:
         found = maker(self._of.perhaps(handler.type), bound, self._block(handler.body))
         self.places[id(found)] = handler
         return found
+
+
+def _makers(prefix: str) -> dict[type[ast.AST], Callable[[Draft, Any], Any]]:
+    methods = ((kind, getattr(Draft, prefix + kind.__name__, None)) for kind in ast.stmt.__subclasses__())
+    return {kind: method for kind, method in methods if method is not None}
+
+
+_SMALL, _COMPOUND = _makers("_small_"), _makers("_compound_")
 
 
 class DraftFacts(Facts):

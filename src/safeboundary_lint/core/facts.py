@@ -64,6 +64,12 @@ class Facts:
         self._rows: dict[int, list[tuple[Row, Confidence, str]]] = {}
         self._matches: dict[tuple[int, tuple[str, ...]], Match | None] = {}
 
+    def close(self) -> None:
+        """Forget all of it: facts refer to each other in circles, and nobody looks for such garbage after each file."""
+        for flow in self._flows.values():
+            flow.close()
+        self.__dict__.clear()
+
     @cached_property
     def names(self) -> Names:
         """Scopes and imports."""

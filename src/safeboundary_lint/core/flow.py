@@ -57,6 +57,11 @@ class Flow:
                 succ.preds.append(point)
         self._reachable: frozenset[int] | None = None
 
+    def close(self) -> None:
+        """Take the points apart, which hold each other."""
+        for point in self.points:
+            point.succs, point.raising, point.preds = [], [], []
+
     def point(self, kind: str, node: cst.CSTNode | None, outcome: bool | None = None) -> Point:
         """A new point of this graph."""
         point = Point(len(self.points), kind, node, outcome)
@@ -161,6 +166,7 @@ class _Builder:
         else:
             ends = self._statements([root.body] if isinstance(root, cst.FunctionDef) else list(root.body), [self.flow.entry])
         self._connect(ends, self.flow.returned)
+        self.uncaught.clear()  # frames hold the builder
 
     # Each method takes the points from which control arrives and returns those from which it falls through.
 
