@@ -197,6 +197,13 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
 
 
+def words() -> str:
+    """A pattern for the words of which one stands in each text that `is_identity` knows; a key may have hyphens for underscores."""
+    names = _IDENTITY.pattern.partition("(^|_)(")[2].removesuffix(")$").split("|")
+    parts = {name.partition("_")[0] for name in names if "_" in name}
+    return f"(?:{'|'.join(name.replace('_', '_?') for name in names)})$|^(?:{'|'.join(sorted(parts))})$"
+
+
 @functools.lru_cache(maxsize=10_000)
 def is_identity(name: str) -> bool:
     """True for a name that says that its value tells one thing from all others, or one state from the next."""

@@ -11,6 +11,7 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.limits import ATTEMPT
 from safeboundary_lint.core.loops import DATA_ERRORS
 from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.words import STATUSES
 
 _COUNTING = ("range", "xrange", "count", "repeat")
 _ENDING = ("range", "xrange", "enumerate", "reversed", "sorted", "zip", "list", "tuple")
@@ -88,6 +89,7 @@ def unended(body: Sequence[ast.AST]) -> bool:
     return _handles(body) and any(loop.handlers and not loop.leaves for loop in _loops(body))
 
 
+@shapes.about("except", *STATUSES, "%status_code|too_many|rate_limit|retry")
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it, with what it was given itself."""
     for function in shapes.walk(body, *_FUNCTIONS) if shapes.calls_itself(body) else ():

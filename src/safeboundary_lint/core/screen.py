@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import functools
 import operator
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -24,6 +24,7 @@ def compares(body: Sequence[ast.AST]) -> bool:
     return any(True for _ in _compared(body))
 
 
+@shapes.about(f"%{words()}")
 def compares_secrets(body: Sequence[ast.AST]) -> bool:
     """Two values are compared that are both called secrets, are sent or looked up; or a parameter with a secret of the object."""
     pairs = list(_compared(body))
@@ -44,10 +45,11 @@ def compares_made(body: Sequence[ast.AST]) -> bool:
     return bool(made) and any(isinstance(side, ast.Name) and side.id in made for sides in _compared(body) for side in sides)
 
 
+@shapes.about(f"%{MAKERS.pattern}")
 def makes_digest(body: Sequence[ast.AST]) -> bool:
     """Something is called by whose name a keyed digest is made."""
     called = (shapes.last_name(call.func) or "" for call in shapes.walk(body, ast.Call) if shapes.given(call))
-    return shapes.says(body, "mac", "sig") and any(map(MAKERS.search, called))
+    return any(map(MAKERS.search, called))
 
 
 def digests_key(body: Sequence[ast.AST]) -> bool:

@@ -27,6 +27,7 @@ _MARKS: dict[type[ast.AST], str] = {
     ast.NamedExpr: ":=", ast.Raise: "raise", ast.Return: "return", ast.Subscript: "[", ast.Try: "try", ast.While: "while", ast.With: "with",
     ast.Yield: "yield", ast.YieldFrom: "yield", ast.comprehension: "for",
 }  # fmt: skip
+_EMPTY = (Regex(r"\[(?:[\s\\]|#[^\n]*\n)*\]"), Regex(r"\{(?:[\s\\]|#[^\n]*\n)*\}"), Regex(r"set(?<!\wset)\b"))
 FUNCTIONS = frozenset((ast.FunctionDef, ast.AsyncFunctionDef))
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
@@ -226,6 +227,13 @@ def says(body: Sequence[ast.AST], *texts: str) -> bool:
         if one in lowered:
             return True
     return False
+
+
+def may_be_empty(body: Sequence[ast.AST]) -> bool:
+    """False when surely no empty list, map or set is made in a body."""
+    if not isinstance(body, Body) or body.text is None:
+        return True
+    return says(body, "dict", "list", "deque", "counter") or any(one.search(body.text) is not None for one in _EMPTY)
 
 
 def calls_itself(body: Sequence[ast.AST]) -> bool:

@@ -27,8 +27,11 @@ _BUFFER = Regex(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|row
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 
+@shapes.about("self", "while")
 def _takes_over(body: Sequence[ast.AST]) -> bool:
     """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
+    if not shapes.says(body, "clear", "while") and not shapes.may_be_empty(body):
+        return False
     taken: set[str | None] = set()
     emptied = {_own(call.func.value) for call in shapes.walk(body, ast.Call) if isinstance(call.func, ast.Attribute) and call.func.attr == "clear"}
     for node in shapes.walk(body, ast.Assign):

@@ -80,6 +80,7 @@ def _says_expected(handler: ast.ExceptHandler) -> bool:
     return bool(names) and all(_EXPECTED.fullmatch(name) and "_" not in name and not name.isupper() for name in names)
 
 
+@shapes.about("except")
 def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
     """Success is told behind a handler that swallows, not in what it handles; in a loop, before it too."""
     for block in _swallowing(body):

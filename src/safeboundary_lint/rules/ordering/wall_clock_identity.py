@@ -12,6 +12,7 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
+from safeboundary_lint.core.identity import words as identity_words
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.rules.ordering import unique_parts
@@ -24,6 +25,7 @@ _PASSING = Regex(r"(^|_)(temp|temporary|tmp|debug|dummy|fake|scratch|adhoc|dry_r
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 
+@shapes.about(f"%{identity_words()}")
 def _identifies(body: Sequence[ast.AST]) -> bool:
     """Something that is no bare parameter is bound to the name of an identity, or a function that is called one answers."""
     if any(is_identity(node.name) for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef)):

@@ -59,6 +59,8 @@ _STRANGERS = (
 
 def _makes_map(body: Sequence[ast.AST]) -> bool:
     """An empty map is made under the name of a tally, where it lives on: in the module, a class, or where an object is made."""
+    if not shapes.may_be_empty(body):
+        return False
     in_function = any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in body)
     lasting = not in_function or any(True for _ in shapes.walk(body, ast.ClassDef, ast.Global))
     making = any(function.name in MAKERS for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))

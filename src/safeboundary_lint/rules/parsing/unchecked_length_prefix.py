@@ -42,6 +42,7 @@ _READING = (
 _FILES = ("file", "infile", "file_obj*", "fileobj*", "fp", "fh", "f")
 
 
+@shapes.about(f"%(?:{'|'.join(DECLARED)})_*$")
 def _declares(body: Sequence[ast.AST]) -> bool:
     """`data["Length"]` of what was parsed, or a `length` out of the several things that a header says."""
     for node in shapes.walk(body, ast.Subscript, ast.Tuple, ast.List):

@@ -39,6 +39,7 @@ _LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport"
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
 
 
+@shapes.about(f"%{'|'.join(_KEPT_TEXTS)}", "%key$|_id$")
 def _keeps_key(body: Sequence[ast.AST]) -> bool:
     """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
     if not shapes.says(body, *_KEPT_TEXTS) and not (shapes.says(body, "key", "_id") and shapes.says(body, *_PERSISTING)):
