@@ -36,8 +36,10 @@ _SEARCHES = (
 
 
 _RECEIVING = ("recv", "receive", "read", "iter_", "stream")
+RECEIVING = f"%{'|'.join(_RECEIVING)}"  # the names by which data comes in, as a need
 
 
+@shapes.about(RECEIVING)
 def receives(body: Sequence[ast.AST]) -> bool:
     """Something is called by whose name data comes in."""
     names = {shapes.last_name(node.func) or "" for node in shapes.walk(body) if isinstance(node, ast.Call)}

@@ -52,6 +52,7 @@ def makes_digest(body: Sequence[ast.AST]) -> bool:
     return any(map(MAKERS.search, called))
 
 
+@shapes.about("%^_*(?:" + "|".join(glob.replace("*", ".*") for glob in KEYS) + ")$")
 def digests_key(body: Sequence[ast.AST]) -> bool:
     """Something is called with what is named as a key is, alone or with other data."""
     first = (part for call in shapes.walk(body, ast.Call) for part in shapes.walk(shapes.given(call)[:1], ast.Name, ast.Attribute))

@@ -31,15 +31,16 @@ _STAR_IMPORT = Regex(r"import(?<!\wimport)[ \t]*\*")
 _WORDS_ONLY = bytes(code if code >= 0x80 or code == ord("_") or chr(code).isalnum() else ord(" ") for code in range(0x100))
 _DIGITS = "0123456789"
 STATUSES = frozenset(map(str, range(401, 600)))  # of failures in HTTP
+_TELLING = STATUSES | {"16"}  # numbers that say something
 _IMPORT = Regex(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 
 
 def words_in(text: str) -> frozenset[str]:
-    """What WORD finds in a text, in half the time, and the numbers that may be a status."""
+    """What WORD finds in a text, in half the time, and the numbers that say something."""
     found = set(text.encode(errors="surrogatepass").translate(_WORDS_ONLY).decode(errors="surrogatepass").split())
     numbers = [word for word in found if word[0] in _DIGITS]
     found.difference_update(numbers)
-    found.update(filter(None, (number.lstrip(_DIGITS) for number in numbers)), STATUSES.intersection(numbers))
+    found.update(filter(None, (number.lstrip(_DIGITS) for number in numbers)), _TELLING.intersection(numbers))
     return frozenset(found)
 
 

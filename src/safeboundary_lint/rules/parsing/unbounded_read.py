@@ -10,7 +10,7 @@ import libcst as cst
 
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER, SOURCES
-from safeboundary_lint.core.buffers import Growth, receives
+from safeboundary_lint.core.buffers import RECEIVING, Growth, receives
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
@@ -32,6 +32,7 @@ _SENT = ("data", "json", "body", "content", "files")  # what a request gives alo
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
 
 
+@shapes.about(RECEIVING)
 def _gathers(body: Sequence[ast.AST]) -> bool:
     """A loop in which something comes in, and a variable grows."""
     loops = [node for node in shapes.walk(body, ast.While, ast.For, ast.AsyncFor) if isinstance(node, ast.While) or isinstance(node.iter, ast.Call)]

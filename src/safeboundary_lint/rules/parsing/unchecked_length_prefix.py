@@ -55,6 +55,7 @@ def _declares(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+@shapes.about("int", "16", "x10")
 def _reads_digits(body: Sequence[ast.AST]) -> bool:
     """`int(text, 16)`: text with a base."""
     for call in shapes.walk(body, ast.Call):
