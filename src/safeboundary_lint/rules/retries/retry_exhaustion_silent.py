@@ -13,7 +13,7 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.repetitions import runs_out, tries_again
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import LOOPS
+from safeboundary_lint.core.needs import LOOPS
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 

@@ -15,7 +15,7 @@ from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.repetitions import unended
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.screen import LOOPS
+from safeboundary_lint.core.needs import LOOPS
 from safeboundary_lint.core.tree import descendants, same_code
 
 _RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tries", "*_tries")
