@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from safeboundary_lint.core.regex import Regex
 
 if sys.version_info >= (3, 11):
     from re import _constants as constants
@@ -14,9 +17,24 @@ else:
     import sre_parse as parser
 
 
+_SIGN = Regex(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]", re.DOTALL)
+_PLAIN = Regex(r"[A-Za-z0-9_]+")
+
+
+def alternatives(pattern: str) -> list[str]:
+    """The parts of a pattern of which one has to match: what stands between `|` outside of all parentheses."""
+    found, depth, start = [], 0, 0
+    for sign in _SIGN.finditer(pattern):
+        if sign[0] == "|" and not depth:
+            found.append(pattern[start : sign.start()])
+            start = sign.end()
+        depth += {"(": 1, ")": -1}.get(sign[0], 0)
+    return [*found, pattern[start:]]
+
+
 def literals(pattern: str) -> frozenset[str] | None:
     """Texts, in lower case, of which one stands in whatever the pattern matches; None where there is no telling."""
-    return _of(parser.parse(pattern))
+    return frozenset((pattern.lower(),)) if _PLAIN.fullmatch(pattern) else _of(parser.parse(pattern))
 
 
 def _of(items: Sequence[tuple[Any, Any]]) -> frozenset[str] | None:

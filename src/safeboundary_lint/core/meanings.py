@@ -8,10 +8,10 @@ import itertools
 import operator
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from safeboundary_lint.core.literals import literals
+from safeboundary_lint.core.literals import alternatives, literals
 from safeboundary_lint.core.regex import Regex
 
 if TYPE_CHECKING:
@@ -38,11 +38,28 @@ class Group(Protocol):
     sure: Collection[str]  # words that may help to meet one, whatever else there is
     all_ways: Mapping[str, Collection[Way]]  # words that do so in files that are open to one of these ways
     patterns: Collection[str]  # regular expressions, in lower case or not, for more of them
-    pattern: Callable[[str], object] | None  # the search for them
     matching: set[str]  # words that were met and match
 
 
-_Search = tuple[Group, "dict[str, int]"]  # and where the words go that it finds, with its bit
+class _Search:
+    """One pattern of a group for words in which its text was found, compiled when it is first asked, and where the words go that it finds."""
+
+    def __init__(self, group: Group, pattern: str, plain: bool, found: dict[str, int]) -> None:
+        self.group = group
+        self.found = found
+        self._plain = plain  # where its text stands, it matches
+        # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
+        self._lowers = pattern == pattern.lower()
+        self._regex = Regex(pattern, 0 if self._lowers else re.IGNORECASE)
+
+    def ask(self, word: str) -> None:
+        """Note a word that it finds something in."""
+        matching = self.group.matching
+        if word not in matching:
+            if not (self._plain or self._regex.search(word.lower() if self._lowers else word)):
+                return
+            matching.add(word)
+        self.found[word] = self.found.get(word, 0) | self.group.bit
 
 
 class Hint:
@@ -54,7 +71,6 @@ class Hint:
         self.sure = frozenset(word for word in several if not word.startswith("%"))
         self.all_ways: dict[str, list[Way]] = {}
         self.patterns = [word[1:] for word in several if word.startswith("%")]
-        self.pattern = search(self.patterns)
         self.matching: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -99,11 +115,13 @@ class Meanings:
 
     def _search(self, group: Group, found: dict[str, int]) -> None:
         """From now on its patterns are searched for in each new word."""
-        stems = [literals(pattern) for pattern in group.patterns]
-        if None in stems:
-            self._open.append((group, found))
-        for stem in frozenset().union(*(one for one in stems if one is not None)) if None not in stems else ():
-            self._stems[stem].append((group, found))
+        for pattern in itertools.chain.from_iterable(map(alternatives, group.patterns)):
+            stems = literals(pattern)
+            asked = _Search(group, pattern, stems == {pattern.lower()}, found)
+            if stems is None:
+                self._open.append(asked)
+            for stem in stems or ():
+                self._stems[stem].append(asked)
 
     def _forget(self) -> None:
         for several in (self._bits, self._known, self._telling, self._names):
@@ -129,11 +147,8 @@ class Meanings:
         if unknown := words - self._known:  # sets, and no look at each word: nearly all are known, and most say nothing
             for word in unknown & self._sure.keys():
                 self._bits[word] = self._sure[word]
-            for word, (group, found) in self._candidates(unknown):
-                if word not in group.matching and group.pattern is not None and group.pattern(word):
-                    group.matching.add(word)
-                if word in group.matching:
-                    found[word] = found.get(word, 0) | group.bit
+            for word, asked in self._candidates(unknown):
+                asked.ask(word)
             self._telling |= unknown & self._bits.keys()
             self._telling |= unknown & self._ways.keys()
             self._known |= unknown
@@ -155,16 +170,3 @@ class Meanings:
     def of_names(self, names: Iterable[str]) -> int:
         """The bits of the groups that are met where functions or classes with these names are defined."""
         return functools.reduce(operator.or_, (self._names[name] for name in names if name in self._names), 0)
-
-
-def search(alternatives: Iterable[str]) -> Callable[[str], object] | None:
-    """A test whether one of some patterns is found in a word, whatever the case."""
-    several = list(alternatives)
-    if not several:
-        return None
-    # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
-    lowered = Regex("|".join(f"(?:{one})" for one in several if one == one.lower()) or r"(?!)")
-    if not (written := "|".join(f"(?:{one})" for one in several if one != one.lower())):
-        return lambda word: lowered.search(word.lower())
-    as_written = Regex(written, re.IGNORECASE)
-    return lambda word: lowered.search(word.lower()) or as_written.search(word)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safeboundary_lint.core.knowledge import Knowledge
-from safeboundary_lint.core.meanings import Hint, search
+from safeboundary_lint.core.meanings import Hint
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import words_of
@@ -87,7 +87,6 @@ class Group:
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
         self.patterns = [need[1:] for need in texts if need.startswith("%")]
-        self.pattern = search(self.patterns)
         self.matching: set[str] = set()  # words that were asked about and match it
         self.names = Hint(bit, (f"%{need[1:]}" for need in texts if need.startswith("$")))
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
