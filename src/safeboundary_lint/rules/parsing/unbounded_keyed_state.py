@@ -57,14 +57,15 @@ _STRANGERS = (
 )  # fmt: skip
 
 
+@shapes.about(f"%{_TALLIES}|{_KEPT}")
 def _makes_map(body: Sequence[ast.AST]) -> bool:
     """An empty map is made under the name of a tally, where it lives on: in the module, a class, or where an object is made."""
-    if not shapes.may_be_empty(body):
-        return False
     in_function = any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in body)
     lasting = not in_function or any(True for _ in shapes.walk(body, ast.ClassDef, ast.Global))
     making = any(function.name in MAKERS for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
-    for node in shapes.walk(body, ast.Assign, ast.AnnAssign) if lasting or making else ():
+    if not (lasting or making) or not shapes.may_be_empty(body):
+        return False
+    for node in shapes.walk(body, ast.Assign, ast.AnnAssign):
         if node.value is not None and any(map(_is_map, [node.value, *getattr(node.value, "elts", ())])):
             kept = (*((ast.Name,) if lasting else ()), *((ast.Attribute,) if making else ()))
             parts = shapes.walk(shapes.targets(node), *kept)
