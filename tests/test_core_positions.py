@@ -75,10 +75,18 @@ def test_places_are_those_of_libcst(text: str) -> None:
     theirs = wrapper.resolve(PositionProvider)
     tree = Tree(wrapper.module)
     positions = Positions(tree, text)
-    for node in descendants(wrapper.module):
+    names = [node.attr for node in tree.all(cst.Attribute)] + [node.name for kind in (cst.Param, cst.FunctionDef) for node in tree.all(kind)]
+    for node in (*descendants(wrapper.module), *names):
         place = theirs[node]
         if not isinstance(node, cst.Module):
             assert positions.range(node) == (place.start.line, place.start.column, place.end.line, place.end.column), cst.Module([]).code_for_node(node)
+
+
+def test_the_name_of_an_attribute_takes_no_look_at_the_whole_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "def f(a):\n    if a.b: return a.c\n    else: g(a.d)\n"
+    tree = Tree(cst.parse_module(text))
+    monkeypatch.setattr(cst.Module, "_codegen_impl", None)
+    assert [Positions(tree, text).range(node.attr)[:2] for node in tree.all(cst.Attribute)] == [(2, 9), (2, 21), (3, 14)]
 
 
 def test_newer_syntax_than_the_running_python_is_placed_too() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from functools import cached_property
 
 import libcst as cst
 from libcst.metadata import CodeRange, PositionProvider
@@ -15,6 +16,7 @@ from libcst.metadata.position_provider import PositionProvidingCodegenState
 
 from safeboundary_lint.core.tree import Tree
 
+_NAMED = ((cst.Attribute, "attr"), (cst.Param, "name"), (cst.FunctionDef, "name"))  # names that are no nodes of our tree
 _HEADED = (cst.If, cst.While, cst.For, cst.With, cst.FunctionDef, cst.ClassDef)
 
 
@@ -36,17 +38,23 @@ class Positions:
 
     def range(self, node: cst.CSTNode) -> tuple[int, int, int, int]:
         """First line and column, last line and column (exclusive) of a node."""
-        statement = None if self._module is not None else self._statement(node)
+        at = node if id(node) in self.tree.order else self._named.get(id(node), node)
+        statement = None if self._module is not None else self._statement(at)
         if statement is None:
             self._module = self._module or self._render(self.tree.module)
             return _flat(self._module._computed[node], 0)
-        key = (id(statement), statement is not node and self._is_in_head(node, statement))
+        key = (id(statement), statement is not node and self._is_in_head(at, statement))
         if key not in self._rendered:
             drawn = _headed(statement) if key[1] else statement
             provider = self._render(statement, drawn)
             self._rendered[key] = provider, self._line_of(statement) - provider._computed[_anchor(drawn)].start.line
         provider, lines = self._rendered[key]
         return _flat(provider._computed[node], lines)
+
+    @cached_property
+    def _named(self) -> dict[int, cst.CSTNode]:
+        """What has a name, by `id` of the name."""
+        return {id(getattr(owner, field)): owner for kind, field in _NAMED for owner in self.tree.all(kind)}
 
     def _is_in_head(self, node: cst.CSTNode, statement: cst.CSTNode) -> bool:
         """True for what stands before the body of a compound statement, which need not be rendered then."""
