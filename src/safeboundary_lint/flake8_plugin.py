@@ -11,6 +11,7 @@ import argparse
 import ast
 import functools
 import gc
+import multiprocessing
 import os
 import tokenize
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,8 @@ class Plugin:
             preview=options.safeboundary_preview or None,
             min_confidence=None if level is None else Confidence(level),
         )
+        if multiprocessing.get_start_method() == "fork":
+            _load()  # flake8's processes are copies of this one: none of them loads it again
 
     def run(self) -> Iterator[Line]:
         """The findings of this file. A defect of ours is one SBL000 line and never the end of flake8's run."""
