@@ -87,29 +87,23 @@ class Names:
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
         """The scope in which a name used at `node` is looked up first. Decorators, bases and defaults belong outside."""
-        known, way = self._scope_at, []
-        below, current = node, self.tree.parent(node)
-        scope = self.module_scope
-        while current is not None:
+        known, parents, way = self._scope_at, self.tree.parents, []
+        below, scope = node, self.module_scope
+        while (current := parents.get(id(below))) is not None:
             if (found := known.get(id(below))) is not None:
                 scope = found
                 break
             way.append(id(below))
-            if type(current) is cst.CompFor and below is current.iter and type(around := self.tree.parent(current)) in _COMPREHENSION_TYPES:
-                below, current = around, self.tree.parent(around)  # the first iterable is evaluated outside
-                continue
-            if type(current) in _SCOPE_TYPES and self._is_inside(current, below):
+            kind = type(current)
+            if kind in _SCOPE_TYPES and (kind not in _DEFINITION_TYPES or below is current.body):  # type: ignore[attr-defined]
                 scope = self._scope_for(current)
                 break
-            below, current = current, self.tree.parent(current)
-        known.update(dict.fromkeys(way, scope))
+            # the first iterable of a comprehension is evaluated outside
+            outside = kind is cst.CompFor and below is current.iter and type(around := parents[id(current)]) in _COMPREHENSION_TYPES  # type: ignore[attr-defined]
+            below = around if outside else current
+        for key in way:
+            known[key] = scope
         return scope
-
-    @staticmethod
-    def _is_inside(scope_node: cst.CSTNode, child: cst.CSTNode) -> bool:
-        if type(scope_node) in _DEFINITION_TYPES:
-            return child is scope_node.body  # type: ignore[attr-defined]
-        return True
 
     def _bind_all(self) -> None:
         tree = self.tree

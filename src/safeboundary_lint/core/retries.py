@@ -244,9 +244,8 @@ class Retries:
     def _reschedules(self, call: cst.Call) -> bool:
         """`raise self.retry(exc=error)` in a task: the queue runs the whole task again."""
         keywords = {arg.keyword.value for arg in call.args if arg.keyword is not None}
-        return self.facts.match(call, "reschedule") is not None and (
-            bool(keywords & {"exc", "countdown", "eta", "max_retries"}) or isinstance(self.facts.tree.parent(call), cst.Raise)
-        )
+        again = not keywords.isdisjoint(("exc", "countdown", "eta", "max_retries")) or isinstance(self.facts.tree.parent(call), cst.Raise)
+        return again and self.facts.match(call, "reschedule") is not None
 
     def _starts_over(self, call: cst.Call, function: cst.FunctionDef) -> bool:
         """The call runs the function again on the same input, because this time it failed."""
