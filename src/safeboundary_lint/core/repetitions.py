@@ -104,6 +104,19 @@ def restart(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+@shapes.about("%retry")
+def hands_to_retry(body: Sequence[ast.AST]) -> bool:
+    """Something by whose name it tries again is given what may be a function."""
+    calls = (call for call in shapes.walk(body, ast.Call) if "retry" in (shapes.last_name(call.func) or "").lower())
+    return any(isinstance(value, (ast.Name, ast.Attribute)) for call in calls for value in shapes.given(call))
+
+
+@shapes.about("while", "for")
+def keeps_going(body: Sequence[ast.AST]) -> bool:
+    """A loop that may go round until something is there."""
+    return any(True for _ in _loops(body))
+
+
 def _handles(body: Sequence[ast.AST]) -> bool:
     return any(True for _ in shapes.walk(body, ast.ExceptHandler))
 

@@ -12,14 +12,13 @@ from safeboundary_lint.core.loops import RetryLoop
 from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.recursion import unbounded_restart
-from safeboundary_lint.core.repetitions import endless, restart
+from safeboundary_lint.core.repetitions import endless, hands_to_retry, keeps_going, restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 
 _NETWORK = ("http-unsafe", "http-safe", "http-request", "side-effect", "connection-probe")
-_RETRYING = "%retry"  # a call by whose name something is tried again
 _RECONNECTING = (
     "*connect*", "*login*", "*refresh*", "*clos*", "*reset*", "*renew*", "*auth*", "*print*", "*log*", "*warn*", "*sleep*",
     "*wait*", "*doze*", "*delay*", "*pause*", "*backoff*",
@@ -101,9 +100,10 @@ class UnboundedRetry(Rule):
     code, name, since, severity = "SBL203", "unbounded-retry", "0.1", Severity.WARNING
     overlaps = ()
     needs = (
-        ("retry-decorator", "retry-caller", _RETRYING, "=except", "sleep"),
-        ("retry-decorator", "retry-caller", _RETRYING, restart, "sleep", *_NETWORK),
-        ("retry-decorator", "retry-caller", _RETRYING, restart, "sleep", endless),
+        ("retry-decorator", "retry-caller", hands_to_retry, restart, "=except", "sleep"),
+        ("retry-decorator", "retry-caller", hands_to_retry, restart, "sleep", *_NETWORK),
+        ("retry-decorator", "retry-caller", hands_to_retry, restart, endless, keeps_going),
+        ("retry-decorator", "retry-caller", hands_to_retry, restart, endless, "sleep"),
     )
     anchored = 1
     fixable = Applicability.UNSAFE
