@@ -75,16 +75,17 @@ class Boundary:
 
     def direct(self, node: cst.CSTNode) -> Source | None:
         """Who writes what this very node gives; None where that depends on others."""
-        if isinstance(node, cst.Param):
-            return self._of_parameter(node)
-        if isinstance(node, (cst.Call, cst.Name, cst.Attribute)):
+        kind = type(node)
+        if kind is cst.Param:
+            return self._of_parameter(node)  # type: ignore[arg-type]
+        if kind is cst.Call or kind is cst.Name or kind is cst.Attribute:
             match = self.facts.match(node, *_KINDS)
             if match is not None:
                 writer = {"own-data": OWN, "shared-data": SHARED}.get(match.row.kind, PEER)
                 return Source(writer, node, match.confidence)
             if (last_name(node) or "").isupper() and self.facts.names.qualified(node) is not None:
                 return Source(OWN, node)  # a constant of a module
-        if isinstance(node, cst.Subscript) and self.is_stream(node):
+        if kind is cst.Subscript and self.is_stream(node):
             return Source(PEER, node)
         try:
             literal(node)

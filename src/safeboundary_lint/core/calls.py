@@ -58,8 +58,13 @@ def _written(text: str) -> object:
     return text[width:-width]
 
 
+_STRINGS = frozenset((cst.SimpleString, cst.ConcatenatedString, cst.FormattedString))
+
+
 def string(node: cst.CSTNode | None) -> str | None:
     """The value of a plain or concatenated string literal; None for anything else, f-strings included."""
+    if type(node) not in _STRINGS:
+        return None
     if isinstance(node, cst.SimpleString):
         value = _written(node.value)
         return value if isinstance(value, str) else None
@@ -71,6 +76,8 @@ def string(node: cst.CSTNode | None) -> str | None:
 
 def string_parts(node: cst.CSTNode | None) -> str | None:
     """The literal text of a string or f-string, with `{}` where an expression stands; None for anything else."""
+    if type(node) not in _STRINGS:
+        return None
     if isinstance(node, cst.FormattedString):
         return "".join(part.value if isinstance(part, cst.FormattedStringText) else "{}" for part in node.parts)
     if isinstance(node, cst.ConcatenatedString):
@@ -95,6 +102,7 @@ _OPERATORS: dict[type[cst.BaseBinaryOp], Callable[[object, object], object]] = {
 }
 
 
+_CONSTANTS = {"None": None, "True": True, "False": False}
 _LITERAL = frozenset(
     (cst.Integer, cst.Float, cst.SimpleString, cst.ConcatenatedString, cst.FormattedString, cst.Name, cst.UnaryOperation, cst.BinaryOperation)
 )
@@ -106,18 +114,21 @@ def literal(node: cst.CSTNode | None, depth: int = 20) -> object:
         raise NotConstant
     if type(node) not in _LITERAL:
         raise NotConstant
+    kind = type(node)
+    if kind is cst.Name:
+        if node.value in _CONSTANTS:  # type: ignore[attr-defined]
+            return _CONSTANTS[node.value]  # type: ignore[attr-defined]
+        raise NotConstant
+    if kind is cst.SimpleString:
+        return _written(node.value)  # type: ignore[attr-defined]
     if isinstance(node, cst.Integer):
         return int(node.value, 0)
     if isinstance(node, cst.Float):
         return float(node.value)
-    if isinstance(node, cst.SimpleString):
-        return _written(node.value)
     if isinstance(node, (cst.ConcatenatedString, cst.FormattedString)):
         if (text := string(node)) is None:
             raise NotConstant
         return text
-    if isinstance(node, cst.Name) and node.value in ("None", "True", "False"):
-        return {"None": None, "True": True, "False": False}[node.value]
     if isinstance(node, cst.UnaryOperation) and isinstance(node.operator, cst.Minus):
         value = literal(node.expression, depth - 1)
         if isinstance(value, (int, float)):

@@ -207,7 +207,7 @@ class Claims:
 
     def _leaves_when_found(self, look: Match, function: cst.FunctionDef) -> cst.CSTNode | None:
         name = self._name_of(look.call)
-        for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
+        for test in (n for n in descendants(function.body, into_definitions=False) if type(n) is cst.If):
             if self._asks(test.test, look.call, name) and not _is_negated(test.test):
                 leaves = (
                     n
@@ -221,7 +221,7 @@ class Claims:
     def _created_when_missing(self, look: Match, function: cst.FunctionDef) -> cst.Call | None:
         """`if not query.exists(): create(...)`"""
         name = self._name_of(look.call)
-        for test in (n for n in descendants(function.body, into_definitions=False) if isinstance(n, cst.If)):
+        for test in (n for n in descendants(function.body, into_definitions=False) if type(n) is cst.If):
             if self._asks(test.test, look.call, name) and _is_negated(test.test):
                 created = (
                     n for n in descendants(test.body, into_definitions=False) if isinstance(n, cst.Call) and self._creations.creates(n)
@@ -236,7 +236,7 @@ class Claims:
         raised = [
             n
             for n in descendants(block.body)
-            if isinstance(n, cst.Raise) and n.exc is not None and named_like(last_name(n.exc), *_CONFLICT)
+            if type(n) is cst.Raise and n.exc is not None and named_like(last_name(n.exc), *_CONFLICT)
         ]
         missing = any(
             named_like(name.rpartition(".")[2], *_MISSING)
@@ -245,7 +245,7 @@ class Claims:
         )
         if not raised or not missing or not isinstance(function, cst.FunctionDef):
             return None
-        looks = [n for n in descendants(block.body) if isinstance(n, cst.Call) and named_like(last_name(n.func), *_LOOKING)]
+        looks = [n for n in descendants(block.body) if type(n) is cst.Call and named_like(last_name(n.func), *_LOOKING)]
         mark = self._creations.after(raised[0], function)
         if not looks or mark is None or self.is_guarded(looks[0], function):
             return None
@@ -254,7 +254,7 @@ class Claims:
     def _creates_missing(self, block: cst.Try) -> Claim | None:
         """`try: record = get(x)  except DoesNotExist: create(x)`"""
         function = self.facts.tree.function_of(block)
-        calls = (node for node in descendants(block.body) if isinstance(node, cst.Call))
+        calls = (node for node in descendants(block.body) if type(node) is cst.Call)
         looks = [call for call in calls if named_like(last_name(call.func), *_LOOKING, *_ONE)]
         if not looks or not isinstance(function, cst.FunctionDef) or self.is_guarded(looks[0], function):
             return None

@@ -10,6 +10,8 @@ from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.names import Binding, Names, last_name
 from safeboundary_lint.core.tree import Tree
 
+_BETWEEN = frozenset((cst.IndentedBlock, cst.If, cst.Else, cst.Try))  # a method and its class
+
 
 class Classes:
     """What the class statements of one file say."""
@@ -20,12 +22,12 @@ class Classes:
 
     def method_class(self, function: cst.FunctionDef | cst.Lambda) -> cst.ClassDef | None:
         """The class a function is a method of; None for plain functions and static methods."""
-        if not isinstance(function, cst.FunctionDef) or any(last_name(d.decorator) == "staticmethod" for d in function.decorators):
+        if type(function) is not cst.FunctionDef or any(last_name(d.decorator) == "staticmethod" for d in function.decorators):
             return None
         block = self.tree.parent(function)
-        while isinstance(block, (cst.IndentedBlock, cst.If, cst.Else, cst.Try)):
-            block = self.tree.parent(block)
-        return block if isinstance(block, cst.ClassDef) else None
+        while type(block) in _BETWEEN:
+            block = self.tree.parent(block)  # type: ignore[arg-type]
+        return block if type(block) is cst.ClassDef else None
 
     def is_bound_method(self, function: cst.FunctionDef | cst.Lambda) -> bool:
         """True when calls of the function don't pass its first parameter."""
@@ -38,7 +40,7 @@ class Classes:
             one = queue.pop(0)
             if one not in found:
                 found.append(one)
-                queue += [d for base in one.bases if isinstance(d := self.names.definition(_generic_head(base.value)), cst.ClassDef)]
+                queue += [d for base in one.bases if type(d := self.names.definition(_generic_head(base.value))) is cst.ClassDef]
         return found
 
     def foreign_bases(self, cls: cst.ClassDef) -> list[str]:
@@ -63,28 +65,30 @@ class Classes:
                 gathered[id(cls)][name] += [b for b in bindings if b.how in ("value", "annotated")]
         for store in self.names.stores:
             target = store.target
-            if isinstance(target, cst.Attribute) and (cls := self.named_class(target.value)) is not None:
+            if type(target) is cst.Attribute and (cls := self.named_class(target.value)) is not None:
                 gathered[id(cls)][target.attr.value].append(store)
         return gathered
 
     def named_class(self, owner: cst.CSTNode) -> cst.ClassDef | None:
         """The class of this file that `self`, `cls`, `self.__class__` or the class's own name stands for in front of an attribute."""
-        if isinstance(owner, cst.Attribute) and owner.attr.value == "__class__":
+        if type(owner) is cst.Attribute and owner.attr.value == "__class__":
             owner = owner.value
-        if isinstance(owner, cst.Name) and owner.value in ("self", "cls"):
+        if type(owner) is not cst.Name:
+            return None
+        if owner.value in ("self", "cls"):
             return self.tree.class_of(owner)
-        definition = self.names.definition(owner) if isinstance(owner, cst.Name) else None
-        return definition if isinstance(definition, cst.ClassDef) else None
+        definition = self.names.definition(owner)
+        return definition if type(definition) is cst.ClassDef else None
 
     def method(self, cls: cst.ClassDef, name: str) -> cst.FunctionDef | None:
         """The method of a class or of its bases in this file, also under another name: `keep = _keep`."""
         for one in self.local_lineage(cls):
             bindings = self.names.scope_of(one.body).bindings
             for binding in bindings.get(name, ()):
-                alias = isinstance(binding.source, cst.Name) and binding.how == "value"
+                alias = type(binding.source) is cst.Name and binding.how == "value"
                 again = bindings.get(binding.source.value, ()) if alias else ()  # type: ignore[union-attr]
                 for source in (binding.source, *(other.source for other in again)):
-                    if isinstance(source, cst.FunctionDef):
+                    if type(source) is cst.FunctionDef:
                         return source
         return None
 
@@ -95,4 +99,4 @@ class Classes:
 
 
 def _generic_head(base: cst.BaseExpression) -> cst.BaseExpression:
-    return base.value if isinstance(base, cst.Subscript) else base
+    return base.value if type(base) is cst.Subscript else base

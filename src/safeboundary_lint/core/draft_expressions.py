@@ -6,6 +6,7 @@ import ast
 import keyword
 import re
 import sys
+from itertools import accumulate
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +18,7 @@ from safeboundary_lint.core.regex import Regex
 _LITERAL = Regex(
     r"""(?:'''(?:[^\\']|\\.|'(?!''))*'''|\"{3}(?:[^\\"]|\\.|"(?!""))*\"{3}|'(?:[^\\'\n]|\\.)*'|"(?:[^\\"\n]|\\.)*")""", re.DOTALL
 )
+_PIECE = Regex(rf"#[^\r\n]*|(\w*{_LITERAL.pattern})", re.DOTALL)
 _QUOTE = Regex(r"[\"']")
 _RAW_MATTERS = Regex(r"\\|\{\{|\}\}|=\s*[!:}]")  # in an f-string: what Python's tree doesn't give as it is written
 _OPENED = Regex(r"(\w*)[\])]?\s*(\S)\s*\Z")  # what stands in front: a word and a parenthesis, if so
@@ -51,14 +53,15 @@ class Segments:
     """The text of nodes of Python's tree, whose columns count bytes."""
 
     def __init__(self, text: str) -> None:
-        self._text: str | bytes = text if text.isascii() else text.encode()
-        ends = re.finditer(r"\r\n?|\n", self._text) if isinstance(self._text, str) else re.finditer(rb"\r\n?|\n", self._text)
-        self._starts = [0, *(end.end() for end in ends)]
+        encoded = text.encode()
+        self._text: str | bytes = text if len(encoded) == len(text) else encoded
+        self._starts = [0, *accumulate(map(len, encoded.splitlines(keepends=True)))]  # of bytes: at the ends of Python's lines, no others
 
     def of(self, node: Any) -> str:
         """What stands from the start of a node to its end."""
         starts = self._starts
-        return self._read(starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset)
+        piece = self._text[starts[node.lineno - 1] + node.col_offset : starts[node.end_lineno - 1] + node.end_col_offset]
+        return piece if type(piece) is str else piece.decode(errors="replace")  # type: ignore[union-attr]
 
     def before(self, node: ast.stmt) -> str:
         """What stands on the line of a node in front of it."""
@@ -99,17 +102,16 @@ class Expressions:
         self.places: dict[int, ast.AST] = {}  # by `id` of the node that was made
         self._placed = True
 
-    def __call__(self, node: ast.expr) -> cst.BaseExpression:
+    def of(self, node: ast.expr) -> cst.BaseExpression:
         """The same expression as LibCST has it."""
-        maker = _MAKERS.get(type(node))
-        found = maker(self, node) if maker is not None else self._parsed(node)
+        found = _MAKERS[type(node)](self, node)
         if self._placed:
             self.places[id(found)] = node
         return found
 
     def perhaps(self, node: ast.expr | None) -> cst.BaseExpression | None:
         """An expression that may be left out."""
-        return self(node) if node is not None else None
+        return self.of(node) if node is not None else None
 
     def _parsed(self, node: ast.expr) -> cst.BaseExpression:
         """What is left to LibCST's parser: rare, or known by its exact text only."""
@@ -121,28 +123,28 @@ class Expressions:
         return nodes.name(node.id)
 
     def _Attribute(self, node: ast.Attribute) -> cst.Attribute:
-        return nodes.attribute(self(node.value), nodes.name(node.attr))
+        return nodes.attribute(self.of(node.value), nodes.name(node.attr))
 
     def _Call(self, node: ast.Call) -> cst.Call:
-        return nodes.call(self(node.func), self.arguments(node.args, node.keywords) if node.args or node.keywords else ())
+        return nodes.call(self.of(node.func), self.arguments(node.args, node.keywords) if node.args or node.keywords else ())
 
     def arguments(self, positional: list[ast.expr], keywords: list[ast.keyword]) -> tuple[cst.Arg, ...]:
         """Arguments in the order in which they stand."""
         several: list[ast.expr | ast.keyword] = [*positional, *keywords]
         if keywords and any(isinstance(one, ast.Starred) for one in positional):
             several.sort(key=lambda one: (one.lineno, one.col_offset))
-        return tuple(map(self._argument, several))
+        return tuple([self._argument(one) for one in several])
 
     def _argument(self, node: ast.expr | ast.keyword) -> cst.Arg:
         if isinstance(node, ast.keyword):
             named = nodes.name(node.arg) if node.arg is not None else None
-            return nodes.argument(self(node.value), named, "**" if named is None else "")
+            return nodes.argument(self.of(node.value), named, "**" if named is None else "")
         if isinstance(node, ast.Starred):
-            return nodes.argument(self(node.value), None, "*")
-        return nodes.argument(self(node), None, "")
+            return nodes.argument(self.of(node.value), None, "*")
+        return nodes.argument(self.of(node), None, "")
 
     def _Starred(self, node: ast.Starred) -> Any:
-        return nodes.starred(self(node.value))
+        return nodes.starred(self.of(node.value))
 
     def _Subscript(self, node: ast.Subscript) -> cst.BaseExpression:
         several = [node.slice]
@@ -151,14 +153,14 @@ class Expressions:
             if text[0] == "(" and text[-1] == ")":  # one tuple, or several things of which the first and the last are in parentheses
                 return self._parsed(node)
             several = node.slice.elts
-        return nodes.subscript(self(node.value), tuple(nodes.subscript_element(self._index(one)) for one in several))
+        return nodes.subscript(self.of(node.value), tuple([nodes.subscript_element(self._index(one)) for one in several]))
 
     def _index(self, node: ast.expr) -> cst.BaseSlice:
         if isinstance(node, ast.Slice):
             return nodes.extent(self.perhaps(node.lower), self.perhaps(node.upper), self.perhaps(node.step))
         if isinstance(node, ast.Starred):
-            return nodes.index(self(node.value), "*")
-        return nodes.index(self(node), None)
+            return nodes.index(self.of(node.value), "*")
+        return nodes.index(self.of(node), None)
 
     # -- constants ---------------------------------------------------------------------------------------------------
 
@@ -166,7 +168,7 @@ class Expressions:
         kind = type(node.value)
         if kind is str or kind is bytes:
             text = self._segments.of(node) if self._placed else repr(node.value)
-            return nodes.string(text) if _is_one(text) else cst.parse_expression(f"({text})")
+            return nodes.string(text) if _is_one(text) else _put_together(text)
         if kind in _NUMBERS:
             return _NUMBERS[kind](self._segments.of(node) if self._placed else repr(node.value))
         return nodes.ellipsis() if node.value is ... else nodes.name(repr(node.value))
@@ -186,79 +188,79 @@ class Expressions:
             return nodes.formatted_text(node.value)
         assert isinstance(node, ast.FormattedValue)
         specified = node.format_spec
-        return nodes.formatted_expression(self(node.value), tuple(map(self._part, specified.values)) if isinstance(specified, ast.JoinedStr) else None)
+        return nodes.formatted_expression(self.of(node.value), tuple(map(self._part, specified.values)) if isinstance(specified, ast.JoinedStr) else None)
 
     # -- operators ---------------------------------------------------------------------------------------------------
 
     def _BinOp(self, node: ast.BinOp) -> cst.BinaryOperation:
-        return nodes.binary(self(node.left), _BINARY[type(node.op)], self(node.right))
+        return nodes.binary(self.of(node.left), _BINARY[type(node.op)], self.of(node.right))
 
     def _UnaryOp(self, node: ast.UnaryOp) -> cst.UnaryOperation:
-        return nodes.unary(_UNARY[type(node.op)], self(node.operand))
+        return nodes.unary(_UNARY[type(node.op)], self.of(node.operand))
 
     def _BoolOp(self, node: ast.BoolOp) -> cst.BaseExpression:
-        found = self(node.values[0])
+        found = self.of(node.values[0])
         for value in node.values[1:]:
-            found = nodes.boolean(found, _BOOLEAN[type(node.op)], self(value))
+            found = nodes.boolean(found, _BOOLEAN[type(node.op)], self.of(value))
         return found
 
     def _Compare(self, node: ast.Compare) -> cst.Comparison:
         pairs = zip(node.ops, node.comparators, strict=True)
-        return nodes.comparison(self(node.left), tuple(nodes.comparison_target(_COMPARING[type(how)], self(what)) for how, what in pairs))
+        return nodes.comparison(self.of(node.left), tuple([nodes.comparison_target(_COMPARING[type(how)], self.of(what)) for how, what in pairs]))
 
     def _IfExp(self, node: ast.IfExp) -> cst.IfExp:
-        return nodes.conditional(self(node.test), self(node.body), self(node.orelse))
+        return nodes.conditional(self.of(node.test), self.of(node.body), self.of(node.orelse))
 
     def _NamedExpr(self, node: ast.NamedExpr) -> cst.NamedExpr:
-        return nodes.named(self(node.target), self(node.value))
+        return nodes.named(self.of(node.target), self.of(node.value))
 
     def _Await(self, node: ast.Await) -> cst.Await:
-        return nodes.awaited(self(node.value))
+        return nodes.awaited(self.of(node.value))
 
     def _Yield(self, node: ast.Yield) -> cst.Yield:
         return nodes.yielded(self.perhaps(node.value))
 
     def _YieldFrom(self, node: ast.YieldFrom) -> cst.Yield:
-        return nodes.yielded(nodes.yielded_from(self(node.value)))
+        return nodes.yielded(nodes.yielded_from(self.of(node.value)))
 
     def _Lambda(self, node: ast.Lambda) -> cst.Lambda:
-        return nodes.lambda_(self.parameters(node.args), self(node.body))
+        return nodes.lambda_(self.parameters(node.args), self.of(node.body))
 
     # -- containers --------------------------------------------------------------------------------------------------
 
     def _List(self, node: ast.List) -> cst.List:
-        return nodes.list_(tuple(map(self._element, node.elts)))
+        return nodes.list_(tuple([self._element(one) for one in node.elts]))
 
     def _Tuple(self, node: ast.Tuple) -> cst.Tuple:
-        return nodes.tuple_(tuple(map(self._element, node.elts)))
+        return nodes.tuple_(tuple([self._element(one) for one in node.elts]))
 
     def _Set(self, node: ast.Set) -> cst.Set:
-        return nodes.set_(tuple(map(self._element, node.elts)))
+        return nodes.set_(tuple([self._element(one) for one in node.elts]))
 
     def _element(self, node: ast.expr) -> cst.BaseElement:
-        return nodes.starred(self(node.value)) if isinstance(node, ast.Starred) else nodes.element(self(node))
+        return nodes.starred(self.of(node.value)) if isinstance(node, ast.Starred) else nodes.element(self.of(node))
 
     def _Dict(self, node: ast.Dict) -> cst.Dict:
         pairs = zip(node.keys, node.values, strict=True)
-        return nodes.dict_(tuple(nodes.entry(self(key), self(value)) if key is not None else nodes.starred_entry(self(value)) for key, value in pairs))
+        return nodes.dict_(tuple([nodes.entry(self.of(key), self.of(value)) if key is not None else nodes.starred_entry(self.of(value)) for key, value in pairs]))
 
     def _ListComp(self, node: ast.ListComp) -> cst.ListComp:
-        return nodes.list_comprehension(self(node.elt), self._rounds(node.generators))
+        return nodes.list_comprehension(self.of(node.elt), self._rounds(node.generators))
 
     def _SetComp(self, node: ast.SetComp) -> cst.SetComp:
-        return nodes.set_comprehension(self(node.elt), self._rounds(node.generators))
+        return nodes.set_comprehension(self.of(node.elt), self._rounds(node.generators))
 
     def _GeneratorExp(self, node: ast.GeneratorExp) -> cst.GeneratorExp:
-        return nodes.generator(self(node.elt), self._rounds(node.generators))
+        return nodes.generator(self.of(node.elt), self._rounds(node.generators))
 
     def _DictComp(self, node: ast.DictComp) -> cst.DictComp:
-        return nodes.dict_comprehension(self(node.key), self(node.value), self._rounds(node.generators))
+        return nodes.dict_comprehension(self.of(node.key), self.of(node.value), self._rounds(node.generators))
 
     def _rounds(self, several: list[ast.comprehension]) -> cst.CompFor | None:
         inner: cst.CompFor | None = None
         for one in reversed(several):
-            tests = tuple(nodes.condition(self(test)) for test in one.ifs)
-            inner = nodes.comprehension(self(one.target), self(one.iter), tests, inner, nodes.ASYNCHRONOUS if one.is_async else None)
+            tests = tuple(nodes.condition(self.of(test)) for test in one.ifs)
+            inner = nodes.comprehension(self.of(one.target), self.of(one.iter), tests, inner, nodes.ASYNCHRONOUS if one.is_async else None)
         return inner
 
     # -- parameters --------------------------------------------------------------------------------------------------
@@ -285,11 +287,16 @@ class Expressions:
 
     def annotation(self, given: ast.expr | None) -> cst.Annotation | None:
         """An annotation, if there is one."""
-        return nodes.annotation(self(given)) if given is not None else None
+        return nodes.annotation(self.of(given)) if given is not None else None
 
 
 def _is_one(text: str) -> bool:
     """True for the text of one string literal, false for several that are put together by standing side by side."""
+    quote = text[0]
+    if text[-1] == quote and text.count(quote) == 2:  # most of them
+        return True
+    if text[:3] == text[-3:] == (three := quote * 3) != text[-4:-1] and text.count(three) == 2:  # docstrings
+        return True
     found = _QUOTE.search(text)
     if found is None or text[-1] != found.group():
         return False
@@ -299,6 +306,14 @@ def _is_one(text: str) -> bool:
     return literal is not None and literal.end() == len(text)
 
 
+def _put_together(text: str) -> cst.BaseExpression:
+    """Several string literals side by side, with what white space and comments there may be between them."""
+    *several, found = [nodes.string(piece[1]) for piece in _PIECE.finditer(text) if piece[1]]
+    for one in reversed(several):
+        found = nodes.concatenated(one, found)
+    return found
+
+
 _MAKERS: dict[type[ast.AST], Callable[[Expressions, Any], cst.BaseExpression]] = {
-    kind: getattr(Expressions, f"_{kind.__name__}") for kind in ast.expr.__subclasses__() if hasattr(Expressions, f"_{kind.__name__}")
+    kind: getattr(Expressions, f"_{kind.__name__}", Expressions._parsed) for kind in ast.expr.__subclasses__()
 }

@@ -13,7 +13,7 @@ import libcst as cst
 
 Node = TypeVar("Node", bound=cst.CSTNode)
 
-ASYNCHRONOUS = cst.Asynchronous()  # one for all: where it stands is never asked
+ASYNCHRONOUS, DOT = cst.Asynchronous(), cst.Dot()  # one for all: where they stand is never asked
 
 
 def _maker(node_type: type[Node], *fields: str) -> Callable[..., Node]:
@@ -62,6 +62,7 @@ subscript_element = _maker(cst.SubscriptElement, "slice")
 index = _maker(cst.Index, "value", "star")
 extent = _maker(cst.Slice, "lower", "upper", "step")
 string = _maker(cst.SimpleString, "value")
+concatenated = _maker(cst.ConcatenatedString, "left", "right")
 formatted_string = _maker(cst.FormattedString, "parts")
 formatted_text = _maker(cst.FormattedStringText, "value")
 formatted_expression = _maker(cst.FormattedStringExpression, "expression", "format_spec")
@@ -122,6 +123,7 @@ nonlocal_ = _maker(cst.Nonlocal, "names")
 name_item = _maker(cst.NameItem, "name")
 import_ = _maker(cst.Import, "names")
 import_from = _maker(cst.ImportFrom, "module", "names", "relative")
+import_star = _maker(cst.ImportStar)
 import_alias = _maker(cst.ImportAlias, "name", "asname")
 as_name = _maker(cst.AsName, "name")
 function = _maker(cst.FunctionDef, "name", "params", "body", "decorators", "returns", "asynchronous")

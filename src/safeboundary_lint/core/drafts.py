@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 import libcst as cst
@@ -33,9 +33,10 @@ class Draft:
         """`module` is Python's tree of `text`; instead of each of the `dropped` definitions there is a `pass`."""
         self.segments = Segments(text)
         self._dropped = frozenset(map(id, dropped))
-        self._of = Expressions(self.segments)
-        self.places = self._of.places  # nodes of Python's tree, by `id` of the expressions, parameters and statements made from them
-        self.module = nodes.module(tuple(self._statements(module.body)))
+        self._expressions = Expressions(self.segments)
+        self._of = self._expressions.of
+        self.places = self._expressions.places  # nodes of Python's tree, by `id` of the expressions, parameters and statements made from them
+        self.module = nodes.module(self._statements(module.body))
 
     def text_of(self, node: cst.CSTNode) -> str:
         """The text of an expression or small statement. Raises Undecided where the parentheses around it may be its own."""
@@ -53,23 +54,25 @@ class Draft:
 
     # -- statements --------------------------------------------------------------------------------------------------
 
-    def _statements(self, body: list[ast.stmt]) -> Iterator[cst.SimpleStatementLine | cst.BaseCompoundStatement]:
+    def _statements(self, body: list[ast.stmt]) -> tuple[cst.SimpleStatementLine | cst.BaseCompoundStatement, ...]:
+        found: list[cst.SimpleStatementLine | cst.BaseCompoundStatement] = []
         line: list[cst.BaseSmallStatement] = []
         end: int | None = 0
         for node in body:
             small = type(node) in _SMALL
             if line and (not small or node.lineno != end):
-                yield nodes.line(tuple(line))
+                found.append(nodes.line(tuple(line)))
                 line = []
             if small:
                 line.append(self._small_statement(node))
                 end = node.end_lineno
             elif id(node) in self._dropped:
-                yield nodes.line((nodes.pass_(),))
+                found.append(nodes.line((nodes.pass_(),)))
             else:
-                yield self._compound_statement(node)
+                found.append(self._compound_statement(node))
         if line:
-            yield nodes.line(tuple(line))
+            found.append(nodes.line(tuple(line)))
+        return tuple(found)
 
     def _small_statement(self, node: ast.stmt) -> cst.BaseSmallStatement:
         found = _SMALL[type(node)](self, node)
@@ -94,7 +97,7 @@ class Draft:
     def _block(self, body: list[ast.stmt]) -> cst.BaseSuite:
         if type(body[0]) in _SMALL and self.segments.before(body[0]).strip():  # behind the colon, on the same line
             return nodes.suite(tuple(map(self._small_statement, body)))
-        return nodes.block(tuple(self._statements(body)))
+        return nodes.block(self._statements(body))
 
     def _else(self, body: list[ast.stmt]) -> cst.Else | None:
         return nodes.else_(self._block(body)) if body else None
@@ -105,23 +108,23 @@ class Draft:
         return nodes.expression(self._of(node.value))
 
     def _small_Assign(self, node: ast.Assign) -> cst.Assign:
-        return nodes.assign(tuple(nodes.target(self._of(target)) for target in node.targets), self._of(node.value))
+        return nodes.assign(tuple([nodes.target(self._of(target)) for target in node.targets]), self._of(node.value))
 
     def _small_AnnAssign(self, node: ast.AnnAssign) -> cst.AnnAssign:
-        return nodes.annotated_assign(self._of(node.target), self._of.annotation(node.annotation), self._of.perhaps(node.value))
+        return nodes.annotated_assign(self._of(node.target), self._expressions.annotation(node.annotation), self._expressions.perhaps(node.value))
 
     def _small_AugAssign(self, node: ast.AugAssign) -> cst.AugAssign:
         return nodes.augmented_assign(self._of(node.target), AUGMENTED[type(node.op)], self._of(node.value))
 
     def _small_Return(self, node: ast.Return) -> cst.Return:
-        return nodes.return_(self._of.perhaps(node.value))
+        return nodes.return_(self._expressions.perhaps(node.value))
 
     def _small_Raise(self, node: ast.Raise) -> cst.Raise:
         cause = nodes.raised_from(self._of(node.cause)) if node.cause is not None else None
-        return nodes.raise_(self._of.perhaps(node.exc), cause)
+        return nodes.raise_(self._expressions.perhaps(node.exc), cause)
 
     def _small_Assert(self, node: ast.Assert) -> cst.Assert:
-        return nodes.assert_(self._of(node.test), self._of.perhaps(node.msg))
+        return nodes.assert_(self._of(node.test), self._expressions.perhaps(node.msg))
 
     def _small_Delete(self, node: ast.Delete) -> cst.Del:
         several = [self._of(target) for target in node.targets]
@@ -146,18 +149,18 @@ class Draft:
         return nodes.import_(tuple(map(_imported, node.names)))
 
     def _small_ImportFrom(self, node: ast.ImportFrom) -> cst.ImportFrom:
-        names = cst.ImportStar() if node.names[0].name == "*" else tuple(map(_imported, node.names))
-        return nodes.import_from(nodes.dotted(node.module) if node.module else None, names, tuple(cst.Dot() for _level in range(node.level)))
+        names = nodes.import_star() if node.names[0].name == "*" else tuple(map(_imported, node.names))
+        return nodes.import_from(nodes.dotted(node.module) if node.module else None, names, (nodes.DOT,) * node.level)
 
     # -- compound statements -----------------------------------------------------------------------------------------
 
     def _compound_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> cst.FunctionDef:
         return nodes.function(
             nodes.name(node.name),
-            self._of.parameters(node.args),
+            self._expressions.parameters(node.args),
             self._block(node.body),
             self._decorators(node.decorator_list),
-            self._of.annotation(node.returns),
+            self._expressions.annotation(node.returns),
             nodes.ASYNCHRONOUS if isinstance(node, ast.AsyncFunctionDef) else None,
         )
 
@@ -168,7 +171,7 @@ class Draft:
 
     def _compound_ClassDef(self, node: ast.ClassDef) -> cst.ClassDef:
         bases, keywords = [], []
-        for argument in self._of.arguments(node.bases, node.keywords):
+        for argument in self._expressions.arguments(node.bases, node.keywords):
             (bases if argument.keyword is None and argument.star != "**" else keywords).append(argument)
         decorators = self._decorators(node.decorator_list)
         return nodes.class_(nodes.name(node.name), self._block(node.body), tuple(bases), tuple(keywords), decorators)
@@ -208,7 +211,7 @@ class Draft:
 
     def _handler(self, handler: ast.ExceptHandler, maker: Callable[..., cst.CSTNode]) -> cst.CSTNode:
         bound = nodes.as_name(nodes.name(handler.name)) if handler.name else None
-        found = maker(self._of.perhaps(handler.type), bound, self._block(handler.body))
+        found = maker(self._expressions.perhaps(handler.type), bound, self._block(handler.body))
         self.places[id(found)] = handler
         return found
 

@@ -24,7 +24,7 @@ from safeboundary_lint.core.guards import Guards
 from safeboundary_lint.core.http import Requests
 from safeboundary_lint.core.keyed import KeyedMaps
 from safeboundary_lint.core.identity import Identities
-from safeboundary_lint.core.knowledge import Knowledge, Row
+from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.leases import Leases
 from safeboundary_lint.core.loops import Loops
 from safeboundary_lint.core.matching import Match, Matcher
@@ -61,7 +61,6 @@ class Facts:
         self._flows: dict[int, Flow] = {}
         self._dominators: dict[int, Dominators] = {}
         self._calls: dict[str, list[Match]] = {}
-        self._rows: dict[int, list[tuple[Row, Confidence, str]]] = {}
         self._matches: dict[tuple[int, tuple[str, ...]], Match | None] = {}
 
     def close(self) -> None:
@@ -256,24 +255,22 @@ class Facts:
 
     def _calls_of(self, kind: str) -> list[Match]:
         if kind not in self._calls:
-            words, order = self.knowledge.words.get(kind, frozenset()), self.tree.order
+            words = self.knowledge.words.get(kind, frozenset())
             through = (call for call in self.names.calls_of(words) if type(call.func) is cst.Attribute)
             found = [match for call in (*through, *self._bare_calls) if (match := self._explained(call, kind)) is not None]
-            self._calls[kind] = sorted(found, key=lambda match: order[id(match.node)])
+            self._calls[kind] = sorted(found, key=lambda match: self.tree.order[id(match.node)]) if len(found) > 1 else found
         return self._calls[kind]
 
     @cached_property
     def _bare_calls(self) -> list[cst.Call]:
         """Calls of a bare name, which may be an alias of anything, that some row explains."""
-        return [call for call in self.tree.all(cst.Call) if type(call.func) is cst.Name and self._rows_of(call)]
+        return [call for call in self.tree.all(cst.Call) if type(call.func) is cst.Name and self.matcher.rows(call.func)]
 
     def _explained(self, call: cst.Call, kind: str) -> Match | None:
-        return next((Match(call, row, confidence, dotted) for row, confidence, dotted in self._rows_of(call) if row.kind == kind), None)
-
-    def _rows_of(self, call: cst.Call) -> list[tuple[Row, Confidence, str]]:
-        if id(call) not in self._rows:
-            self._rows[id(call)] = list(self.matcher.rows(call.func))
-        return self._rows[id(call)]
+        for row, confidence, dotted in self.matcher.rows(call.func):
+            if row.kind == kind:
+                return Match(call, row, confidence, dotted)
+        return None
 
     # -- constants, places -------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from safeboundary_lint.core.tree import Tree, descendants
 
 # What a statement without any of these does can't raise in a way that matters to a caller.
 _RAISING = frozenset((cst.Await, cst.Subscript, cst.Yield, cst.Raise, cst.Assert, cst.Import, cst.ImportFrom, cst.Del))
+_SEVERAL = frozenset((cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.IndentedBlock))
+_FUNCTIONS = frozenset((cst.FunctionDef, cst.Lambda))
 
 
 class Point:
@@ -81,7 +83,7 @@ class Flow:
                 wanted = [p for p in found if p.kind not in ("branch", "exit", "dispatch") and p.index in self.reachable]
                 return wanted
             parent = self.tree.parent(current)
-            if current is self.root or isinstance(parent, (cst.FunctionDef, cst.Lambda)) and current is parent.body and parent is not self.root:
+            if current is self.root or type(parent) in _FUNCTIONS and current is parent.body and parent is not self.root:
                 return []
             current = parent
         return []
@@ -208,8 +210,8 @@ class _Builder:
         return arrive
 
     def _statement(self, node: cst.CSTNode, arrive: list[Point]) -> list[Point]:
-        if isinstance(node, (cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.IndentedBlock)):
-            return self._statements(node.body, arrive)
+        if type(node) in _SEVERAL:
+            return self._statements(node.body, arrive)  # type: ignore[attr-defined]
         method = getattr(self, f"_{type(node).__name__.lower()}", None)
         if method is not None:
             return method(node, arrive)

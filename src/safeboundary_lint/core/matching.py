@@ -37,19 +37,26 @@ class Matcher:
 
     def __init__(self, names: Names, types: Types, knowledge: Knowledge) -> None:
         self.names, self.types, self.knowledge = names, types, knowledge
+        self._rows: dict[int, list[tuple[Row, Confidence, str]]] = {}
 
-    def rows(self, expression: cst.CSTNode) -> Iterator[tuple[Row, Confidence, str]]:
+    def rows(self, expression: cst.CSTNode) -> list[tuple[Row, Confidence, str]]:
         """The knowledge rows that explain a name, attribute or called expression, with how sure that is."""
+        if (found := self._rows.get(id(expression))) is None:
+            found = self._rows[id(expression)] = list(self._find_rows(expression))
+        return found
+
+    def _find_rows(self, expression: cst.CSTNode) -> Iterator[tuple[Row, Confidence, str]]:
         names, confidence, known = self.types.candidates(expression)
         seen = False
         for name in names:
             for row in self.knowledge.rows.get(name, ()):
                 seen = True
                 yield row, Confidence.weakest(confidence, row.confidence), name
-        last = last_name(expression) if isinstance(expression, (cst.Name, cst.Attribute)) else None
+        kind = type(expression)
+        last = last_name(expression) if kind is cst.Name or kind is cst.Attribute else None
         if seen or last is None or (wild := self.knowledge.wild.get(last)) is None or not self._may_be_wild(names, known):
             return
-        receiver = last_name(expression.value) if isinstance(expression, cst.Attribute) else None
+        receiver = last_name(expression.value) if kind is cst.Attribute else None  # type: ignore[attr-defined]
         for row in wild:
             if row.accepts(receiver, self.names.imported):
                 yield row, row.confidence, f"*.{last}"
@@ -68,7 +75,7 @@ class Matcher:
 
     def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
         """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""
-        target = expression.func if isinstance(expression, cst.Call) else expression
+        target = expression.func if type(expression) is cst.Call else expression
         found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
         return min(found, key=lambda match: match.confidence.rank, default=None)
 

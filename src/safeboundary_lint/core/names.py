@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,10 +12,10 @@ import libcst as cst
 
 from safeboundary_lint.core.tree import Tree
 
-_COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
-_COMPREHENSION_TYPES = frozenset(_COMPREHENSIONS)
+_COMPREHENSION_TYPES = frozenset((cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp))
 _DEFINITION_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda))
-_SCOPE_TYPES = _DEFINITION_TYPES.union(_COMPREHENSIONS)
+_SCOPE_TYPES = _DEFINITION_TYPES.union(_COMPREHENSION_TYPES)
+_REMEMBERED = frozenset((cst.SimpleStatementLine, cst.IndentedBlock))  # on the way up: most that is looked up stands in one of these
 _BUILTINS = frozenset(dir(builtins))
 
 
@@ -48,7 +49,7 @@ class Scope:
         """This scope and those around it in which a name used here may be bound: class bodies around functions are not."""
         scope: Scope | None = self
         while scope is not None:
-            if scope is self or not isinstance(scope.node, cst.ClassDef):
+            if scope is self or type(scope.node) is not cst.ClassDef:
                 yield scope
             scope = scope.parent
 
@@ -66,7 +67,7 @@ class Names:
         self._lookups: dict[tuple[int, str], tuple[Scope, list[Binding]] | None] = {}
         self._qualified: dict[int, str | None] = {}
         self._defined: dict[int, tuple[cst.FunctionDef | cst.ClassDef | None, cst.CSTNode | None]] = {}  # by list of bindings
-        self._calls: dict[str | None, list[cst.Call]] | None = None
+        self._calls: dict[str | None, list[tuple[int, cst.Call]]] | None = None  # with their numbers, in evaluation order
         self._nonlocals: list[tuple[Scope, str]] = []
         self._bind_all()
         self._move_nonlocals()
@@ -87,13 +88,17 @@ class Names:
 
     def scope_of(self, node: cst.CSTNode) -> Scope:
         """The scope in which a name used at `node` is looked up first. Decorators, bases and defaults belong outside."""
-        known, parents, way = self._scope_at, self.tree.parents, []
+        known, parents = self._scope_at, self.tree.parents
+        if (found := known.get(id(node))) is not None:
+            return found
         below, scope = node, self.module_scope
+        way = [id(node)] if id(node) in parents else []  # not what is of no tree and may be gone tomorrow
         while (current := parents.get(id(below))) is not None:
-            if (found := known.get(id(below))) is not None:
-                scope = found
-                break
-            way.append(id(below))
+            if type(below) in _REMEMBERED:
+                if (found := known.get(id(below))) is not None:
+                    scope = found
+                    break
+                way.append(id(below))
             kind = type(current)
             if kind in _SCOPE_TYPES and (kind not in _DEFINITION_TYPES or below is current.body):  # type: ignore[attr-defined]
                 scope = self._scope_for(current)
@@ -151,18 +156,19 @@ class Names:
     def _bind(self, at: cst.CSTNode, name: str, binding: Binding) -> None:
         parent = self.tree.parent(at)
         scope = self.scope_of(parent) if parent is not None else self.module_scope
-        if type(parent) is cst.NamedExpr and type(at) is cst.Name and isinstance(scope.node, _COMPREHENSIONS):
-            scope = next(s for s in scope.visible() if not isinstance(s.node, _COMPREHENSIONS))
+        if type(parent) is cst.NamedExpr and type(at) is cst.Name and type(scope.node) in _COMPREHENSION_TYPES:
+            scope = next(s for s in scope.visible() if type(s.node) not in _COMPREHENSION_TYPES)
         scope = scope.elsewhere.get(name, scope)
         scope.bindings[name].append(binding)
 
     def _bind_target(self, target: cst.CSTNode, how: str, source: cst.CSTNode | None, index: int | None = None) -> None:
-        if isinstance(target, cst.Name):
-            self._bind(target, target.value, Binding(target.value, target, how, source, index))
-        elif isinstance(target, (cst.Attribute, cst.Subscript)):
+        kind = type(target)
+        if kind is cst.Name:
+            self._bind(target, target.value, Binding(target.value, target, how, source, index))  # type: ignore[attr-defined]
+        elif kind is cst.Attribute or kind is cst.Subscript:
             self.stores.append(Binding("", target, how, source, index))
         elif isinstance(target, (cst.Tuple, cst.List)):
-            starred = any(isinstance(element, cst.StarredElement) for element in target.elements)
+            starred = any(type(element) is cst.StarredElement for element in target.elements)
             whole = source if how == "value" and isinstance(source, (cst.Tuple, cst.List)) and not starred else None
             for position, element in enumerate(target.elements):
                 if whole is not None and len(whole.elements) == len(target.elements):
@@ -220,11 +226,10 @@ class Names:
         """The calls of what has one of these last names, in evaluation order."""
         if self._calls is None:
             self._calls = defaultdict(list)
-            for call in self.tree.all(cst.Call):
-                self._calls[last_name(call.func)].append(call)
+            for numbered in enumerate(self.tree.all(cst.Call)):
+                self._calls[last_name(numbered[1].func)].append(numbered)
         several = [self._calls[name] for name in self._calls.keys() & names]
-        order = self.tree.order
-        return several[0] if len(several) == 1 else sorted((call for one in several for call in one), key=lambda call: order[id(call)])
+        return [call for _number, call in (several[0] if len(several) == 1 else sorted(itertools.chain.from_iterable(several)))]
 
     def lookup(self, name: cst.Name) -> tuple[Scope, list[Binding]] | None:
         """The scope that binds the name used here, and all of its bindings there; None when this file binds it nowhere."""
@@ -252,7 +257,7 @@ class Names:
         if key in self._qualified:
             return self._qualified[key]
         found = self._find_qualified(expression)
-        if key in self.tree.order:
+        if key in self.tree.parents:
             self._qualified[key] = found
         return found
 
@@ -268,7 +273,7 @@ class Names:
             head = self._unbound(expression.value)
         else:
             imports = [binding for binding in found[1] if binding.how == "import"]
-            others = [b for b in found[1] if b.how not in ("import", "deleted") and not (isinstance(b.source, cst.Name) and b.source.value == "None")]
+            others = [b for b in found[1] if b.how not in ("import", "deleted") and not (type(b.source) is cst.Name and b.source.value == "None")]
             # `try: import fast as x / except ImportError: import slow as x` means the first, and so does a fallback class.
             head = imports[0].dotted if imports and all(self._is_fallback(other) for other in others) else None
         return ".".join([head, *reversed(tail)]) if head else None
@@ -341,7 +346,7 @@ def parameters(function: cst.FunctionDef | cst.Lambda) -> Iterator[cst.Param]:
     signature = function.params
     yield from signature.posonly_params
     yield from signature.params
-    if isinstance(signature.star_arg, cst.Param):
+    if type(signature.star_arg) is cst.Param:
         yield signature.star_arg
     yield from signature.kwonly_params
     if signature.star_kwarg is not None:

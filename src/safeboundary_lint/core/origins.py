@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SEARCH_BUDGET = 1500  # points looked at for one use; past it every binding of the name counts
 _TOO_MANY = 100  # bindings of one name in one function: what it holds where is not told
+_PASSING = frozenset((cst.Subscript, cst.IfExp, cst.BooleanOperation, cst.NamedExpr, cst.Await, cst.Call))
 _ROOT_BUDGET = 60  # values looked at for one question
 
 
@@ -53,6 +54,8 @@ class Origins:
             return [origin for binding in self.reaching(expression) for origin in self._of_binding(binding, callers)]  # type: ignore[arg-type]
         if kind is cst.Attribute:
             return [origin for binding in self.attribute_bindings(expression) for origin in self._of_binding(binding, callers)]  # type: ignore[arg-type]
+        if kind not in _PASSING:
+            return []
         if isinstance(expression, cst.Subscript):
             return [origin for binding in self.entry_bindings(expression) for origin in self._of_binding(binding, callers)]
         if isinstance(expression, cst.IfExp):
@@ -138,7 +141,7 @@ class Origins:
         return self._bound[key]
 
     def _is_walrus(self, binding: Binding) -> bool:
-        return isinstance(self.facts.tree.parent(binding.target), cst.NamedExpr)
+        return type(self.facts.tree.parent(binding.target)) is cst.NamedExpr
 
     def _precedes(self, binding: Binding, name: cst.Name) -> bool:
         """True for `(x := ...)` that stands before a use of x in the same evaluation."""

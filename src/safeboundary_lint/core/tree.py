@@ -66,6 +66,7 @@ _SEQUENCES = frozenset((tuple, list))
 _LEAVES = frozenset((cst.Name, cst.SimpleString, cst.Integer, cst.Float, cst.Imaginary, cst.FormattedStringText))
 _DEFINITION_TYPES = frozenset((cst.FunctionDef, cst.ClassDef, cst.Lambda))
 _FUNCTION_TYPES = frozenset((cst.FunctionDef, cst.Lambda))
+_HOLD_STATEMENTS = frozenset((cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.IndentedBlock, cst.Module))
 
 
 @functools.cache
@@ -80,10 +81,15 @@ def semantic_fields(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
     )
 
 
-@functools.cache
-def _backwards(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
-    """The semantic fields from the last one to the first; none of what holds nothing but text."""
-    return () if node_type in _LEAVES else semantic_fields(node_type)[::-1]
+class _Backwards(dict[type[cst.CSTNode], tuple[str, ...]]):
+    """By type the semantic fields from the last one to the first; none of what holds nothing but text."""
+
+    def __missing__(self, node_type: type[cst.CSTNode]) -> tuple[str, ...]:
+        found = self[node_type] = () if node_type in _LEAVES else semantic_fields(node_type)[::-1]
+        return found
+
+
+_BACKWARDS = _Backwards()
 
 
 def children(node: cst.CSTNode) -> list[cst.CSTNode]:
@@ -128,9 +134,9 @@ def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator
         yield node
         if not into_definitions and type(node) in _DEFINITION_TYPES and node is not root:
             # Decorators and defaults run where the definition stands.
-            if isinstance(node, cst.FunctionDef):
+            if type(node) is cst.FunctionDef:
                 stack.extend(reversed([*node.decorators, node.params]))
-            elif isinstance(node, cst.ClassDef):
+            elif type(node) is cst.ClassDef:
                 stack.extend(reversed([*node.decorators, *node.bases]))
             continue
         stack += children(node)[::-1]
@@ -143,26 +149,34 @@ class Tree:
         self.module = module
         self.parents: dict[int, cst.CSTNode] = {}
         self.by_type: dict[type[cst.CSTNode], list[cst.CSTNode]] = defaultdict(list)
-        self.order: dict[int, int] = {}
+        self._nodes: list[cst.CSTNode] = []  # in evaluation order
         self._functions: dict[int, cst.FunctionDef | cst.Lambda | None] = {}
         self._walk()
 
     def _walk(self) -> None:
-        parents, by_type, order, backwards = self.parents, self.by_type, self.order, _backwards
+        parents, by_type, fields = self.parents, self.by_type, _BACKWARDS
         stack: list[cst.CSTNode] = [self.module]
+        push, pop, add = stack.append, stack.pop, self._nodes.append
         while stack:
-            node = stack.pop()
-            order[id(node)] = len(order)
-            by_type[type(node)].append(node)
-            for name in backwards(type(node)):
+            node = pop()
+            kind = type(node)
+            add(node)
+            by_type[kind].append(node)
+            for name in fields[kind]:
                 value = getattr(node, name)
-                if (kind := type(value)) in _SEQUENCES:
-                    for child in value[::-1]:
-                        parents[id(child)] = node
-                        stack.append(child)
-                elif kind in _NODE_TYPES:
+                if (held := type(value)) is tuple or held is list:
+                    if value:
+                        for child in value:
+                            parents[id(child)] = node
+                        stack += value[::-1]
+                elif held in _NODE_TYPES:
                     parents[id(value)] = node
-                    stack.append(value)
+                    push(value)
+
+    @cached_property
+    def order(self) -> dict[int, int]:
+        """By `id` the number of each node in evaluation order."""
+        return dict(zip(map(id, self._nodes), range(len(self._nodes)), strict=True))
 
     def all(self, node_type: type[Node]) -> list[Node]:
         """Every node of exactly this type, in evaluation order."""
@@ -180,10 +194,13 @@ class Tree:
             parent = self.parents.get(id(parent))
 
     def enclosing(self, node: cst.CSTNode, *types: type[Node]) -> Node | None:
-        """The nearest ancestor of one of these types."""
-        for ancestor in self.ancestors(node):
-            if isinstance(ancestor, types):
-                return ancestor
+        """The nearest ancestor of exactly one of these types."""
+        parents = self.parents
+        ancestor = parents.get(id(node))
+        while ancestor is not None:
+            if type(ancestor) in types:  # of classes without subclasses: `isinstance` is dear, see _NODE_TYPES
+                return ancestor  # type: ignore[return-value]
+            ancestor = parents.get(id(ancestor))
         return None
 
     def function_of(self, node: cst.CSTNode) -> cst.FunctionDef | cst.Lambda | None:
@@ -196,7 +213,7 @@ class Tree:
                     found = ancestor
                     break
                 below = ancestor
-            if key not in self.order:
+            if key not in self.parents:
                 return found  # type: ignore[return-value]
             self._functions[key] = found  # type: ignore[assignment]
         return self._functions[key]
@@ -209,7 +226,7 @@ class Tree:
         """The small or compound statement that holds `node`, or `node` itself."""
         found = node
         for ancestor in (node, *self.ancestors(node)):
-            if isinstance(ancestor, (cst.SimpleStatementLine, cst.SimpleStatementSuite, cst.IndentedBlock, cst.Module)):
+            if type(ancestor) in _HOLD_STATEMENTS:
                 return found
             found = ancestor
         return found

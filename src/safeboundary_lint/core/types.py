@@ -19,6 +19,8 @@ from safeboundary_lint.core.names import Binding, Names, last_name, parameters
 from safeboundary_lint.core.tree import Tree, descendants
 
 _DEPTH = 8
+_ANSWERS = frozenset((cst.Return, cst.Yield))
+_COMPOSED = frozenset((cst.Await, cst.NamedExpr, cst.IfExp, cst.BooleanOperation, cst.BinaryOperation, cst.Subscript))
 
 
 class Types(Classes):
@@ -54,12 +56,15 @@ class Types(Classes):
         return self._types[key]
 
     def _compute(self, expression: cst.CSTNode, depth: int) -> Type | None:
-        if isinstance(expression, cst.Call):
-            return self._of_call(expression, depth)
-        if isinstance(expression, cst.Name):
-            return self._of_name(expression, depth)
-        if isinstance(expression, cst.Attribute):
-            return self._of_attribute(expression, depth)
+        kind = type(expression)
+        if kind is cst.Call:
+            return self._of_call(expression, depth)  # type: ignore[arg-type]
+        if kind is cst.Name:
+            return self._of_name(expression, depth)  # type: ignore[arg-type]
+        if kind is cst.Attribute:
+            return self._of_attribute(expression, depth)  # type: ignore[arg-type]
+        if kind not in _COMPOSED:
+            return None
         if isinstance(expression, cst.Await):
             return self.of(expression.expression, depth)
         if isinstance(expression, cst.NamedExpr):
@@ -99,8 +104,8 @@ class Types(Classes):
         if function.returns is not None and (annotated := self._annotations.type_of(function.returns.annotation)) is not None:
             return annotated
         for node in descendants(function.body, into_definitions=False):
-            if isinstance(node, (cst.Return, cst.Yield)) and isinstance(node.value, cst.BaseExpression):
-                if (found := self.of(node.value, depth)) is not None:
+            if type(node) in _ANSWERS and (value := node.value) is not None and type(value) is not cst.From:  # type: ignore[attr-defined]
+                if (found := self.of(value, depth)) is not None:
                     return found
         return None
 
@@ -129,7 +134,7 @@ class Types(Classes):
         if binding.how == "parameter":
             return self._of_parameter(binding, depth)
         parent = self.tree.parent(binding.target)
-        if isinstance(parent, cst.AnnAssign) and (annotated := self._annotations.type_of(parent.annotation.annotation)) is not None:
+        if type(parent) is cst.AnnAssign and (annotated := self._annotations.type_of(parent.annotation.annotation)) is not None:
             return annotated
         if binding.how == "annotated":
             return self._annotations.type_of(binding.source)
@@ -229,16 +234,16 @@ class Types(Classes):
 
     def definition(self, expression: cst.CSTNode) -> cst.FunctionDef | cst.ClassDef | cst.Lambda | None:
         """The function or class of this file that an expression stands for: `f`, `self.method`, `Class.method`, `obj.method`."""
-        if isinstance(expression, cst.Attribute):
+        if type(expression) is cst.Attribute:
             base = self.names.definition(expression.value)
             if base is None:
                 found = self.of(expression.value)
                 base = found.local if found is not None else None
-            if not isinstance(base, cst.ClassDef):
+            if type(base) is not cst.ClassDef:
                 return None
             return self.method(base, expression.attr.value) or self.inner_class(base, expression.attr.value)
         found_here = self.names.definition(expression)
-        if found_here is None and isinstance(expression, cst.Name) and (bound := self.names.lookup(expression)) is not None:
+        if found_here is None and type(expression) is cst.Name and (bound := self.names.lookup(expression)) is not None:
             # an alias of a method: `write = self._write`
             if len(bound[1]) == 1 and bound[1][0].how == "value" and isinstance(bound[1][0].source, cst.Attribute):
                 return self.definition(bound[1][0].source)
@@ -247,7 +252,7 @@ class Types(Classes):
     def callee(self, call: cst.Call) -> cst.FunctionDef | cst.Lambda | None:
         """The function of this file that a call runs; for a class its `__init__`."""
         found = self.definition(call.func)
-        return self.method(found, "__init__") if isinstance(found, cst.ClassDef) else found
+        return self.method(found, "__init__") if type(found) is cst.ClassDef else found  # type: ignore[return-value]
 
     def callers(self, function: cst.FunctionDef | cst.Lambda) -> list[cst.Call]:
         """Calls of a function in this file."""
@@ -277,7 +282,7 @@ class Types(Classes):
         local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
         for call in self.names.calls_of({*local, "cls"}):
             found = self.named_class(call.func) or self.definition(call.func)
-            if isinstance(found, cst.ClassDef):
+            if type(found) is cst.ClassDef:
                 found = self.method(found, "__init__")
             if found is not None:
                 self._callers[id(found)].append(call)
@@ -307,7 +312,7 @@ class Types(Classes):
             head, _dot, attribute = canonical.rpartition(".")
             inherited = [f"{base}.{attribute}" for base in self.knowledge.lineage(head)[1:]] if head in self.knowledge.bases else []
             return (canonical, *inherited), Confidence.HIGH, True
-        if isinstance(expression, cst.Attribute):
+        if type(expression) is cst.Attribute:
             base = self.of(expression.value)
             if base is None:
                 return (), Confidence.MEDIUM, False
@@ -315,7 +320,7 @@ class Types(Classes):
             names = tuple(self.knowledge.canonical(f"{dotted}.{attribute}") for dotted in self.lineage(base))
             # A local class without foreign bases is known through and through; with them, only what they are known for.
             return names, base.confidence, True
-        if isinstance(expression, cst.Name) and (found := self.names.lookup(expression)) is not None:
+        if type(expression) is cst.Name and (found := self.names.lookup(expression)) is not None:
             bindings = [binding for binding in found[1] if binding.how == "value"]
             if len(bindings) == 1 and isinstance(bindings[0].source, (cst.Attribute, cst.Name)):
                 return self.candidates(bindings[0].source)  # an alias: `write = container.append`
@@ -325,13 +330,13 @@ class Types(Classes):
 
     def _partially(self, source: cst.CSTNode | None) -> cst.BaseExpression | None:
         """The function that `partial(function, ...)` calls, also where a function of this file returns it."""
-        if not isinstance(source, cst.Call):
+        if type(source) is not cst.Call:
             return None
         if last_name(source.func) in ("partial", "partialmethod") and source.args and self.names.qualified(source.func) is not None:
             return source.args[0].value
         made_by = self.definition(source.func)
         if isinstance(made_by, cst.FunctionDef):
             for node in descendants(made_by.body, into_definitions=False):
-                if isinstance(node, cst.Return) and isinstance(node.value, cst.Call) and last_name(node.value.func) == "partial":
+                if type(node) is cst.Return and type(node.value) is cst.Call and last_name(node.value.func) == "partial":
                     return self._partially(node.value)
         return None

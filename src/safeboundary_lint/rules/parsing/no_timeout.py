@@ -86,8 +86,8 @@ class NoTimeout(Rule):
         waiting: dict[int, list[Match]] = defaultdict(list)
         for match in calls:
             if self._waits(match):
-                choice = self.facts.tree.enclosing(match.call, cst.IfExp, cst.BaseStatement)
-                waiting[id(choice if isinstance(choice, cst.IfExp) else match.call)].append(match)
+                choice = self.facts.tree.enclosing(match.call, cst.IfExp)
+                waiting[id(choice if choice is not None else match.call)].append(match)
         for several in [*waiting.values(), *([match] for match in handed)]:  # `A() if secure else B()` is one client
             self._tell(*several)
 
