@@ -183,8 +183,8 @@ class Body(list[ast.AST]):
 
     @functools.cached_property
     def lowered(self) -> str | None:
-        """The source in lower case."""
-        return self.text.lower() if self.text is not None else None
+        """The source in lower case, without the arrows of annotations: what looks for `-` or `>` means operators."""
+        return self.text.lower().replace("->", " ") if self.text is not None else None
 
     @functools.cached_property
     def nodes(self) -> list[ast.AST]:
