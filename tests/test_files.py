@@ -252,3 +252,22 @@ def test_deep_folders_need_no_deep_stack(tmp_path: Path, select: Select) -> None
         assert names(select(f"{place}/b.py")) == [f"{place}/b.py"]
     finally:
         sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("start", [".", "a", "a/b"])
+@pytest.mark.parametrize("file", [None, "a/b/pyproject.toml"])
+def test_a_folder_has_the_settings_of_the_one_around_it_unless_something_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str, file: str | None
+) -> None:
+    for folder in ("a/b/c", "a/git/.git", "a/git/in", "other/b"):
+        (tmp_path / folder).mkdir(parents=True)
+    configure(tmp_path / "a" / "b", 'ignore = ["SBL101"]')
+    (tmp_path / "other" / "pyproject.toml").write_text("[tool.else]\n")
+    monkeypatch.chdir(tmp_path / start)
+    base, config = str(tmp_path), str(tmp_path / file) if file else None
+    walked, asked = Projects(file=config), Projects(file=config)
+    settled = {base: walked.settings_for(base, base)}
+    for folder, folders, names in os.walk(base):
+        if folder != base:
+            settled[folder] = walked.settings_inside(settled[os.path.dirname(folder)], folder, {*folders, *names}, base)
+        assert settled[folder] == asked.settings_for(folder, base), folder
