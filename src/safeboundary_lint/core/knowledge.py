@@ -53,7 +53,7 @@ class Parameter(NamedTuple):
     position: int | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Row:
     """What one callable, class or constant means."""
 
@@ -82,7 +82,7 @@ class Row:
         return not self.receivers or globs.matcher(self.receivers)((receiver or "").lower().lstrip("_"))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Knowledge:
     """All rows, indexed the ways the analysis asks."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def alternatives(pattern: str) -> list[str]:
     return [*found, pattern[start:]]
 
 
+@functools.cache  # rules share patterns
 def literals(pattern: str) -> frozenset[str] | None:
     """Texts, in lower case, of which one stands in whatever the pattern matches; None where there is no telling."""
     return frozenset((pattern.lower(),)) if _PLAIN.fullmatch(pattern) else _of(parser.parse(pattern))
