@@ -67,4 +67,6 @@ def _run() -> int:
         return program.main()
     finally:
         if enabled:
+            gc.freeze()  # what there is counts as old, and is not looked through at once
             gc.enable()
+            gc.unfreeze()
