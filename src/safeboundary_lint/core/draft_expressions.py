@@ -104,7 +104,7 @@ class Expressions:
 
     def of(self, node: ast.expr) -> cst.BaseExpression:
         """The same expression as LibCST has it."""
-        found = _MAKERS[type(node)](self, node)
+        found = nodes.name(node.id) if type(node) is ast.Name else _MAKERS[type(node)](self, node)
         if self._placed:
             self.places[id(found)] = node
         return found
@@ -118,9 +118,6 @@ class Expressions:
         return cst.parse_expression(f"({self._segments.of(node)})" if self._placed else ast.unparse(node))
 
     # -- names, calls ------------------------------------------------------------------------------------------------
-
-    def _Name(self, node: ast.Name) -> cst.Name:
-        return nodes.name(node.id)
 
     def _Attribute(self, node: ast.Attribute) -> cst.Attribute:
         return nodes.attribute(self.of(node.value), nodes.name(node.attr))

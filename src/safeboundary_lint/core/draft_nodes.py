@@ -19,7 +19,7 @@ ASYNCHRONOUS, DOT = cst.Asynchronous(), cst.Dot()  # one for all: where they sta
 def _maker(node_type: type[Node], *fields: str) -> Callable[..., Node]:
     """A function that makes a node of a type, given the values of these fields in this order."""
     new, puts = object.__new__, [getattr(node_type, field).__set__ for field in fields]  # of slots: LibCST's nodes are frozen
-    first, second, third = (*puts, None, None, None)[:3]
+    first, second, third, fourth, fifth = (*puts, *[None] * 5)[:5]
 
     def of_none() -> Node:
         return new(node_type)
@@ -42,13 +42,24 @@ def _maker(node_type: type[Node], *fields: str) -> Callable[..., Node]:
         third(node, three)
         return node
 
+    def of_four(one: object, two: object, three: object, four: object) -> Node:
+        node = of_three(one, two, three)
+        fourth(node, four)
+        return node
+
+    def of_five(one: object, two: object, three: object, four: object, five: object) -> Node:
+        node = of_three(one, two, three)
+        fourth(node, four)
+        fifth(node, five)
+        return node
+
     def of_many(*values: object) -> Node:
         node = new(node_type)
         for put, value in zip(puts, values, strict=True):
             put(node, value)
         return node
 
-    return (of_none, of_one, of_two, of_three)[len(puts)] if len(puts) < 4 else of_many
+    return (of_none, of_one, of_two, of_three, of_four, of_five)[len(puts)] if len(puts) < 6 else of_many
 
 
 # -- expressions -----------------------------------------------------------------------------------------------------

@@ -100,6 +100,11 @@ class Knowledge:
     settings: frozenset[str]  # kinds whose names are keys and parameters: met as words anywhere, also in strings
 
     @functools.cache  # noqa: B019 -- one instance per set of user rows, kept for the process
+    def words_of(self, kinds: tuple[str, ...]) -> frozenset[str]:
+        """The last names by which a file can mention some of these kinds."""
+        return frozenset().union(*(self.words.get(kind, ()) for kind in kinds))
+
+    @functools.cache  # noqa: B019 -- as above
     def canonical(self, dotted: str) -> str:
         """The name under which rows are kept, after re-exports: the longest known prefix is replaced, again until none is."""
         for _ in range(5):

@@ -76,6 +76,8 @@ class Matcher:
     def match(self, expression: cst.CSTNode, *kinds: str) -> Match | None:
         """The row of one of these kinds that explains a call (by what it calls) or a name; the surest first."""
         target = expression.func if type(expression) is cst.Call else expression
+        if type(target) is cst.Attribute and target.attr.value not in self.knowledge.words_of(kinds):
+            return None
         found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
         return min(found, key=lambda match: match.confidence.rank, default=None)
 

@@ -128,18 +128,24 @@ def same_code(one: cst.CSTNode, other: cst.CSTNode) -> bool:
 
 def descendants(root: cst.CSTNode, *, into_definitions: bool = True) -> Iterator[cst.CSTNode]:
     """`root` and all below it, in evaluation order of statements; optionally without the bodies of nested functions and classes."""
-    stack = [root]
+    stack, fields = [root], _BACKWARDS
     while stack:
         node = stack.pop()
         yield node
-        if not into_definitions and type(node) in _DEFINITION_TYPES and node is not root:
+        kind = type(node)
+        if not into_definitions and kind in _DEFINITION_TYPES and node is not root:
             # Decorators and defaults run where the definition stands.
             if type(node) is cst.FunctionDef:
                 stack.extend(reversed([*node.decorators, node.params]))
             elif type(node) is cst.ClassDef:
                 stack.extend(reversed([*node.decorators, *node.bases]))
             continue
-        stack += children(node)[::-1]
+        for name in fields[kind]:
+            value = getattr(node, name)
+            if (held := type(value)) is tuple or held is list:
+                stack += value[::-1]
+            elif held in _NODE_TYPES:
+                stack.append(value)
 
 
 class Tree:

@@ -43,7 +43,6 @@ class Types(Classes):
         """The type of an expression, or None."""
         if expression is None or depth == 0:
             return None
-        self._prepare()
         key = id(expression)
         if key not in self._types:
             self._types[key] = None  # a value that is made of itself
@@ -266,17 +265,18 @@ class Types(Classes):
         return self._callbacks
 
     def _prepare(self) -> None:
-        """Find out who calls what, before anything else is asked: what was told on the way, without knowing it, is forgotten.
+        """Find out who calls what, when that is asked first: what is told on the way, without knowing it, is forgotten.
 
         So an answer does not hang on what was asked before.
         """
         if self._prepared:
             return
         self._prepared = True
+        told, pending = (self._types, self._named, self._candidates), self._pending
         for find in (self._find_callers, self._find_callbacks):
+            self._types, self._named, self._candidates, self._pending = {}, {}, {}, 0
             find()
-            for told in (self._types, self._named, self._candidates):
-                told.clear()
+        (self._types, self._named, self._candidates), self._pending = told, pending
 
     def _find_callers(self) -> None:
         local = {f.name.value for f in (*self.tree.all(cst.FunctionDef), *self.tree.all(cst.ClassDef))}
