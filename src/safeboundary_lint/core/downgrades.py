@@ -67,11 +67,8 @@ class Downgrades:
     @cached_property
     def all(self) -> list[Downgrade]:
         """Every downgrade, in source order, one for each handler, test or loop."""
-        order = self.facts.tree.order
-        weakenings = sorted(
-            (*self.facts.security.unverified, *self.facts.security.passing, *self._plaintext()),
-            key=lambda one: order.get(id(one.node), 0),
-        )
+        security = self.facts.security
+        weakenings = self.facts.tree.in_order((*security.unverified, *security.passing, *self._plaintext()), lambda one: one.node)
         found: dict[int, Downgrade] = {}
         told: set[tuple[int, str]] = set()  # one cause for each function and setting
         for one in weakenings:

@@ -257,8 +257,9 @@ class Facts:
         if kind not in self._calls:
             words = self.knowledge.words.get(kind, frozenset())
             through = (call for call in self.names.calls_of(words) if type(call.func) is cst.Attribute)
-            found = [match for call in (*through, *self._bare_calls) if (match := self._explained(call, kind)) is not None]
-            self._calls[kind] = sorted(found, key=lambda match: self.tree.order[id(match.node)]) if len(found) > 1 else found
+            several = [[match for call in calls if (match := self._explained(call, kind)) is not None] for calls in (through, self._bare_calls)]
+            apart = not all(several)  # each of the two is in order by itself
+            self._calls[kind] = several[0] or several[1] if apart else self.tree.in_order((*several[0], *several[1]), lambda match: match.node)
         return self._calls[kind]
 
     @cached_property

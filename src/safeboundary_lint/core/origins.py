@@ -145,8 +145,10 @@ class Origins:
 
     def _precedes(self, binding: Binding, name: cst.Name) -> bool:
         """True for `(x := ...)` that stands before a use of x in the same evaluation."""
+        if not self._is_walrus(binding) or binding.target is name:
+            return False
         order = self.facts.tree.order
-        return self._is_walrus(binding) and binding.target is not name and order[id(binding.target)] < order[id(name)]
+        return order[id(binding.target)] < order[id(name)]
 
     def _replaces(self, binding: Binding) -> bool:
         """False for a binding that adds to the value before it, or that may be left out where it stands."""

@@ -63,9 +63,8 @@ class Retries:
     def regions(self) -> list[Region]:
         """Every repetition, in source order of what is repeated."""
         if self._regions is None:
-            order = self.facts.tree.order
             found = [*self._decorated(), *self._handed_over(), *self._contexts(), *self._loops(), *self._recursions()]
-            self._regions = sorted(found, key=lambda region: order.get(id(region.body), 0))
+            self._regions = self.facts.tree.in_order(found, lambda region: region.body)
         return self._regions
 
     # -- decorators and retrying objects -----------------------------------------------------------------------------

@@ -10,13 +10,14 @@ import dataclasses
 import functools
 import inspect
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TypeVar
 
 import libcst as cst
 
 Node = TypeVar("Node", bound=cst.CSTNode)
+Item = TypeVar("Item")
 Function = cst.FunctionDef | cst.Lambda
 Definition = cst.FunctionDef | cst.ClassDef | cst.Lambda
 
@@ -241,6 +242,11 @@ class Tree:
         """Dotted names of the classes and functions around a node, e.g. "Worker.handle"; empty at module level."""
         around = [a for a in (node, *self.ancestors(node)) if isinstance(a, (cst.FunctionDef, cst.ClassDef))]
         return ".".join(definition.name.value for definition in reversed(around))
+
+    def in_order(self, several: Iterable[Item], node_of: Callable[[Item], cst.CSTNode]) -> list[Item]:
+        """Things in the order in which their nodes stand. One alone has its order without any node being numbered."""
+        found = list(several)
+        return sorted(found, key=lambda one: self.order.get(id(node_of(one)), 0)) if len(found) > 1 else found
 
     def within(self, node: cst.CSTNode, container: cst.CSTNode) -> bool:
         """True when `node` is `container` or stands below it."""
