@@ -131,11 +131,11 @@ class OpenWays:
 class Asked:
     """What a rule asks for."""
 
-    def __init__(self, rule: type[Rule], groups: list[Group], beside: Group) -> None:
+    def __init__(self, rule: type[Rule], groups: list[Group], beside: Group, mentions: list[Group]) -> None:
         self.rule = rule
         self.groups = groups
         self.all_bits = functools.reduce(operator.or_, (group.bit for group in groups), beside.bit)
-        self.bits = functools.reduce(operator.or_, (group.bit for group in groups if not group.anywhere and not group.lines), 0)
+        self.bits = functools.reduce(operator.or_, (group.bit for group in (*groups, *mentions) if not group.anywhere and not group.lines), 0)
         self.lines = [group for group in groups if group.lines]  # what words do not tell alone
 
 

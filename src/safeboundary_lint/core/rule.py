@@ -52,6 +52,7 @@ class Rule(cst.CSTVisitor):
 
     # What a file, and a function in it, must hold to be parsed for the rule: see core.screen and core.thinning.
     needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be met
+    mentions: ClassVar[tuple[tuple[str, ...], ...]] = ()  # likewise, but anywhere in the file: no function is chosen by it
     local: ClassVar[bool] = False  # all of them in one function (or around the functions), not somewhere in the file
     anchored: ClassVar[int] = 0  # the last one in one function, the others there or so many steps down in what it uses
     parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of it that the first is about

@@ -130,7 +130,8 @@ class Screen:
 
     def _asked_by(self, rule: type[Rule]) -> Asked:
         if rule not in self._asked:
-            self._asked[rule] = Asked(rule, [self._group(needs) for needs in rule.needs], self._group(rule.beside))
+            groups, mentions = ([self._group(needs) for needs in several] for several in (rule.needs, rule.mentions))
+            self._asked[rule] = Asked(rule, groups, self._group(rule.beside), mentions)
         return self._asked[rule]
 
     def _group(self, needs: Needs) -> Group:

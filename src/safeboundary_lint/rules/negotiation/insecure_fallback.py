@@ -21,6 +21,7 @@ _WEAKER = (
 _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
 
 
+@shapes.about("except", "if", "while")
 def _falls_back(body: Sequence[ast.AST]) -> bool:
     """A failure is handled, or a test may ask how an attempt went."""
     probes = None
@@ -35,6 +36,7 @@ def _falls_back(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+@shapes.about("except")
 def _handles(body: Sequence[ast.AST]) -> bool:
     return any(True for _ in shapes.walk(body, ast.ExceptHandler))
 
@@ -44,6 +46,7 @@ def _probes(body: Sequence[ast.AST]) -> bool:
     return any(map(may_probe, shapes.walk(body, ast.keyword, ast.Call, ast.Constant, ast.JoinedStr)))
 
 
+@shapes.about("%^(http|ws|ldap|ftp)$")
 def _connects_plainly(body: Sequence[ast.AST]) -> bool:
     """The text of an unprotected address, or of its scheme, that is not only looked for, told or compared."""
     unused: set[int] | None = None

@@ -92,8 +92,8 @@ class PresenceConditionedVerification(Rule):
     code, name, since, severity = "SBL511", "presence-conditioned-verification", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (r"%sig|mac$|digest|proof|attestation|csrf|nonce|jws|ssl_check|skip|no_?verify|bypass",),
-        ("%verif|valid|check_|compare_digest|authenticate", "%skip|bypass|ssl_check"),
+        (f"%{_PROOF.pattern}|(^|_)digest$|(^|_)nonce$|{_SKIPS.pattern}",),  # `digest-header` is two words
+        (f"%{_CHECK.pattern}", f"%{_SKIPS.pattern}"),
         (_asks_for_proof,),
     )
     local = True

@@ -29,11 +29,13 @@ _CHANGING = frozenset("create update insert add save".split())
 _CREATING = frozenset("create acreate add insert_one insert_record create_record save asave".split())
 
 
+@shapes.about("%create|insert|add_record|execute|fetch")
 def _creates(body: Sequence[ast.AST]) -> bool:
     """A call by whose name, or by whose statement, a record is created."""
     return any(may_create(call, body) for call in shapes.walk(body, ast.Call)) and not handles_conflict(body)
 
 
+@shapes.about("if")
 def _asks(body: Sequence[ast.AST]) -> bool:
     """An `if` asks what a call found, and leaves, or else calls something."""
     nodes = list(shapes.walk(body, ast.If, ast.Assign, ast.NamedExpr))
@@ -48,6 +50,7 @@ def _asks(body: Sequence[ast.AST]) -> bool:
     return False
 
 
+@shapes.about("if")
 def _sets_what_it_asks(body: Sequence[ast.AST]) -> bool:
     """What a call found is asked about, and another call is given the same key and a value."""
     tested = [part for node in shapes.walk(body, ast.If, ast.IfExp) for part in shapes.walk([node.test], ast.Call, ast.Name)]
@@ -63,6 +66,7 @@ def _is_plain(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Name) and call.func.id in _PLAIN
 
 
+@shapes.about("raise")
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
     """What is found is refused, and an exception says that it isn't there."""
     blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
@@ -70,6 +74,7 @@ def _refuses_found(body: Sequence[ast.AST]) -> bool:
     return any(conflicts(shapes.last_name(part.exc)) for part in raised if part.exc is not None)
 
 
+@shapes.about("except")
 def _creates_missing(body: Sequence[ast.AST]) -> bool:
     """A record is created where an exception says that there is none."""
     handlers = [handler for block in shapes.walk(body, ast.Try) for handler in block.handlers if handler.type is not None]

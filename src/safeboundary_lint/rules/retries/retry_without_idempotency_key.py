@@ -13,6 +13,7 @@ from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.summaries import Effect
+from safeboundary_lint.core.words import STATUSES
 from safeboundary_lint.rules.retries import sent_keys
 
 _SENDING = ("http-unsafe", "http-request", "side-effect")
@@ -86,6 +87,9 @@ class RetryWithoutIdempotencyKey(Rule):
     code, name, since, severity = "SBL201", "retry-without-idempotency-key", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("http-unsafe", "http-request", "side-effect"),)
+    mentions = (  # what repeats
+        ("retry-decorator", "retry-caller", "reschedule", "sleep", "=try", *map("={}".format, sorted(STATUSES)), "%status_code|too_many|rate_limit|retry"),
+    )
     beside, reach = (retry_loop,), 2  # what is sent may be repeated by another function
 
     def visit_Module(self, node: cst.Module) -> None:

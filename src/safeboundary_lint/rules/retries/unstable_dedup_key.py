@@ -125,6 +125,12 @@ class UnstableDedupKey(Rule):
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
     overlaps = ()
     needs = (("unstable-value",), (*_STORES, "open-file", "write-file", "read-file", _keeps_key, _hashes_for_others))
+    mentions = (
+        (
+            *_STORES, "open-file", "write-file", "read-file", "=hash", *map("={}".format, (*_DIGESTS, "Path", "join")),
+            f"%{'|'.join(_KEPT_TEXTS)}", f"%^_*(?:{'|'.join(_PERSISTING)})$",
+        ),
+    )
     anchored = 3
 
     def visit_Module(self, node: cst.Module) -> None:
