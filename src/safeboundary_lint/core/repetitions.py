@@ -107,7 +107,7 @@ def restart(body: Sequence[ast.AST]) -> bool:
 @shapes.about("%retry")
 def hands_to_retry(body: Sequence[ast.AST]) -> bool:
     """Something by whose name it tries again is given what may be a function."""
-    calls = (call for call in shapes.walk(body, ast.Call) if "retry" in (shapes.last_name(call.func) or "").lower())
+    calls = (call for call in shapes.walk(body, ast.Call) if named_like(shapes.last_name(call.func), "*retry*"))
     return any(isinstance(value, (ast.Name, ast.Attribute)) for call in calls for value in shapes.given(call))
 
 
