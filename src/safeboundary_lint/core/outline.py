@@ -73,6 +73,7 @@ class Outline:
         self._aliases = _aliases(self.module.body)
         self._bases: dict[str, list[str]] = {}
         self.units = list(self._units(self.module.body, ""))
+        self._known_links: dict[tuple[str, int, tuple[str, ...]], set[int]] = {}
         around, end = [], 0
         imports = [(node.lineno - 1, node.end_lineno or node.lineno) for node in self.module.body if isinstance(node, (ast.Import, ast.ImportFrom))]
         plain = [(first, last) for first, last in imports if not any(";" in line for line in self.lines[first:last])]
@@ -152,11 +153,23 @@ class Outline:
         """The units that a link leads to."""
         return self._offering.get(link, ())
 
-    def asking(self, link: Link) -> Sequence[int]:
-        """The units that have a link."""
-        return self._asking.get(link, ())
+    def used_by(self, index: int, kinds: tuple[str, ...]) -> Collection[int]:
+        """The units to which links of some kinds lead from one."""
+        return self._linked("to", index, kinds)
 
-    def offered_by(self, index: int) -> Iterator[Link]:
+    def using(self, index: int, kinds: tuple[str, ...]) -> Collection[int]:
+        """The units from which links of some kinds lead to one."""
+        return self._linked("from", index, kinds)
+
+    def _linked(self, way: str, index: int, kinds: tuple[str, ...]) -> Collection[int]:
+        """Asked for the same units by many tests: found out once."""
+        key = (way, index, kinds)
+        if (known := self._known_links.get(key)) is None:
+            links, leading = (self.asked_by(self.units[index]), self._offering) if way == "to" else (self._offered_by(index), self._asking)
+            known = self._known_links[key] = {other for link in links if link[0] in kinds for other in leading.get(link, ())}
+        return known
+
+    def _offered_by(self, index: int) -> Iterator[Link]:
         """By what others mean a unit, or share something with it."""
         unit = self.units[index]
         yield from self._meanings(unit)

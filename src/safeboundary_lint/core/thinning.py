@@ -107,17 +107,13 @@ class Thinning:
             found |= edge
         return found
 
-    def _used(self, several: Collection[int], kinds: Collection[str] = LINKS) -> set[int]:
+    def _used(self, several: Collection[int], kinds: tuple[str, ...] = LINKS) -> set[int]:
         """The units to which links of some kinds lead from these."""
-        outline = self._outline
-        links = {link for index in several for link in outline.asked_by(outline.units[index]) if link[0] in kinds}
-        return {other for link in links for other in outline.offering(link)}
+        return set().union(*(self._outline.used_by(index, kinds) for index in several))
 
-    def _users(self, several: Collection[int], kinds: Collection[str] = LINKS) -> set[int]:
+    def _users(self, several: Collection[int], kinds: tuple[str, ...] = LINKS) -> set[int]:
         """The units from which links of some kinds lead to these."""
-        outline = self._outline
-        links = {link for index in several for link in outline.offered_by(index) if link[0] in kinds}
-        return {other for link in links for other in outline.asking(link)}
+        return set().union(*(self._outline.using(index, kinds) for index in several))
 
     def _meeting(self, test: Test) -> tuple[set[int], bool]:
         """The units that pass a test, and whether the code around them does; each test is made once."""
@@ -149,9 +145,9 @@ class Thinning:
         bound = frozenset().union(*(units[index].words.assigned for index in several), self._outline.around.assigned if around else ())
         return {index for index, unit in enumerate(units) if not bound.isdisjoint(unit.words.all)}
 
-    def _leading_to(self, test: Test, steps: int, kinds: Collection[str] = LINKS) -> set[int]:
+    def _leading_to(self, test: Test, steps: int, kinds: tuple[str, ...] = LINKS) -> set[int]:
         """The units that pass a test, and those from which it is so many steps at most to one that does, down what they use."""
-        key = (test, steps, tuple(kinds))
+        key = (test, steps, kinds)
         if key not in self._reaching:
             found = edge = self._meeting(test)[0]
             for _step in range(steps):
