@@ -148,7 +148,7 @@ def _parts(loop: ast.While | ast.For | ast.AsyncFor) -> tuple[list[ast.AST], lis
             stack += [(line, True) for line in (*node.body, *node.orelse, *node.finalbody)]
         elif not isinstance(node, _DEFINITIONS):
             below = own and not isinstance(node, _LOOPS)
-            stack += [(part, below) for part in ast.iter_child_nodes(node)]
+            stack += [(part, below) for part in shapes.children(node)]
     return outside, handlers, leaves
 
 

@@ -30,11 +30,13 @@ def compares_secrets(body: Sequence[ast.AST]) -> bool:
     pairs = list(_compared(body))
     if not pairs:
         return False
-    sent, own = _sent_names(body), {one.arg for one in shapes.walk(body, ast.arg)}
-    for left, right in pairs:
-        if _may_be_secret(left, sent) and _may_be_secret(right, sent) or _asks_for(left, right, own) or _asks_for(right, left, own):
-            return True
-    return False
+    own = {one.arg for one in shapes.walk(body, ast.arg)}
+    if any(_asks_for(left, right, own) or _asks_for(right, left, own) for left, right in pairs):
+        return True
+    named = {part.id for pair in pairs for part in shapes.walk(pair, ast.Name)}  # what is sent is looked for where any name may be that
+    pairs = [(left, right) for left, right in pairs if _may_be_secret(left, named) and _may_be_secret(right, named)]
+    sent = _sent_names(body) if pairs else set[str]()
+    return any(_may_be_secret(left, sent) and _may_be_secret(right, sent) for left, right in pairs)
 
 
 def compares_made(body: Sequence[ast.AST]) -> bool:
@@ -80,7 +82,7 @@ def _sent_names(body: Sequence[ast.AST]) -> set[str]:
     for loop in shapes.walk(body, ast.For, ast.AsyncFor, ast.comprehension):
         if _is_sent(loop.iter):
             sent.update(part.id for part in shapes.walk([loop.target], ast.Name))
-    if not any("b64decode" in (shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call)):
+    if not shapes.says(body, "b64decode") or not any("b64decode" in (shapes.last_name(call.func) or "") for call in shapes.walk(body, ast.Call)):
         return sent
     parts = [(node, list(shapes.walk([node.value]))) for node in bindings if node.value is not None]
     for _step in range(_CHAIN):

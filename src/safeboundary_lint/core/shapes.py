@@ -278,6 +278,17 @@ def walk(body: Sequence[ast.AST], *kinds: type[ast.AST]) -> Iterable[ast.AST]:
     return (node for node in _below(body) if isinstance(node, kinds))
 
 
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below one, contexts and operators left out."""
+    found: list[ast.AST] = []
+    for value in map(node.__dict__.get, _FIELDS[type(node)]):
+        if type(value) is list:
+            found += filter(None, value)
+        elif value is not None:
+            found.append(value)
+    return found
+
+
 def _below(body: Iterable[ast.AST]) -> list[ast.AST]:
     found: list[ast.AST] = []
     level = list(body)

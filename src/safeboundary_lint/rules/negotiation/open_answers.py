@@ -9,12 +9,16 @@ from safeboundary_lint.core import decisions, shapes
 
 NOBODY = ("", "anonymous", "guest", "unknown", "nobody", "public", "none", "null", "anon", "-", "n/a", "unauthenticated")
 _LEADING_OUT = (ast.Return, ast.Continue, ast.Break)
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # where statements stand in others
 
 
 def may_let_pass(body: Sequence[ast.AST]) -> bool:
     """A function that decides by its name has an answer that lets pass, and a handler or a branch for what is missing."""
-    owner = body.owner if isinstance(body, shapes.Body) else None
-    sole = body.sole if isinstance(body, shapes.Body) else None
+    owner, sole = None, None
+    if isinstance(body, shapes.Body):
+        if not body.may_hold(shapes.FUNCTIONS):
+            return False
+        owner, sole = body.owner, body.sole
     functions = _functions(body, ()) if sole is None else [(sole, ())]
     handling = shapes.says(body, "except")
     for function, around in functions:
@@ -32,7 +36,8 @@ def _functions(body: Sequence[ast.AST], around: tuple[str, ...]) -> Iterator[tup
             yield node, around
             inner = (node.name, *around)
         if isinstance(node, (ast.stmt, ast.excepthandler, ast.match_case)):
-            yield from _functions(list(ast.iter_child_nodes(node)), inner)
+            for block in _BLOCKS:
+                yield from _functions(getattr(node, block, ()), inner)
 
 
 def _may_answer(function: Sequence[ast.AST], meant: frozenset[str]) -> bool:

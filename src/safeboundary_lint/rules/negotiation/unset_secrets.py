@@ -20,6 +20,7 @@ _SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
 _VERIFIES = Regex(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
 
 
+@shapes.about(f"%{_VERIFIES.pattern}")
 def may_be_unset(body: Sequence[ast.AST]) -> bool:
     """A test of a secret, with a verification inside and no other branch."""
     return any(
