@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import click
 
 from safeboundary_lint import checking, fixes

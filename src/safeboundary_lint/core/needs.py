@@ -106,7 +106,6 @@ class Group:
         self._open_ways: dict[tuple[object, ...], OpenWays] = {}
         self.all_ways = {last: [*(way for way, _setting in self.ways.get(last, ())), *self.bound.get(last, ())] for last in self.by_row}
 
-
     def open_ways(self, last: str, file: Words) -> OpenWays:
         """The ways to the rows with this name that a file is open to."""
         ways = self.ways[last]
@@ -123,7 +122,7 @@ class OpenWays:
         """With each way whether any word is enough."""
         self.any = bool(ways)
         self.plain = any(setting and not way.texts for way, setting in ways)
-        self.told = [way for way, _setting in ways] if any(setting for way_of, setting in ways) else []
+        self.told = [way for way, _setting in ways] if any(setting for _way, setting in ways) else []
         self.builtin = self.any and all(way.builtin for way, _setting in ways)
         self.receivers = tuple(glob for way, _setting in ways for glob in way.receivers) if all(way.receivers for way, _setting in ways) else ()
 
