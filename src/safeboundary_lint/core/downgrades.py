@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -167,8 +167,7 @@ class Downgrades:
 
     def _is_attempt(self, call: cst.Call) -> bool:
         """The name of the call says that it goes out: it is no look at a string."""
-        name = (last_name(call.func) or "").lower()
-        return any(verb in name for verb in _ATTEMPTS) and name not in ("getattr", "getenv")
+        return _goes_out(last_name(call.func) or "")
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()
@@ -289,9 +288,25 @@ def may_probe(node: ast.AST) -> bool:
         return node.arg is None or re.search("ssl|tls|secure|https|verif|cert|check|valid", node.arg.lower()) is not None
     if isinstance(node, ast.Call):
         name = (shapes.last_name(node.func) or "").lower()
-        return re.search("https|tls|ssl|ping|probe|handshake|check_connection|test_connection|try_connect|is_reachable", name) is not None
+        return re.search("https|tls|ssl|secure|wrap_|ping|probe|handshake|check_connection|test_connection|try_connect|is_reachable", name) is not None
     text = shapes.text_parts(node)
     return text is not None and text.lower().startswith(tuple(_PLAIN_SCHEMES.values()))
+
+
+@shapes.about("%verif|cert|valid", f"%{'|'.join(_ATTEMPTS)}")
+def may_attempt(body: Sequence[ast.AST]) -> bool:
+    """False where no call is such an attempt: it goes out and is named or given what is protected, or an attribute may hold that."""
+    if any(re.search("verif|cert|check|valid", node.arg or "") for node in shapes.walk(body, ast.keyword)):
+        return True  # of a connection that is made, and checked or not
+    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(may_probe, shapes.walk(body)))
+    calls = (call for call in shapes.walk(body, ast.Call) if _goes_out(shapes.last_name(call.func) or ""))
+    return any(kept or any(map(may_probe, shapes.walk([call]))) for call in calls)
+
+
+def _goes_out(name: str) -> bool:
+    """True for the name of what may go out, which is no look at a string."""
+    lowered = name.lower()
+    return any(verb in lowered for verb in _ATTEMPTS) and lowered not in ("getattr", "getenv")
 
 
 def _failed(test: cst.CSTNode, outcome: bool) -> bool:

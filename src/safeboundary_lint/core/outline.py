@@ -288,13 +288,19 @@ def _aliases(body: list[ast.stmt]) -> dict[str, set[str]]:
     return found
 
 
+def _partially(value: ast.expr) -> ast.expr | None:
+    """What a value stands for: what `partial(...)` calls, a name, an attribute; None for others."""
+    if isinstance(value, ast.Call) and value.args and _last_name(value.func) in ("partial", "partialmethod"):
+        value = value.args[0]
+    return value if isinstance(value, (ast.Name, ast.Attribute)) else None
+
+
 def _renamed(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
             yield from ((alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute)):
-            original = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+        elif isinstance(node, ast.Assign) and (original := _last_name(_partially(node.value))):
             yield from ((target.id, original) for target in node.targets if isinstance(target, ast.Name))
         elif isinstance(node, ast.ClassDef):
             yield from _renamed(node.body)

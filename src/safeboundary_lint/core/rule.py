@@ -56,6 +56,7 @@ class Rule(cst.CSTVisitor):
     local: ClassVar[bool] = False  # all of them in one function (or around the functions), not somewhere in the file
     anchored: ClassVar[int] = 0  # the last one in one function, the others there or so many steps down in what it uses
     parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of it that the first is about
+    own: ClassVar[bool] = False  # and that they or what they call must meet, whatever stands around the functions
     reach: ClassVar[int] = 1  # steps from there, to callers too, in which a finding looks for what values are and calls do
     beside: ClassVar[tuple[str | Shape, ...]] = ()  # what also counts, anywhere in a file that meets the needs
     whole: ClassVar[bool] = False  # and so does each use of a name that is bound there; without `local`, all of the file

@@ -63,7 +63,8 @@ class Thinning:
             several, around = self._meeting_all(tests, bits)
             between = self._sharing_names(several, around) if rule.whole else set()
         elif rule.whole or not tests:
-            several, around, between = set(range(len(self._outline.units))), True, set()
+            around = all(any(self._meeting(test)) for test in tests)
+            several, between = set(range(len(self._outline.units))) if around else set(), set()
         else:
             several, around, between = self._together(rule, tests)
         self._seeds[0] |= between
@@ -83,9 +84,10 @@ class Thinning:
         inside = [test for test, (_several, around) in zip(tests, met, strict=True) if not around]
         if rule.anchored:
             top = met[-1][0].intersection(*(self._leading_to(test, rule.anchored) for test in inside if test is not tests[-1]))
-            if not met[0][1]:
+            if rule.own or not met[0][1]:
                 top = {index for index in top if self._has_part(index, rule, tests[0])}
-            return top, met[-1][1], self._between(top, inside, rule.anchored)
+            around = met[-1][1] and (met[0][1] or not rule.own)
+            return top, around, self._between(top, inside, rule.anchored)
         if not inside:  # what stands around the units reaches them by names of the module, which are not followed
             return set().union(*(several for several, _around in met)), True, set()
         fewest = min((self._meeting(test)[0] for test in inside), key=self._outline.size)
