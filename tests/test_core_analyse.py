@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import textwrap
 import tokenize
 
 import pytest
@@ -31,6 +32,94 @@ def test_screening_changes_no_finding(fixture: Fixture) -> None:
     source = fixture.path.read_bytes()
     screened, unscreened = analyse(source, fixture.label, ALL), whole(analyse(source, fixture.label, UNSCREENED))
     assert screened.findings == unscreened.findings
+
+
+_FALLBACKS = {
+    "a test of a name of the module": """
+        OK = probe("https://example.org")
+
+        def address(host):
+            if OK:
+                return connect("https://" + host)
+            return connect("http://" + host)
+        """,
+    "ways that are named elsewhere": """
+        WAYS = ("https", "http")
+
+        def address(host):
+            for scheme in WAYS:
+                try:
+                    return fetch(scheme + "://" + host)
+                except OSError:
+                    continue
+        """,
+    "a helper that tries": """
+        import requests
+
+        def helper(host):
+            return requests.get(f"https://{host}", timeout=5)
+
+        def address(host):
+            ok = helper(host)
+            if not ok:
+                return connect("http://" + host)
+            return connect("https://" + host)
+        """,
+    "an alias of what connects": """
+        import grpc
+        from functools import partial
+
+        send = partial(grpc.insecure_channel, "host")
+
+        def connect(host):
+            try:
+                return grpc.secure_channel(host)
+            except OSError:
+                return send(host)
+        """,
+    "a flag by position": """
+        import requests
+
+        def fetch(url, verify=True):
+            return requests.get(url, verify=verify, timeout=5)
+
+        def get(url):
+            try:
+                return fetch(url)
+            except requests.exceptions.SSLError:
+                return fetch(url, False)
+        """,
+    "no context the second time": """
+        import smtplib
+        import ssl
+
+        def connect(host):
+            try:
+                return smtplib.SMTP_SSL(host, context=ssl.create_default_context())
+            except ssl.SSLError:
+                return smtplib.SMTP_SSL(host)
+        """,
+    "a test without an if": """
+        def address(host):
+            return probe("https://" + host) or "http://" + host
+        """,
+    "an attempt kept in an attribute": """
+        class Client:
+            def try_it(self, host):
+                self.ok = ping("https://" + host)
+
+            def address(self, host):
+                return "https://" + host if self.ok else "http://" + host
+        """,
+}
+
+
+@pytest.mark.parametrize("text", _FALLBACKS.values(), ids=_FALLBACKS)
+def test_fallbacks_are_found_whatever_is_left_out(text: str) -> None:
+    source = textwrap.dedent(text).encode()
+    screened, unscreened = analyse(source, "client.py", ALL), whole(analyse(source, "client.py", UNSCREENED))
+    assert screened.findings == unscreened.findings
+    assert any(finding.code == "SBL501" for finding in screened.findings)
 
 
 @pytest.mark.parametrize("shown", [Confidence.MEDIUM, Confidence.HIGH])
