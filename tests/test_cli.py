@@ -444,7 +444,12 @@ def busy(tmp_path: Path) -> Path:
 def test_a_signal_ends_the_run_quietly(tmp_path: Path, jobs: str, how: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "safeboundary_lint", "check", "--jobs", jobs]
     process = subprocess.Popen(
-        command, cwd=busy(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        cwd=busy(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(how, signal.SIG_DFL),  # whoever runs the tests in the background ignores SIGINT
     )
     time.sleep(1.5)
     process.send_signal(how)
