@@ -75,3 +75,29 @@ def test_a_page_nobody_can_write_is_one_line(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "safeboundary_lint", "--help"]
         done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (2, b"error: output: No space left on device\n")
+
+
+def test_the_analysis_compiles_the_methods_of_libcsts_nodes_when_they_are_called() -> None:
+    script = """
+import dataclasses, inspect, sys
+import safeboundary_lint.analyse
+import libcst
+
+assert not hasattr(dataclasses, "exec")
+waiting = [node for node in vars(libcst).values() if dataclasses.is_dataclass(node) and node.__init__.__module__ == "safeboundary_lint.core.node_classes"]
+assert len(waiting) > 150, len(waiting)
+module = libcst.parse_module("total = 1\\n")
+assert module.deep_equals(libcst.parse_module("total = 1\\n")) and module.code == "total = 1\\n"
+name = libcst.Name("total")
+assert libcst.Name.__init__.__module__ != "safeboundary_lint.core.node_classes"
+for change in (lambda: setattr(name, "value", "sum"), lambda: delattr(name, "value")):
+    try:
+        change()
+    except dataclasses.FrozenInstanceError:
+        continue
+    raise AssertionError("a node can be changed")
+print(inspect.signature(libcst.Name), libcst.Name.__init__.__qualname__, libcst.Name.__init__.__annotations__)
+"""
+    plain = "import inspect, libcst; print(inspect.signature(libcst.Name), libcst.Name.__init__.__qualname__, libcst.Name.__init__.__annotations__)"
+    ours, theirs = (subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout for text in (script, plain))
+    assert ours == theirs

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 
+import safeboundary_lint.core.node_classes  # noqa: F401, I001 -- before anything that imports LibCST
 import libcst as cst
 
 from safeboundary_lint import rules

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+import safeboundary_lint.core.node_classes  # noqa: F401, I001 -- before anything that imports LibCST
 import libcst as cst
 
 from safeboundary_lint.core.catalogue import Catalogue, Entry, Status, UnknownRule
