@@ -84,12 +84,12 @@ import safeboundary_lint.analyse
 import libcst
 
 assert not hasattr(dataclasses, "exec")
-waiting = [node for node in vars(libcst).values() if dataclasses.is_dataclass(node) and node.__init__.__module__ == "safeboundary_lint.core.node_classes"]
+waiting = [node for node in vars(libcst).values() if dataclasses.is_dataclass(node) and node.__init__.__module__ == "safeboundary_lint.core.late_methods"]
 assert len(waiting) > 150, len(waiting)
 module = libcst.parse_module("total = 1\\n")
 assert module.deep_equals(libcst.parse_module("total = 1\\n")) and module.code == "total = 1\\n"
 name = libcst.Name("total")
-assert libcst.Name.__init__.__module__ != "safeboundary_lint.core.node_classes"
+assert libcst.Name.__init__.__module__ != "safeboundary_lint.core.late_methods"
 for change in (lambda: setattr(name, "value", "sum"), lambda: delattr(name, "value")):
     try:
         change()

@@ -29,7 +29,7 @@ _NUMBERS: dict[type, Callable[[str], cst.BaseNumber]] = {int: nodes.integer, flo
 
 def _shared(several: Iterable[tuple[type[ast.AST], str]]) -> dict[type[ast.AST], Any]:
     """One node for each operator: where an operator stands is never asked."""
-    return {operator: getattr(cst, name)() for operator, name in several}
+    return {operator: nodes.bare(getattr(cst, name)) for operator, name in several}
 
 
 _ARITHMETIC = {
@@ -43,10 +43,11 @@ _UNARY = _shared([(ast.Not, "Not"), (ast.USub, "Minus"), (ast.UAdd, "Plus"), (as
 _BOOLEAN = _shared([(ast.And, "And"), (ast.Or, "Or")])
 _COMPARING = _shared(
     [
-        (ast.Eq, "Equal"), (ast.NotEq, "NotEqual"), (ast.Lt, "LessThan"), (ast.LtE, "LessThanEqual"), (ast.Gt, "GreaterThan"),
+        (ast.Eq, "Equal"), (ast.Lt, "LessThan"), (ast.LtE, "LessThanEqual"), (ast.Gt, "GreaterThan"),
         (ast.GtE, "GreaterThanEqual"), (ast.Is, "Is"), (ast.IsNot, "IsNot"), (ast.In, "In"), (ast.NotIn, "NotIn"),
     ]
 )  # fmt: skip
+_COMPARING[ast.NotEq] = nodes.not_equal("!=")
 
 
 class Segments:

@@ -13,8 +13,6 @@ import libcst as cst
 
 Node = TypeVar("Node", bound=cst.CSTNode)
 
-ASYNCHRONOUS, DOT = cst.Asynchronous(), cst.Dot()  # one for all: where they stand is never asked
-
 
 def _maker(node_type: type[Node], *fields: str) -> Callable[..., Node]:
     """A function that makes a node of a type, given the values of these fields in this order."""
@@ -62,6 +60,13 @@ def _maker(node_type: type[Node], *fields: str) -> Callable[..., Node]:
     return (of_none, of_one, of_two, of_three, of_four, of_five)[len(puts)] if len(puts) < 6 else of_many
 
 
+def bare(node_type: type[Node]) -> Node:
+    """A node of which only the type is asked: one for all places where it stands."""
+    return object.__new__(node_type)
+
+
+ASYNCHRONOUS, DOT = bare(cst.Asynchronous), bare(cst.Dot)
+
 # -- expressions -----------------------------------------------------------------------------------------------------
 
 name = _maker(cst.Name, "value")
@@ -85,6 +90,7 @@ binary = _maker(cst.BinaryOperation, "left", "operator", "right")
 unary = _maker(cst.UnaryOperation, "operator", "expression")
 boolean = _maker(cst.BooleanOperation, "left", "operator", "right")
 comparison = _maker(cst.Comparison, "left", "comparisons")
+not_equal = _maker(cst.NotEqual, "value")
 comparison_target = _maker(cst.ComparisonTarget, "operator", "comparator")
 conditional = _maker(cst.IfExp, "test", "body", "orelse")
 named = _maker(cst.NamedExpr, "target", "value")

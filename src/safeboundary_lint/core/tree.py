@@ -112,6 +112,8 @@ def _fields_of_meaning(node_type: type[cst.CSTNode]) -> tuple[str, ...]:
 
 def same_code(one: cst.CSTNode, other: cst.CSTNode) -> bool:
     """True when two nodes say the same, whatever the white space, comments and parentheses."""
+    if one is other:
+        return True
     if type(one) is not type(other):
         return False
     for name in _fields_of_meaning(type(one)):

@@ -19,11 +19,14 @@ def load() -> Registry:
     """The registry of every rule below this folder."""
     import importlib
 
-    from safeboundary_lint.core.rule import Registry, Rule
+    from safeboundary_lint.core.late_methods import compiled_late
 
+    with compiled_late():
+        from safeboundary_lint.core.rule import Registry, Rule
+
+        modules = [(name, importlib.import_module(name)) for name in _modules()]
     found: list[type[Rule]] = []
-    for name in _modules():
-        loaded = importlib.import_module(name)
+    for name, loaded in modules:
         own = (value for value in vars(loaded).values() if getattr(value, "__module__", None) == name and isinstance(value, type))
         found += (value for value in own if issubclass(value, Rule) and hasattr(value, "code"))
     return Registry(tuple(found))
