@@ -45,3 +45,21 @@ def test_each_need_must_be_met_by_one_of_its_kinds() -> None:
 
 def test_words() -> None:
     assert Words("a.b_1(\"c d\") # é2 3x").all == {"a", "b_1", "c", "d", "é2", "x"}
+
+
+@pytest.mark.parametrize(
+    ("source", "builtin"),
+    [
+        ("x = set(y)  # a set of them, if it is set to any", True),
+        ("x.set = 1", True),
+        ("x = set()\nset = store.set", False),
+        ("set += 1", False),
+        ("from store import set\nset(1)", False),
+        ("def f(set, x): return set(x)", False),
+        ("for set in x: set(1)", False),
+        ("def set(x): pass", False),
+        ("with store as set: set(1)", False),
+    ],
+)
+def test_a_name_that_is_bound_nowhere_is_built_in(source: str, builtin: bool) -> None:
+    assert Words(source).only_calls("set") is builtin

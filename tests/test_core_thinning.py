@@ -12,7 +12,7 @@ from snippets import knowledge
 from safeboundary_lint.core.outline import Outline
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen
-from safeboundary_lint.core.shapes import Body, walk
+from safeboundary_lint.core.shapes import Body, Unless, walk
 from safeboundary_lint.core.thinning import Thinning
 from safeboundary_lint.core.words import Words
 
@@ -60,11 +60,20 @@ def test_what_lies_between_two_needs_is_kept() -> None:
     text = CHAIN.replace("middle()\n", "middle(lib.wall())\n", 1)
     assert kept(text, needs=(("wall-clock",), ("publish",)), anchored=3) is None  # the last one looks down only
     assert kept(text, needs=(("publish",), ("wall-clock",)), anchored=2) == {"top", "middle", "bottom"}
+    assert kept(text, needs=(("wall-clock",), ("publish",)), anchored=2, handed=True) == {"top", "middle", "bottom"}
 
 
 def test_a_local_rule_needs_all_of_it_in_one_function() -> None:
     assert kept(CHAIN, needs=(("publish",), ("wall-clock",)), local=True) is None
     assert kept("def f():\n    lib.send(lib.wall())", needs=(("publish",), ("wall-clock",)), local=True) == {"f"}
+
+
+def test_what_meets_a_need_does_not_count_where_a_shape_takes_it_out() -> None:
+    def waits(body: Sequence[ast.AST]) -> bool:
+        return any(True for _ in walk(body, ast.Await))
+
+    text = "async def f():\n    await lib.send(1)\n\ndef g():\n    lib.send(1)\n"
+    assert kept(text, needs=(("publish", Unless(waits)),)) == {"g"}
 
 
 def test_beside_is_kept_only_with_the_rest() -> None:

@@ -13,7 +13,7 @@ from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.meanings import Hint
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
-from safeboundary_lint.core.shapes import words_of
+from safeboundary_lint.core.shapes import Unless, words_of
 from safeboundary_lint.core.words import Words
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loop
 ANY = "*"  # in a set of modules: no import is needed
 _OWNED = Regex(r"[a-z-]+\.\w+")
 
-Needs = tuple["str | Shape", ...]
+Needs = tuple["str | Shape | Unless", ...]
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; ANY for none
 
 
@@ -76,13 +76,14 @@ class Group:
     A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
     function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
     to something), `kind.name` (the module or class that has a function of this name and kind is named), `~pattern` (of a line: dear,
-    written so that it starts with literal text), or a shape (core.shapes).
+    written so that it starts with literal text), or a shape (core.shapes). An `Unless` takes parts out in which the others do not count.
     """
 
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[Way]]], needs: Needs, bit: int) -> None:
         self.bit = bit
         texts = [need for need in needs if isinstance(need, str)]
-        self.shapes = [(need, Hint(bit, words_of(need))) for need in needs if not isinstance(need, str)]
+        self.shapes = [(need, Hint(bit, words_of(need))) for need in needs if not isinstance(need, (str, Unless))]
+        self.unless = [need.shape for need in needs if isinstance(need, Unless)]
         self.lines = [need[1:] for need in texts if need.startswith("~")]
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))

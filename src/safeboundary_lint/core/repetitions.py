@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,8 @@ class _Loop:
 
 def retry_loop(body: Sequence[ast.AST]) -> bool:
     """A `while`, or a `for` over a count, in which failures are handled or a status tells one, after which it goes round again."""
+    if not shapes.may_loop(body):
+        return False
     failing = any(_tells_failure(branch.test) for branch in shapes.walk(body, ast.If))
     return any(loop.handlers or failing and any(isinstance(node, ast.If) and _tells_failure(node.test) for node in loop.outside) for loop in _loops(body))
 
@@ -68,7 +71,7 @@ def endless(body: Sequence[ast.AST]) -> bool:
 @shapes.about("return", "break")
 def runs_out(body: Sequence[ast.AST]) -> bool:
     """A loop of a function that ends after some rounds, or by a handler, and that success may leave before."""
-    if not any(True for _ in shapes.walk(body, *_FUNCTIONS)):
+    if not (shapes.may_loop(body) and any(True for _ in shapes.walk(body, *_FUNCTIONS))):
         return False
     return any(
         loop.leaves and (loop.broken or not isinstance(loop.node, ast.While) or shapes.holds(loop.node.test, ast.Compare)) for loop in _loops(body)
@@ -92,13 +95,15 @@ def unended(body: Sequence[ast.AST]) -> bool:
 @shapes.about("except", *STATUSES, "%status_code|too_many|rate_limit|retry")
 def restart(body: Sequence[ast.AST]) -> bool:
     """A function that calls itself after a failure: in a handler, or where a status tells it, with what it was given itself."""
-    for function in shapes.walk(body, *_FUNCTIONS) if shapes.calls_itself(body) else ():
-        own = [call for call in shapes.walk(body, ast.Call) if _is_call_of(call, function.name) and _gives_the_same(call, function)]
-        if not own:
-            continue
-        branches = shapes.walk([function], ast.ExceptHandler, ast.If)
+    if not shapes.calls_itself(body):
+        return False
+    called: dict[str, list[ast.Call]] = defaultdict(list)
+    for call in shapes.walk(body, ast.Call):
+        called[_called(call)].append(call)
+    for function in shapes.walk(body, *_FUNCTIONS):
+        again = {id(call) for call in called.get(function.name, ()) if _gives_the_same(call, function)}
+        branches = shapes.walk([function], ast.ExceptHandler, ast.If) if again else ()
         failing = (node for node in branches if (_is_failure(node) if isinstance(node, ast.ExceptHandler) else _tells_failure(node.test)))
-        again = set(map(id, own))
         if any(id(node) in again for part in failing for node in shapes.walk([part], ast.Call)):
             return True
     return False
@@ -118,12 +123,12 @@ def keeps_going(body: Sequence[ast.AST]) -> bool:
 
 
 def _handles(body: Sequence[ast.AST]) -> bool:
-    return any(True for _ in shapes.walk(body, ast.ExceptHandler))
+    return shapes.may_loop(body) and any(True for _ in shapes.walk(body, ast.ExceptHandler))
 
 
 def _loops(body: Sequence[ast.AST]) -> Iterator[_Loop]:
     """The loops of which one may be a retry loop: those that count or wait, and give nothing away round by round."""
-    for loop in shapes.walk(body, *_LOOPS):
+    for loop in shapes.walk(body, *_LOOPS) if shapes.may_loop(body) else ():
         if isinstance(loop, ast.While) or _counts(loop):
             outside, handlers, leaves = _parts(loop)
             inside = [node for handler in handlers for node in shapes.walk([handler])]
@@ -201,11 +206,13 @@ def _tells_failure(test: ast.expr) -> bool:
     )
 
 
-def _is_call_of(call: ast.Call, name: str) -> bool:
-    if isinstance(call.func, ast.Name):
-        return call.func.id == name
-    owner = call.func.value if isinstance(call.func, ast.Attribute) and call.func.attr == name else None
-    return isinstance(owner, ast.Name) and (owner.id in ("self", "cls") or owner.id[:1].isupper())
+def _called(call: ast.Call) -> str:
+    """The name that is called, bare, or through its object or class; "" for anything else."""
+    func = call.func
+    if isinstance(func, ast.Name):
+        return func.id
+    owner = func.value if isinstance(func, ast.Attribute) else None
+    return func.attr if isinstance(owner, ast.Name) and (owner.id in ("self", "cls") or owner.id[:1].isupper()) else ""
 
 
 def _gives_the_same(call: ast.Call, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

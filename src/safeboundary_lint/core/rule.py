@@ -13,7 +13,7 @@ import safeboundary_lint.core.node_classes  # noqa: F401, I001 -- before anythin
 import libcst as cst
 
 from safeboundary_lint.core.catalogue import Catalogue, Entry, Status, UnknownRule
-from safeboundary_lint.core.shapes import Shape
+from safeboundary_lint.core.shapes import Shape, Unless
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Step
 
 if TYPE_CHECKING:
@@ -52,10 +52,11 @@ class Rule(cst.CSTVisitor):
     in_tests: ClassVar[bool] = False  # part of the default set of test files too
 
     # What a file, and a function in it, must hold to be parsed for the rule: see core.screen and core.thinning.
-    needs: ClassVar[tuple[tuple[str | Shape, ...], ...]] = ()  # of each tuple one must be met
+    needs: ClassVar[tuple[tuple[str | Shape | Unless, ...], ...]] = ()  # of each tuple one must be met
     mentions: ClassVar[tuple[tuple[str, ...], ...]] = ()  # likewise, but anywhere in the file: no function is chosen by it
     local: ClassVar[bool] = False  # all of them in one function (or around the functions), not somewhere in the file
     anchored: ClassVar[int] = 0  # the last one in one function, the others there or so many steps down in what it uses
+    handed: ClassVar[bool] = False  # or in what so many calls up lead to it: what is handed over counts too
     parts: ClassVar[Callable[[Sequence[ast.AST]], Iterable[list[ast.stmt]]] | None] = None  # statements of it that the first is about
     own: ClassVar[bool] = False  # and that they or what they call must meet, whatever stands around the functions
     reach: ClassVar[int] = 1  # steps from there, to callers too, in which a finding looks for what values are and calls do

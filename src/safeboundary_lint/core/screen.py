@@ -176,7 +176,7 @@ class Test:
             return False
         for ask in self._questions:
             if ask(words, words.telling):
-                return True
+                return not any(shape(words.body or ()) for shape in self._group.unless)
         return False
 
     @functools.cached_property
@@ -196,7 +196,7 @@ class Test:
         if others := mentions - own:
             found.append(lambda words, present: not present.isdisjoint(others) and not words.mentions.isdisjoint(others))
         if own:
-            found.append(lambda words, present: not present.isdisjoint(own) and not words.attributes.isdisjoint(own))
+            found.append(lambda words, present: not present.isdisjoint(own) and not (words.attributes.isdisjoint(own) and words.added.isdisjoint(own)))
         bound = {last for last in group.by_binding & there if any(way.open_to(self._file) for way in group.bound[last])}
         if bound:
             found.append(lambda words, present: not present.isdisjoint(bound) and not words.bound.isdisjoint(bound))

@@ -10,6 +10,7 @@ import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from safeboundary_lint.core.regex import Regex
 
@@ -31,6 +32,12 @@ _EMPTY = (Regex(r"\[(?:[\s\\]|#[^\n]*\n)*\]"), Regex(r"\{(?:[\s\\]|#[^\n]*\n)*\}
 FUNCTIONS = frozenset((ast.FunctionDef, ast.AsyncFunctionDef))
 _NO_NODES = frozenset("ctx op ops id attr arg kind name names rest kwd_attrs type_comment simple is_async asname module level conversion".split())
 GROWING = ("append", "extend", "write", "add", "appendleft", "insert", "put", "put_nowait", "feed")
+
+
+class Unless(NamedTuple):
+    """In a group of needs: what would meet one of them does not count in a part where this shape is, which says yes only if it is sure."""
+
+    shape: Shape
 
 
 def about(*words: str) -> Callable[[Shape], Shape]:
@@ -210,12 +217,31 @@ class Body(list[ast.AST]):
         return False
 
     @functools.cached_property
+    def loops(self) -> bool:
+        """False when surely no line starts a loop, as a comprehension doesn't: cheaper to tell than to go through the nodes."""
+        return self.text is None or _starts_line(self.text, "for") or _starts_line(self.text, "while")
+
+    @functools.cached_property
     def sole(self) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The function that a body is, where its source shows no other one in it; None for any other body."""
         node = self[0] if len(self) == 1 else None
         if self.text is None or not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or len(_DEFINED.findall(self.text)) != 1:
             return None
         return node
+
+
+def may_loop(body: Sequence[ast.AST]) -> bool:
+    """False when surely no statement of a body is a loop."""
+    return not isinstance(body, Body) or body.loops
+
+
+def _starts_line(text: str, keyword: str) -> bool:
+    at = text.find(keyword)
+    while at >= 0:
+        if text[text.rfind("\n", 0, at) + 1 : at].strip() in ("", "async"):
+            return True
+        at = text.find(keyword, at + 1)
+    return False
 
 
 def says(body: Sequence[ast.AST], *texts: str) -> bool:

@@ -83,7 +83,8 @@ class Thinning:
         met = [self._meeting(test) for test in tests]
         inside = [test for test, (_several, around) in zip(tests, met, strict=True) if not around]
         if rule.anchored:
-            top = met[-1][0].intersection(*(self._leading_to(test, rule.anchored) for test in inside if test is not tests[-1]))
+            anchors = self._leading_to(tests[-1], rule.anchored, CALLS) if rule.handed else met[-1][0]
+            top = anchors.intersection(*(self._leading_to(test, rule.anchored) for test in inside if test is not tests[-1]))
             if rule.own or not met[0][1]:
                 top = {index for index in top if self._has_part(index, rule, tests[0])}
             around = met[-1][1] and (met[0][1] or not rule.own)

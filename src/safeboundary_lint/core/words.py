@@ -27,6 +27,8 @@ _STATEMENT = Regex(r"^[ \t]*([a-z]+)\b", re.MULTILINE)
 _FUNCTION = Regex(r"def[ \t]+([^\W\d]\w*)")
 _CLASS = Regex(r"class[ \t]+([^\W\d]\w*)")
 _HEAD = Regex(r"(?:async\s+)?(?:def|class)\s+")
+# What may follow a name that something is bound to, and what follows one that is called; other words follow it in comments and texts.
+_BINDING = r"(?=[ \t\f]*(\(|=(?!=)|[-+*/%@&|^<>]+=|[,):;\]}#\\\r\n]|(?:in|if)\b|\Z))"
 _STAR_IMPORT = Regex(r"import(?<!\wimport)[ \t]*\*")
 _WORDS_ONLY = bytes(code if code >= 0x80 or code == ord("_") or chr(code).isalnum() else ord(" ") for code in range(0x100))
 _DIGITS = "0123456789"
@@ -88,9 +90,9 @@ class Words:
         return frozenset(_ATTRIBUTE.findall(self.source))
 
     def only_calls(self, name: str) -> bool:
-        """True when a name, where it is no attribute, is called everywhere: nothing here gives it a meaning of its own."""
-        for found in re.finditer(rf"{name}(?<![\w.]{name})\b([\s\\]*\()?", self.source):
-            if found[1] is None or self._defines(found.start()):
+        """True when a name, where it is no attribute, is called, or stands where nothing is bound: nothing here gives it a meaning of its own."""
+        for found in re.finditer(rf"{name}(?<![\w.]{name})\b{_BINDING}", self.source):
+            if found[1] != "(" or self._defines(found.start()):
                 return False
         return True
 

@@ -70,6 +70,12 @@ def _hashes_for_others(body: Sequence[ast.AST]) -> bool:
     return any(isinstance(part, ast.Name) and part.id == "hash" for node in remainders for part in shapes.walk([node.left]))
 
 
+def _is_special(body: Sequence[ast.AST]) -> bool:
+    """A method such as `__hash__`, and no other function in it: what it calls stays in this process."""
+    function = body.sole if isinstance(body, shapes.Body) else None
+    return function is not None and function.name.startswith("__") and function.name != "__init__"
+
+
 class UnstableDedupKey(Rule):
     """A key that is shared or kept is made of a value that differs from process to process.
 
@@ -124,14 +130,14 @@ class UnstableDedupKey(Rule):
 
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("unstable-value",), (*_STORES, "open-file", "write-file", "read-file", _keeps_key, _hashes_for_others))
+    needs = (("unstable-value", shapes.Unless(_is_special)), (*_STORES, "open-file", "write-file", "read-file", _keeps_key, _hashes_for_others))
     mentions = (
         (
             *_STORES, "open-file", "write-file", "read-file", "=hash", *map("={}".format, (*_DIGESTS, "Path", "join")),
             f"%{'|'.join(_KEPT_TEXTS)}", f"%^_*(?:{'|'.join(_PERSISTING)})$",
         ),
     )
-    anchored = 3
+    anchored, handed = 3, True
 
     def visit_Module(self, node: cst.Module) -> None:
         seen: set[int] = set()
