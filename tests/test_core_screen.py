@@ -52,6 +52,7 @@ def test_words() -> None:
     [
         ("x = set(y)  # a set of them, if it is set to any", True),
         ("x.set = 1", True),
+        ("x = set()  # if it is set, nothing\n'''a set in which'''", True),
         ("x = set()\nset = store.set", False),
         ("set += 1", False),
         ("from store import set\nset(1)", False),

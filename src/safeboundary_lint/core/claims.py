@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
 _MISSING = ("*notfound*", "*not_found*", "*doesnotexist*", "*missing*", "*noresult*", "keyerror", "lookuperror")
-_NO_RECORD = ("*doesnotexist", "*noresult*", "*recordnotfound*", "*objectnotfound*", "*entitynotfound*")
+NO_RECORD = ("*doesnotexist", "*noresult*", "*recordnotfound*", "*objectnotfound*", "*entitynotfound*")
 _ONE = ("one", "scalar_one", "aget")
 _LOOKING = (
     "get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*",
@@ -308,7 +308,7 @@ def conflicts(name: str | None) -> bool:
 
 def lacks_record(name: str | None) -> bool:
     """True for the name of an exception that says that there is no such record."""
-    return name is not None and named_like(name.lower(), *_NO_RECORD)
+    return name is not None and named_like(name.lower(), *NO_RECORD)
 
 
 def _is_negated(test: cst.BaseExpression) -> bool:

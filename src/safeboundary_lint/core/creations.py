@@ -99,7 +99,7 @@ def may_create(call: ast.Call, body: Sequence[ast.AST]) -> bool:
     """False for a call that creates no record by its name or by a statement in it; names are looked up in the body."""
     name, func = shapes.last_name(call.func), call.func
     if isinstance(func, ast.Attribute) and shapes.last_name(func.value) in ("self", "cls") and named_like(name, *_CREATING):
-        return True
+        return not named_like(name, *_IN_ONE_STEP)
     given = shapes.given(call)
     return bool(given) and named_like(name, "execute", "fetch*", "executemany") and _may_insert(given[0], body)
 

@@ -92,9 +92,17 @@ class Words:
     def only_calls(self, name: str) -> bool:
         """True when a name, where it is no attribute, is called, or stands where nothing is bound: nothing here gives it a meaning of its own."""
         for found in re.finditer(rf"{name}(?<![\w.]{name})\b{_BINDING}", self.source):
-            if found[1] != "(" or self._defines(found.start()):
+            if self._defines(found.start()) if found[1] == "(" else not self._is_prose(found):
                 return False
         return True
+
+    def _is_prose(self, found: re.Match[str]) -> bool:
+        """True for a word in a comment, and for one in front of `in` where no loop is."""
+        before = self.source[self.source.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if found[1] == "in":
+            return bool(before.strip()) and "for" not in before
+        quotes = ('"""', "'''") if before.lstrip().startswith("#") else ('"', "'")  # a text may end there
+        return "#" in before and not any(quote in before for quote in quotes)
 
     def _defines(self, start: int) -> bool:
         """True when what stands here is the name in a definition of the module."""
