@@ -162,14 +162,24 @@ def bound_values(body: Sequence[ast.AST]) -> Iterator[tuple[str, ast.expr]]:
         elif isinstance(node, ast.keyword):
             pairs = [(node.arg, node.value)]
         else:
-            pairs = [(text(one.slice) if isinstance(one, ast.Subscript) else last_name(one), node.value) for one in targets(node)]
+            given = [pair for one in targets(node) for pair in _taken_apart(one, node.value)]
+            pairs = [(text(one.slice) if isinstance(one, ast.Subscript) else last_name(one), value) for one, value in given]
         yield from ((name, value) for name, value in pairs if name)
 
 
-def only_given(body: Sequence[ast.AST]) -> set[str]:
-    """Parameters that have no default and are bound to nothing else: what they are, only callers say."""
+def _taken_apart(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+    """What is given to what: `a, b = x, y` gives two pairs."""
+    several = (ast.Tuple, ast.List)
+    if isinstance(target, several) and isinstance(value, several) and len(target.elts) == len(value.elts):
+        return [(one, other) for one, other in zip(target.elts, value.elts, strict=True) if not isinstance(other, ast.Constant)]
+    return [(target, value)]
+
+
+def only_given(body: Sequence[ast.AST], *, fixed: bool = False) -> set[str]:
+    """Parameters that have no default (`fixed`: none but a literal) and are bound to nothing else: what they are, only callers say."""
     given = {node.arg for node in walk(body, ast.arg)}
-    given -= {name.arg for arguments in walk(body, ast.arguments) for name, _default in defaults(arguments)}
+    pairs = [pair for arguments in walk(body, ast.arguments) for pair in defaults(arguments)]
+    given -= {name.arg for name, default in pairs if not (fixed and isinstance(default, ast.Constant))}
     return given - {node.id for node in walk(body, ast.Name) if not isinstance(node.ctx, ast.Load)}
 
 

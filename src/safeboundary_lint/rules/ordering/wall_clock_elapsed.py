@@ -56,6 +56,7 @@ class _Use:
 
 def _spans(body: Sequence[ast.AST]) -> bool:
     """Two values that may be moments are compared, or one is taken from the other."""
+    counts: set[str] | None = None
     for node in shapes.walk(body, ast.BinOp, ast.Compare) if shapes.says(body, "-", "<", ">") else ():
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
             sides = (node.left, node.right)
@@ -63,9 +64,26 @@ def _spans(body: Sequence[ast.AST]) -> bool:
             sides = (node.left, node.comparators[0])
         else:
             continue
-        if not any(isinstance(side, ast.Constant) or isinstance(side, ast.Call) and shapes.last_name(side.func) in _NO_MOMENTS for side in sides):
-            return True
+        if not any(_is_no_moment(side) for side in sides):
+            counts = _counts(body) if counts is None else counts
+            if not any(isinstance(side, ast.Name) and side.id in counts for side in sides):
+                return True
     return False
+
+
+def _is_no_moment(value: ast.AST) -> bool:
+    return isinstance(value, ast.Constant) or isinstance(value, ast.Call) and shapes.last_name(value.func) in _NO_MOMENTS
+
+
+def _counts(body: Sequence[ast.AST]) -> set[str]:
+    """Variables of a function, with no other in it, that are bound to lengths, spans and literals only."""
+    if not isinstance(body, shapes.Body) or body.sole is None or any(True for _ in shapes.walk(body, ast.Global, ast.Match)):
+        return set()
+    plain = [node.targets[0] for node in shapes.walk(body, ast.Assign) if len(node.targets) == 1 and _is_no_moment(node.value)]
+    known = set(map(id, plain))
+    others = {node.id for node in shapes.walk(body, ast.Name) if not isinstance(node.ctx, ast.Load) and id(node) not in known}
+    others.update(node.arg for node in shapes.walk(body, ast.arg))
+    return {node.id for node in plain if isinstance(node, ast.Name)} - others
 
 
 class WallClockElapsed(Rule):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -27,12 +27,27 @@ _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
 
 @shapes.about(f"%{identity_words()}")
 def _identifies(body: Sequence[ast.AST]) -> bool:
-    """Something that is no bare parameter is bound to the name of an identity, or a function that is called one answers."""
-    if any(is_identity(node.name) for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef)):
-        return True
+    """Something that holds more than bare parameters is bound to the name of an identity, or a function that is called one answers so."""
     values = [value for name, value in shapes.bound_values(body) if is_identity(name)]
-    given = shapes.only_given(body) if values else set()
-    return any(not isinstance(value, ast.Name) or value.id not in given for value in values)
+    if any(is_identity(node.name) for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef)):
+        values += [node.value for node in shapes.walk(body, ast.Return) if node.value is not None]
+    given = shapes.only_given(body, fixed=True) if values else set()
+    return any(_may_be_read(value, given) for value in values)
+
+
+def _may_be_read(value: ast.AST, given: Collection[str]) -> bool:
+    """False for what is surely put together without a clock: callers are not followed, as `core.identity` has it."""
+    if isinstance(value, ast.Name):
+        return value.id not in given
+    if isinstance(value, ast.BinOp):
+        return _may_be_read(value.left, given) or _may_be_read(value.right, given)
+    if isinstance(value, ast.JoinedStr):
+        return any(_may_be_read(part.value, given) for part in value.values if isinstance(part, ast.FormattedValue))
+    if isinstance(value, (ast.Tuple, ast.List)):
+        return any(_may_be_read(part, given) for part in value.elts)
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in ("str", "int", "repr"):
+        return any(_may_be_read(part, given) for part in shapes.given(value))
+    return not isinstance(value, ast.Constant)
 
 
 class WallClockIdentity(Rule):

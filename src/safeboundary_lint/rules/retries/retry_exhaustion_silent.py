@@ -83,6 +83,7 @@ class RetryExhaustionSilent(Rule):
     code, name, since, severity = "SBL208", "retry-exhaustion-silent", "0.1", Severity.WARNING
     overlaps = ()
     needs = (LOOPS, (tries_again, "sleep"), (runs_out,))
+    mentions = (("sleep", *_NETWORK, "%attempt|retry|retrie[sd]|tries|try_|^_+try$|backoff|trial|delays|failures"),)  # by name, or by what it does
     local = True
     fixable = Applicability.UNSAFE
 

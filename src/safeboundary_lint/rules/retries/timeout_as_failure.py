@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 import libcst as cst
 
+from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -26,6 +30,30 @@ _OUTCOME = (
     "delivered", "is_ok", "charged", "confirmed",
 )  # fmt: skip
 _STATE = ("*status*", "*state*", "*outcome*", "*result*")
+_MARKING = ("*mark*fail*", "*set*fail*", "*fail_payment*", "*fail_order*", "*payment_failed*")
+
+
+@shapes.about("except")
+def _tells_failure(body: Sequence[ast.AST]) -> bool:
+    """A handler that lets nothing out returns what may say no, or sets or hands over a state."""
+    return any(any(map(_may_tell, shapes.walk(handler.body))) for handler in shapes.walk(body, ast.ExceptHandler) if not _raises(handler))
+
+
+def _raises(handler: ast.ExceptHandler) -> bool:
+    hidden = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    parts = shapes.walk(handler.body)
+    return any(isinstance(part, ast.Raise) for part in parts) and not any(isinstance(part, hidden) for part in parts)
+
+
+def _may_tell(node: ast.AST) -> bool:
+    if isinstance(node, ast.Return):
+        value = node.value
+        return value is not None and (not isinstance(value, ast.Constant) or value.value is False or isinstance(value.value, str))
+    if isinstance(node, ast.Assign):
+        return isinstance(node.targets[0], ast.Attribute) and named_like(node.targets[0].attr, *_STATE)
+    if not isinstance(node, ast.Call):
+        return False
+    return named_like(shapes.last_name(node.func), *_MARKING) or any(named_like(keyword.arg, *_STATE) for keyword in node.keywords)
 
 
 class TimeoutAsFailure(Rule):
@@ -87,8 +115,8 @@ class TimeoutAsFailure(Rule):
 
     code, name, since, severity = "SBL204", "timeout-as-failure", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("http-unsafe", "http-request", "side-effect"), ("=except",))
-    reach = 3
+    needs = (("http-unsafe", "http-request", "side-effect"), (_tells_failure,))
+    anchored, reach = 3, 3
 
     def visit_Try(self, node: cst.Try) -> None:
         if not node.handlers:
@@ -143,7 +171,7 @@ class TimeoutAsFailure(Rule):
 
     def _records_failure(self, call: cst.Call) -> bool:
         """`payments.filter(...).update(status="failed")`, `order.mark_failed()`"""
-        if named_like(last_name(call.func), "*mark*fail*", "*set*fail*", "*fail_payment*", "*fail_order*", "*payment_failed*"):
+        if named_like(last_name(call.func), *_MARKING):
             return True
         return any(
             arg.keyword is not None and named_like(arg.keyword.value, *_STATE) and self._says_failed(arg.value)
