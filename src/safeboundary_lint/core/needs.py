@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
 ANY = "*"  # in a set of modules: no import is needed
 _OWNED = Regex(r"[a-z-]+\.\w+")
+_FACT = Regex(r"[a-z-]+#\w+")
 
 Needs = tuple["str | Shape | Unless", ...]
 Anchor = tuple[str, str]  # a top-level module that is imported, and a word; ANY for none
@@ -75,8 +76,9 @@ class Group:
 
     A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
     function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
-    to something), `kind.name` (the module or class that has a function of this name and kind is named), `~pattern` (of a line: dear,
-    written so that it starts with literal text), or a shape (core.shapes). An `Unless` takes parts out in which the others do not count.
+    to something), `kind.name` (the module or class that has a function of this name and kind is named), `kind#fact` (a
+    word that one of its rows gives for this fact), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape
+    (core.shapes). An `Unless` takes parts out in which the others do not count.
     """
 
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[Way]]], needs: Needs, bit: int) -> None:
@@ -86,6 +88,7 @@ class Group:
         self.unless = [need.shape for need in needs if isinstance(need, Unless)]
         self.lines = [need[1:] for need in texts if need.startswith("~")]
         self.plain = frozenset(need[1:] for need in texts if need.startswith("="))
+        self.plain = self.plain.union(*(_given(knowledge, *need.split("#")) for need in texts if _FACT.fullmatch(need)))
         self.statements = frozenset(need[1:] for need in texts if need.startswith("^"))
         self.patterns = [need[1:] for need in texts if need.startswith("%")]
         self.matching: set[str] = set()  # words that were asked about and match it
@@ -137,6 +140,12 @@ class Asked:
         self.all_bits = functools.reduce(operator.or_, (group.bit for group in groups), beside.bit)
         self.bits = functools.reduce(operator.or_, (group.bit for group in (*groups, *mentions) if not group.anywhere and not group.lines), 0)
         self.lines = [group for group in groups if group.lines]  # what words do not tell alone
+
+
+def _given(knowledge: Knowledge, kind: str, fact: str) -> set[str]:
+    """The words that rows of a kind give for a fact, such as names of arguments."""
+    rows = (row for known in (knowledge.rows, knowledge.wild) for several in known.values() for row in several if row.kind == kind)
+    return {word for row in rows for word in row.get(fact, ())}
 
 
 def _owners(knowledge: Knowledge, kind: str, last: str) -> set[tuple[str, str]]:

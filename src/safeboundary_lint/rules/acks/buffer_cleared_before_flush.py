@@ -24,13 +24,15 @@ _OBSERVED = Regex(
 )
 _FLUSHES = Regex(r"flush|drain|persist|save|commit|sync|upload")
 _BUFFER = Regex(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
+# With what stands behind it when something is bound to it, by itself or in a tuple, or when it is cleared.
+_OWN_PLACE = Regex(r"self\s*\.\s*(\w+)(\s*(?:=(?!=)|[,)\]]|\.\s*clear\b))?")
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
 
 
 @shapes.about("self", "while")
 def _takes_over(body: Sequence[ast.AST]) -> bool:
     """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
-    if not shapes.says(body, "clear", "while") and not shapes.may_be_empty(body):
+    if not _may_take_over(body):
         return False
     taken: set[str | None] = set()
     emptied = {_own(call.func.value) for call in shapes.walk(body, ast.Call) if isinstance(call.func, ast.Attribute) and call.func.attr == "clear"}
@@ -44,6 +46,16 @@ def _takes_over(body: Sequence[ast.AST]) -> bool:
         return True
     flushing = any(_FLUSHES.search(function.name.lower()) for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
     return flushing and any(_pops(one.value) for loop in shapes.walk(body, ast.While) for one in shapes.walk([loop], ast.Assign))
+
+
+def _may_take_over(body: Sequence[ast.AST]) -> bool:
+    """False when surely nothing of its object is named twice and bound or cleared, and nothing popped in a loop: told by the text."""
+    text = body.text if isinstance(body, shapes.Body) else None
+    if text is None or "while" in text and "pop" in text:
+        return True
+    places = _OWN_PLACE.findall(text)
+    emptied = {name for name, bound in places if bound}
+    return any([name for name, _bound in places].count(name) > 1 for name in emptied)
 
 
 def _assigned(node: ast.Assign) -> Iterator[tuple[ast.expr, ast.expr]]:

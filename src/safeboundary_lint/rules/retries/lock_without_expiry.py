@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import edits, shapes
+from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import argument, unpacks
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
@@ -21,12 +18,6 @@ _LOCKING = frozenset(
     "lock locks locked locking mutex semaphore lease leader claim acquire exclusive singleton owner running guard".split()
 )
 _NAMED = "|".join(sorted(_LOCKING - {"lock", "lease"})) + "|lock(?<![bc]lock)|lease(?<!please)"
-
-
-def _sets_if_new(body: Sequence[ast.AST]) -> bool:
-    """`set(key, owner, nx=True)`: something is switched on by a keyword."""
-    keywords = (keyword.value for keyword in shapes.walk(body, ast.keyword))
-    return any(value.value is True if isinstance(value, ast.Constant) else isinstance(value, (ast.Name, ast.Attribute)) for value in keywords)
 
 
 class LockWithoutExpiry(Rule):
@@ -81,7 +72,7 @@ class LockWithoutExpiry(Rule):
     overlaps = ()
     needs = (
         ("shared-lock", "shared-expiry", "%(?-i:[bc]Lock)", f"%{_NAMED}"),
-        ("shared-claim", _sets_if_new, "shared-lock"),
+        ("shared-claim", "shared-write#only_new", "shared-lock"),
         ("shared-claim", "shared-write", "shared-lock"),
     )
     anchored = 1
