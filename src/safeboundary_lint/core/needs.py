@@ -74,11 +74,11 @@ way_of = functools.cache(Way)  # equal ways are the same object: they are looked
 class Group:
     """Needs of which one has to be met, taken apart once.
 
-    A need is a kind, `=word`, `^keyword` (a statement), `%pattern` (of a word, whatever the case), `$pattern` (of the name of a
-    function or class, likewise), `@kind` (a function that is named like one of its rows is defined), `kind=` (such a name is bound
-    to something), `kind.name` (the module or class that has a function of this name and kind is named), `kind#fact` (a
-    word that one of its rows gives for this fact), `~pattern` (of a line: dear, written so that it starts with literal text), or a shape
-    (core.shapes). An `Unless` takes parts out in which the others do not count.
+    A need is a kind, `kind:fact` (of its rows, those for which the fact is true), `=word`, `^keyword` (a statement), `%pattern` (of a
+    word, whatever the case), `$pattern` (of the name of a function or class, likewise), `@kind` (a function that is named like one of
+    its rows is defined), `kind=` (such a name is bound to something), `kind.name` (the module or class that has a function of this name
+    and kind is named), `kind#fact` (a word that one of its rows gives for the fact), `~pattern` (of a line: dear, written so that it
+    starts with literal text), or a shape (core.shapes). An `Unless` takes parts out in which the others do not count.
     """
 
     def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[Way]]], needs: Needs, bit: int) -> None:

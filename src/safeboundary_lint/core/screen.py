@@ -53,9 +53,15 @@ class Screen:
             way = way_of(anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
         else:
             way = way_of(self._anchors_of(head), builtin=head == "builtins", option=option)
-        self._table[row.kind][last].add(way)
+        ways = [(last, way)]
         for alias in self._producers.get(("alias", name), ()):
-            self._table[row.kind][alias.rpartition(".")[2]].add(way_of(frozenset((_anchor(alias.rpartition(".")[0]),)), option=option))
+            owner, _dot, last = alias.rpartition(".")
+            ways.append((last, way_of(frozenset((_anchor(owner),)), option=option)))
+        for last, way in ways:
+            self._table[row.kind][last].add(way)
+            for fact, value in row.facts.items():
+                if value is True:
+                    self._table[f"{row.kind}:{fact}"][last].add(way)
 
     def _anchors_of(self, dotted: str) -> frozenset[Anchor]:
         """What a file holds that has this module at hand, or a value of this type: its name, or that of a producer."""

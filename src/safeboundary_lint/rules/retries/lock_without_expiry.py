@@ -72,8 +72,8 @@ class LockWithoutExpiry(Rule):
     overlaps = ()
     needs = (
         ("shared-lock", "shared-expiry", "%(?-i:[bc]Lock)", f"%{_NAMED}"),
-        ("shared-claim", "shared-write#only_new", "shared-lock"),
-        ("shared-claim", "shared-write", "shared-lock"),
+        ("shared-claim:lasting", "shared-write#only_new", "shared-lock"),
+        ("shared-claim:lasting", "shared-write", "shared-lock"),
     )
     anchored = 1
 
