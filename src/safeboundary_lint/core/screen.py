@@ -196,7 +196,7 @@ class Test:
         if plain:
             found.append(lambda _words, present: not present.isdisjoint(plain))
         if bare:
-            found.append(lambda words, present: not present.isdisjoint(bare) and not words.read.isdisjoint(bare))
+            found.append(lambda words, present: not present.isdisjoint(bare) and any(map(words.reads, bare & present)))
         # `set(...)` is no method of a store where nothing else is ever called so.
         own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _ in group.ways[last]) and self._file.only_calls(last)}
         if others := mentions - own:
@@ -245,7 +245,7 @@ class Test:
 
 
 def _is_received(words: Words, last: str, globs: tuple[str, ...]) -> bool:
-    if "" in globs and last in words.read:
+    if "" in globs and words.reads(last):
         return True  # called by its bare name
     return any(map(matcher(globs), words.received(last)))
 

@@ -122,11 +122,8 @@ class Words:
         text, size = self.source, len(attribute)
         at = text.find(attribute)
         while at >= 0:
-            dot = at - 1
-            while dot >= 0 and (text[dot] == "\\" or text[dot].isspace()):
-                dot -= 1
-            if dot >= 0 and text[dot] == "." and not _WORD_SIGN.match(text, at + size):
-                end = dot
+            end = self._dot_before(at)
+            if end >= 0 and not _WORD_SIGN.match(text, at + size):
                 while end > 0 and (text[end - 1] == "\\" or text[end - 1].isspace()):
                     end -= 1
                 start = end
@@ -135,6 +132,30 @@ class Words:
                 found.add(text[start:end] or text[max(0, end - 1) : end])
             at = text.find(attribute, at + size)
         return found
+
+    def reads(self, name: str) -> bool:
+        """True when a name is one of those that are read; most are attributes wherever they stand, which the text tells."""
+        return (name in self.added or self._stands_alone(name)) and name in self.read
+
+    def _stands_alone(self, name: str) -> bool:
+        """False when a name is surely no variable: behind a dot, or part of another word, wherever it stands."""
+        text, size = self.source, len(name)
+        at = text.find(name)
+        while at >= 0:
+            before = text[at - 1] if at else ""
+            if not (before == "_" or before.isalnum()) and not _WORD_SIGN.match(text, at + size):
+                dot = self._dot_before(at)
+                if dot < 0 or "\n" in text[dot:at]:  # `x = 1.` may end a line
+                    return True
+            at = text.find(name, at + size)
+        return False
+
+    def _dot_before(self, at: int) -> int:
+        """Where the dot is that stands in front of a place; -1 for none."""
+        text, dot = self.source, at - 1
+        while dot >= 0 and (text[dot] == "\\" or text[dot].isspace()):
+            dot -= 1
+        return dot if dot >= 0 and text[dot] == "." else -1
 
     def received(self, attribute: str) -> Collection[str]:
         """What stands in front of an attribute, as in `receivers`; read off the text where that tells it."""
