@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from snippets import knowledge
 
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen
+from safeboundary_lint.core.shapes import Body
 from safeboundary_lint.core.words import Words
 
 
@@ -64,3 +67,24 @@ def test_words() -> None:
 )
 def test_a_name_that_is_bound_nowhere_is_built_in(source: str, builtin: bool) -> None:
     assert Words(source).only_calls("set") is builtin
+
+
+@pytest.mark.parametrize(
+    ("source", "read"),
+    [
+        ("x.id", False),
+        ("x. \\\n id", False),
+        ("f(id=1)", False),
+        ("x['id']", False),
+        ("id = 1", False),
+        ("id(x)", True),
+        ("f(id == 1)", True),
+        ("f'{id=}'", True),
+        ("x = id", True),
+        ("ids, idx, aid, _id = x", False),
+        ("x = '.' if id else 1", True),
+    ],
+)
+def test_names_that_are_read(source: str, read: bool) -> None:
+    words = Words(source, Body(ast.parse(source).body))
+    assert words.reads("id") is read is ("id" in words.read)

@@ -19,7 +19,7 @@ from safeboundary_lint.core.tree import descendants, same_code
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
+CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
 _MISSING = ("*notfound*", "*not_found*", "*doesnotexist*", "*missing*", "*noresult*", "keyerror", "lookuperror")
 NO_RECORD = ("*doesnotexist", "*noresult*", "*recordnotfound*", "*objectnotfound*", "*entitynotfound*")
 _ONE = ("one", "scalar_one", "aget")
@@ -236,7 +236,7 @@ class Claims:
         raised = [
             n
             for n in descendants(block.body)
-            if type(n) is cst.Raise and n.exc is not None and named_like(last_name(n.exc), *_CONFLICT)
+            if type(n) is cst.Raise and n.exc is not None and named_like(last_name(n.exc), *CONFLICT)
         ]
         missing = any(
             named_like(name.rpartition(".")[2], *_MISSING)
@@ -303,7 +303,7 @@ def _raises_on(handler: cst.ExceptHandler) -> bool:
 
 def conflicts(name: str | None) -> bool:
     """True for the name of an exception that says that something is there already."""
-    return named_like(name, *_CONFLICT)
+    return named_like(name, *CONFLICT)
 
 
 def lacks_record(name: str | None) -> bool:

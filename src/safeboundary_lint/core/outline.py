@@ -300,8 +300,10 @@ def _renamed(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             named = [alias for alias in node.names if alias.asname or isinstance(node, ast.ImportFrom)]
             yield from ((alias.asname or alias.name, alias.name.rpartition(".")[2]) for alias in named)
-        elif isinstance(node, ast.Assign) and (original := _last_name(_partially(node.value))):
-            yield from ((target.id, original) for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.Assign):
+            values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]  # `MISSING = (A, B)`
+            originals = [original for value in values if (original := _last_name(_partially(value)))]
+            yield from ((target.id, original) for target in node.targets if isinstance(target, ast.Name) for original in originals)
         elif isinstance(node, ast.ClassDef):
             yield from _renamed(node.body)
         elif isinstance(node, (ast.Try, ast.If)):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.claims import NO_RECORD, Claim, Claims, conflicts, lacks_record
+from safeboundary_lint.core.claims import CONFLICT, NO_RECORD, Claim, Claims, conflicts
 from safeboundary_lint.core.creations import handles_conflict, may_create
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
-from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.names import last_name
@@ -23,10 +23,8 @@ _REPEATED = frozenset(
     "duplicates seen processed process handle handler consume consumer job jobs task tasks payment payments transaction order "
     "callback notification unicity conflict already storage once claim lock receive ingest payload upsert redelivery".split()
 )
-
-
-_NO_RECORD_TEXTS = tuple(glob.strip("*") for glob in NO_RECORD)
-_CATCHES_CONSTANT = Regex(r"except(?<!\wexcept)[^:]*\b[A-Z][A-Z\d_]*\b")
+_CONFLICTING = tuple(glob.strip("*") for glob in CONFLICT)
+_MISSING = "|".join(glob.strip("*") for glob in NO_RECORD)
 _PLAIN = frozenset("isinstance issubclass getattr setattr hasattr len str int bool list dict tuple zip sorted type super range map min max".split())
 _CHANGING = frozenset("create update insert add save".split())
 
@@ -89,25 +87,28 @@ def _is_plain(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Name) and call.func.id in _PLAIN
 
 
-@shapes.about("%exist|unicity|unique|duplicate|conflict|already")
+@shapes.about(f"%{'|'.join(_CONFLICTING)}")
 def _refuses_found(body: Sequence[ast.AST]) -> bool:
     """What is found is refused, and an exception says that it isn't there."""
     return any(True for _ in _refusals(body))
 
 
 def _refusals(body: Sequence[ast.AST]) -> Iterator[ast.Raise]:
+    lowered = body.lowered if isinstance(body, shapes.Body) else None
+    if lowered is not None and ((at := lowered.find("raise")) < 0 or all(lowered.find(text, at) < 0 for text in _CONFLICTING)):
+        return  # no node has to be looked at
     blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
     raised = (part for block in blocks for line in block.body for part in shapes.walk([line], ast.Raise))
     yield from (part for part in raised if part.exc is not None and conflicts(shapes.last_name(part.exc)))
 
 
-@shapes.about("except")
+@shapes.about(f"%{_MISSING}")
 def _acts_on_missing(body: Sequence[ast.AST]) -> bool:
     """Something is called where an exception says that there is no record."""
     return any(True for _ in _on_missing(body)) and not handles_conflict(body)
 
 
-@shapes.about("except")
+@shapes.about(f"%{_MISSING}")
 def _creates_missing(body: Sequence[ast.AST]) -> bool:
     """Likewise, and it creates or saves a record."""
     calls = _on_missing(body)
@@ -115,16 +116,12 @@ def _creates_missing(body: Sequence[ast.AST]) -> bool:
 
 
 def _on_missing(body: Sequence[ast.AST]) -> Iterator[ast.Call]:
-    text = body.text if isinstance(body, shapes.Body) else None
-    if not shapes.says(body, *_NO_RECORD_TEXTS) and text is not None and _CATCHES_CONSTANT.search(text) is None:
-        return
-    handlers = [handler for block in shapes.walk(body, ast.Try) for handler in block.handlers if handler.type is not None]
-    for handler in handlers:
-        if isinstance(handler.body[-1], ast.Raise):
-            continue
-        names = map(shapes.last_name, shapes.walk([handler.type], ast.Name, ast.Attribute))
-        if any(lacks_record(name) or name.isupper() for name in names if name):  # `except MISSING:` may be any of them
-            yield from shapes.walk([handler], ast.Call)
+    """Calls in handlers of what may be such an exception, by its own name or by another one."""
+    for handler in shapes.walk(body, ast.ExceptHandler):
+        if handler.type is not None and not isinstance(handler.body[-1], ast.Raise):
+            names = map(shapes.last_name, shapes.walk([handler.type], ast.Name, ast.Attribute))
+            if any(not hasattr(builtins, name) for name in names if name):
+                yield from shapes.walk([handler], ast.Call)
 
 
 class CheckThenActDedup(Rule):
