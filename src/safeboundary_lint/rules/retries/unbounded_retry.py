@@ -105,7 +105,7 @@ class UnboundedRetry(Rule):
         ("retry-decorator", "retry-caller", hands_to_retry, restart, endless, keeps_going),
         ("retry-decorator", "retry-caller", hands_to_retry, restart, endless, "sleep"),
     )
-    anchored = 1
+    anchored = 4  # a helper, and what it does three levels down
     fixable = Applicability.UNSAFE
 
     def visit_Module(self, node: cst.Module) -> None:
