@@ -38,6 +38,23 @@ def test_a_kind_can_be_met(source: str, kind: str, possible: bool) -> None:
     assert bool(Screen(knowledge()).possible([rule], Words(source))) is possible
 
 
+@pytest.mark.parametrize(
+    ("source", "need", "possible"),
+    [
+        ("import lib\nlib.keep(k)", "shared-claim:lasting", True),
+        ("import lib\nlib.lend(k)", "shared-claim:lasting", False),
+        ("import lib\nlib.lend(k)", "shared-claim", True),
+        ("import lib\nlib.put(k, unless_there=True)", "shared-write#only_new", True),
+        ("import lib\nlib.put(k)", "shared-write#only_new", False),
+    ],
+)
+def test_a_need_may_be_about_a_fact_of_the_rows(source: str, need: str, possible: bool) -> None:
+    claims = [{"names": ["lib.keep"], "lasting": True}, {"names": ["lib.lend"], "lasting": False}]
+    known = knowledge({"shared-claim": claims, "shared-write": [{"names": ["lib.put"], "only_new": ["unless_there"]}]})
+    rule = type("Needing", (Rule,), {"needs": ((need,),)})
+    assert bool(Screen(known).possible([rule], Words(source))) is possible
+
+
 def test_each_need_must_be_met_by_one_of_its_kinds() -> None:
     rule = type("Needing", (Rule,), {"needs": (("ack", "publish"), ("wall-clock",))})
     screen = Screen(knowledge())
