@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_FUNCTION = re.compile(r"^ def (\w+)\(", re.MULTILINE)
+from safeboundary_lint.core.regex import Regex
+
+_FUNCTION = Regex(r"^ def (\w+)\(", re.MULTILINE)
 
 
 @contextmanager
