@@ -76,6 +76,7 @@ class RetryOfPermanentError(Rule):
     overlaps = ()
     status = Status.PREVIEW
     needs = (("http-unsafe", "http-safe", "http-request", "side-effect"), ("retry-decorator", "retry-caller", "^except"))
+    anchored = 4  # a helper, and what it does three levels down
 
     def visit_Module(self, node: cst.Module) -> None:
         for region in self.facts.retries.regions():
