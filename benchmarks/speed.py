@@ -215,14 +215,15 @@ def analysed(text: str) -> tuple[float, float]:
 def analysis(text: str) -> tuple[float, float]:
     """In a process of its own: the processor's time, without what is loaded once. What is short is repeated, so that chance does not tell."""
     from safeboundary_lint import rules
-    from safeboundary_lint.analyse import analyse
+    from safeboundary_lint.checking import report_of
     from safeboundary_lint.core.options import Options
+    from safeboundary_lint.files import SourceFile
     from safeboundary_lint.garbage import collect_seldom
 
     collect_seldom()  # as in each process that checks files
-    options = Options(codes=rules.load().default())
-    analyse(b"import time\nlate = time.time() > time.monotonic()\n", "app.py", options)
-    return least(lambda: analyse(text.encode(), "app.py", options)), least(lambda: parsed(text))
+    file = SourceFile("app.py", Options(codes=rules.load().default()), len(text))
+    report_of(file, b"import time\nlate = time.time() > time.monotonic()\n")
+    return least(lambda: report_of(file, text.encode())), least(lambda: parsed(text))
 
 
 def parsed(text: str) -> None:

@@ -15,11 +15,13 @@ import pytest
 import safeboundary_lint.analyse as analysis
 from command import environment
 from safeboundary_lint import garbage, rules
+from safeboundary_lint.checking import report_of
 from safeboundary_lint.core.drafts import Draft
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.options import Options
 from safeboundary_lint.core.tree import Tree
+from safeboundary_lint.files import SourceFile
 
 WAIT = '''
 def wait_{0}(ready):
@@ -37,8 +39,9 @@ SOURCE = f"import time\n{''.join(map(WAIT.format, range(20)))}".encode()
 LARGE = f"""
 import os, resource
 from safeboundary_lint import rules
-from safeboundary_lint.analyse import analyse
+from safeboundary_lint.checking import report_of
 from safeboundary_lint.core.options import Options
+from safeboundary_lint.files import SourceFile
 from safeboundary_lint.garbage import collect_seldom
 
 options = Options(codes=rules.load().default())
@@ -46,7 +49,7 @@ collect_seldom()
 for number in range(2):
     data = "".join(f"    'key-{{number}}-{{index}}': [{{index}}, 'value {{index}}', None],\\n" for index in range(5000))
     source = f"import time\\nDATA = {{{{\\n{{data}}}}}}\\n" + {WAIT!r}.format(number)
-    assert analyse(source.encode(), f"app{{number}}.py", options).findings
+    assert report_of(SourceFile(f"app{{number}}.py", options, len(source)), source.encode()).findings
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024)
 """
 
@@ -90,6 +93,20 @@ def test_the_draft_is_gone_before_the_file_is_parsed(options: Options, monkeypat
     monkeypatch.setattr(analysis, "parse", parsing)
     assert analysis.analyse(SOURCE, "app.py", options).findings
     assert asked
+
+
+def test_nobody_looks_for_garbage_while_a_file_is_checked(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = analysis.parse
+
+    def parsing(text: str) -> cst.Module:
+        assert not gc.isenabled()
+        return parse(text)
+
+    monkeypatch.setattr(analysis, "parse", parsing)
+    report = report_of(SourceFile("app.py", options, len(SOURCE)), SOURCE)
+    assert report.findings
+    assert not report.problems
+    assert gc.isenabled()
 
 
 def test_without_glibc_nothing_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from safeboundary_lint.core.finding import FileReport, Problem
 from safeboundary_lint.files import SourceFile, Stamp, stamp_of
+from safeboundary_lint.garbage import not_collected
 
 # A file changed twice within this many nanoseconds may keep its times: two seconds, as coarse as clocks of file systems are.
 _COARSE = 2_000_000_000
@@ -77,7 +78,8 @@ def report_of(file: SourceFile, source: bytes) -> FileReport:
     from safeboundary_lint.analyse import analyse
 
     try:
-        return analyse(source, file.path, file.options)
+        with not_collected():  # all there is at that time is in use
+            return analyse(source, file.path, file.options)
     except (Exception, RecursionError) as error:  # a defect of ours must not take the other files down
         message = f"{_INTERNAL}: {type(error).__name__}: {str(error)[:200]}; please report it with the file"
         return FileReport(file.path, problems=(Problem(file.path, message),))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def collect_seldom() -> None:
     """From now on in this process.
 
-    What is loaded already is never looked at again; trees of files that are done are gone before there are many.
+    What is loaded already is never looked at again; the trees of a file are gone when it is done.
     """
     gc.freeze()
     gc.set_threshold(200_000, 3, 3)
@@ -36,7 +36,7 @@ def seldom_collected() -> Iterator[None]:
 
 @contextmanager
 def not_collected() -> Iterator[None]:
-    """Not at all for the time of one file, inside of somebody else's process: it is looked for right after."""
+    """Not at all for the time of one file: all there is then is in use, and looking through it takes the longer the larger the file is."""
     enabled = gc.isenabled()
     gc.disable()
     try:
