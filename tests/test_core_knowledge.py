@@ -9,8 +9,8 @@ import pytest
 from snippets import Snippet, knowledge
 
 from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import KnowledgeError, load, validate_user_rows
-from safeboundary_lint.core.matching import named_like
 
 
 @pytest.mark.parametrize(

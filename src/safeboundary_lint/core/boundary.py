@@ -14,7 +14,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, literal, string
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.tree import children
 

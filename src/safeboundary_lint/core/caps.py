@@ -12,7 +12,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.edits import awaited, free_name, lines_before, lines_behind, named_first, source_of
 from safeboundary_lint.core.finding import Applicability, Edit, Fix
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

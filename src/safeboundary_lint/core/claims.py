@@ -10,7 +10,8 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, argument
 from safeboundary_lint.core.creations import Creations
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
 from safeboundary_lint.core.stores import is_in_process

@@ -9,7 +9,8 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import keyword_names
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import CERTIFICATE, Weakening

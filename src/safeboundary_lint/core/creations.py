@@ -11,7 +11,7 @@ import libcst as cst
 
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string_parts
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants

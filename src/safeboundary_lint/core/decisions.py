@@ -12,7 +12,7 @@ import libcst as cst
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.flow import Point
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.regex import Regex

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.flow import ExceptionModel
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.matching import named_like
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

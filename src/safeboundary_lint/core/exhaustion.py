@@ -10,8 +10,8 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.flow import Point
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.loops import RetryLoop
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.tree import descendants

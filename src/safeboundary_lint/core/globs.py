@@ -38,3 +38,8 @@ def matcher(globs: tuple[str, ...]) -> Callable[[str], bool]:
         return bool(others) and other.match(name) is not None
 
     return is_like
+
+
+def named_like(text: str | None, *alike: str) -> bool:
+    """True when a name, lowered and without leading underscores, is like one of these globs."""
+    return text is not None and matcher(alike)(text.lower().lstrip("_"))

@@ -13,7 +13,7 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, bound_arguments
 from safeboundary_lint.core.flow import Flow, Point
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find, implied
 from safeboundary_lint.core.tree import children, descendants

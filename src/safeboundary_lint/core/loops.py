@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.limits import ATTEMPT, STOP, Limits, leaves
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
 from safeboundary_lint.core.tree import descendants, same_code

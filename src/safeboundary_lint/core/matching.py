@@ -80,8 +80,3 @@ class Matcher:
             return None
         found = [Match(expression, row, confidence, name) for row, confidence, name in self.rows(target) if row.kind in kinds]  # type: ignore[arg-type]
         return min(found, key=lambda match: match.confidence.rank, default=None)
-
-
-def named_like(text: str | None, *alike: str) -> bool:
-    """True when a name, lowered and without leading underscores, is like one of these globs."""
-    return text is not None and globs.matcher(alike)(text.lower().lstrip("_"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import keyword_names, string
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import HOSTNAME, Weakening

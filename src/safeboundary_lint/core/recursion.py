@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import libcst as cst
 
 from safeboundary_lint.core.calls import bound_arguments
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import dotted_text, last_name, parameters
 from safeboundary_lint.core.tree import descendants, same_code
 

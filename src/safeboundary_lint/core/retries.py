@@ -12,8 +12,9 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, argument, bound_arguments, unpacks
 from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.loops import RetryLoop
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.tree import descendants
 

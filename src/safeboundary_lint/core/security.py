@@ -11,7 +11,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, keyword_names, string, unpacks
 from safeboundary_lint.core.contexts import silent_contexts
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.mitigations import Mitigations
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.switches import Switches, key_of

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
 from safeboundary_lint.core.tree import descendants
 

@@ -10,8 +10,8 @@ import libcst as cst
 from safeboundary_lint.core import defaults
 from safeboundary_lint.core.calls import NotConstant, bound_arguments, keyword_names, literal, string
 from safeboundary_lint.core.finding import Confidence
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Row
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.weakening import Weakening, weakened
 

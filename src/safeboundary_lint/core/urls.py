@@ -9,7 +9,7 @@ import libcst as cst
 
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import argument, string, string_parts
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 

@@ -11,7 +11,8 @@ import libcst as cst
 from safeboundary_lint.core.boundary import OWN, PEER, SHARED
 from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.finding import Confidence
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.tree import descendants, same_code
 

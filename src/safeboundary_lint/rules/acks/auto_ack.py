@@ -9,7 +9,8 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, string, unpacks
 from safeboundary_lint.core.edits import argument_added, inserted_after, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.rules.acks import manual_acks

@@ -8,7 +8,8 @@ import libcst as cst
 from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule

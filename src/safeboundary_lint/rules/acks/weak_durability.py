@@ -8,8 +8,9 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, keyword_names, string, string_parts, unpacks
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Parameter, Row
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule

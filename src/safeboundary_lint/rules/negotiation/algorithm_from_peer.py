@@ -9,8 +9,9 @@ import libcst as cst
 from safeboundary_lint.core.calls import argument, string, unpacks
 from safeboundary_lint.core.edits import argument_added, lines_before, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Parameter
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants

@@ -11,7 +11,7 @@ from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.flow import Flow, Point
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.regex import Regex

@@ -10,8 +10,8 @@ import libcst as cst
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Row
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import Binding, dotted_text, last_name, parameters
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.refusals import raised_else, raised_from

@@ -8,7 +8,8 @@ from safeboundary_lint.core import loaders, paths
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.refusals import let_out, raised_instead
 from safeboundary_lint.core.rule import Rule

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import libcst as cst
 
-from safeboundary_lint.core import proofs, secrets
+from safeboundary_lint.core import proofs
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes import secrets
 from safeboundary_lint.core.tree import descendants
 
 _PROVEN = ("session", "session_id", "sid", "session_key", "*_token")

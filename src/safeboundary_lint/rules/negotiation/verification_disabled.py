@@ -10,7 +10,7 @@ from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.commands import option_texts, without_option
 from safeboundary_lint.core.edits import argument_added, argument_removed, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule

@@ -8,7 +8,8 @@ import libcst as cst
 
 from safeboundary_lint.core.edits import argument_removed, named_first, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants

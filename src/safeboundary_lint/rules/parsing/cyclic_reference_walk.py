@@ -10,7 +10,7 @@ from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import free_name, lines_before
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants

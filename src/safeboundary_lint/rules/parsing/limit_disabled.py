@@ -12,8 +12,8 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Parameter, Row
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 

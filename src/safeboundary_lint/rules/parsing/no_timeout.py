@@ -10,7 +10,8 @@ from safeboundary_lint.core.calls import argument, keyword_names, string, unpack
 from safeboundary_lint.core.dispatch import SIBLINGS, Dispatch
 from safeboundary_lint.core.edits import argument_added, lines_before, lines_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import chosen_attribute

@@ -11,7 +11,8 @@ from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.caps import capped, refused_above
 from safeboundary_lint.core.edits import named_first, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants

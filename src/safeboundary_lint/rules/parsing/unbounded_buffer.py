@@ -14,8 +14,9 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Parameter
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule

@@ -10,7 +10,8 @@ from safeboundary_lint.core.boundary import OWN, PARAMETER, PEER, SHARED, UNKNOW
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import EXPANDED, byte_cap, capped
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants

@@ -13,8 +13,8 @@ from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.caps import capped, item_cap
 from safeboundary_lint.core.edits import lines_before, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.keyed import MAKERS, Keyed
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule

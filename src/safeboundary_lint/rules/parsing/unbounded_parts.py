@@ -11,7 +11,7 @@ from safeboundary_lint.core.calls import keyword_names
 from safeboundary_lint.core.caps import capped, item_cap, refused_above
 from safeboundary_lint.core.edits import lines_before, named_first, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants

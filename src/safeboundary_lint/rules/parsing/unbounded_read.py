@@ -15,8 +15,9 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Row
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.senders import has_logged_in, knows_size, limits_bodies

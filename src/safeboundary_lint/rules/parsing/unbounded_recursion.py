@@ -7,7 +7,7 @@ import libcst as cst
 from safeboundary_lint.core.circles import Circle
 from safeboundary_lint.core.edits import argument_added, free_name, lines_before, parameter_added
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule, Status
 from safeboundary_lint.core.tree import descendants

@@ -13,7 +13,7 @@ from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured, refused_before
 from safeboundary_lint.core.edits import source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.tree import descendants

@@ -8,12 +8,12 @@ from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.exhaustion import Ends, breaks_of, ends_of, gives_up_aloud
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.loops import RetryLoop
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.repetitions import runs_out, tries_again
-from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.needs import LOOPS
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.repetitions import runs_out, tries_again
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 

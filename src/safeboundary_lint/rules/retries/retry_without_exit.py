@@ -10,12 +10,12 @@ import libcst as cst
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.edits import lines_behind
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.loops import RetryLoop
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.repetitions import unended
-from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.needs import LOOPS
+from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.repetitions import unended
 from safeboundary_lint.core.tree import descendants, same_code
 
 _RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tries", "*_tries")

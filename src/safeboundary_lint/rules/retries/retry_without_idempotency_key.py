@@ -6,12 +6,13 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.http import UNSAFE_METHODS
-from safeboundary_lint.core.matching import Match, named_like
-from safeboundary_lint.core.repetitions import retry_loop
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.resending import resends
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.repetitions import retry_loop
 from safeboundary_lint.core.summaries import Effect
 from safeboundary_lint.core.words import STATUSES
 from safeboundary_lint.rules.retries import sent_keys

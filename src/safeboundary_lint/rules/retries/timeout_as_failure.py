@@ -11,8 +11,8 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.http import UNSAFE_METHODS, words
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.summaries import Effect

@@ -8,13 +8,13 @@ import libcst as cst
 
 from safeboundary_lint.core import edits
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.loops import RetryLoop
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.recursion import unbounded_restart
-from safeboundary_lint.core.repetitions import endless, hands_to_retry, keeps_going, restart
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.repetitions import endless, hands_to_retry, keeps_going, restart
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import given_up
 

@@ -11,7 +11,8 @@ from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, keyword_names, string_parts
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.matching import Match, named_like
+from safeboundary_lint.core.globs import named_like
+from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.stores import is_in_process

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from safeboundary_lint.core import shapes
-from safeboundary_lint.core.matching import named_like
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.proofs import FENCES, FROM_PEER, KEEPS, KEYS, MAKERS, MESSAGES, NO_SECRETS, PASSWORDS, SECRETS, SETTINGS, SURE
 
 _CHAIN = 3  # names made of names for what is sent

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from safeboundary_lint.core import shapes
+from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.limits import ATTEMPT
 from safeboundary_lint.core.loops import DATA_ERRORS
-from safeboundary_lint.core.matching import named_like
 from safeboundary_lint.core.words import STATUSES
 
 _COUNTING = ("range", "xrange", "count", "repeat")
