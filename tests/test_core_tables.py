@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import environment
-from safeboundary_lint.core import tables
+from safeboundary_lint.core import kept, tables
 from safeboundary_lint.core.tables import tables_of
 
 ACK = '[[ack]]\nnames = ["queue.Queue.task_done"]\nafter = 1.5\nlast = true\n'
@@ -94,7 +94,9 @@ def test_what_is_damaged_is_read_again(folder: Path, parsed: list[bytes]) -> Non
 
 def test_a_digest_over_what_is_no_table_is_no_failure(folder: Path, parsed: list[bytes]) -> None:
     tables_of(folder.as_posix())
-    kept_in(folder).write_bytes(tables._digest(tables._sources(folder.as_posix()), b"\xff") + b"\xff")
+    origin = tables._digest(tables._sources(folder.as_posix()))
+    kept.keep(folder.as_posix(), "tables", origin, b"\xff")
+    assert kept.recall(folder.as_posix(), "tables", origin) == b"\xff"
     assert tables_of(folder.as_posix()) == EXPECTED
 
 

@@ -19,10 +19,10 @@ from safeboundary_lint.core.words import Words
 
 def kept(text: str, **asked: object) -> set[str] | None:
     """The functions that stay for a rule that asks this; None when the rule can't fire."""
-    rule = type("Asking", (Rule,), {"reach": 0, **asked})
+    rule = type("Asking", (Rule,), {"code": "SBL999", "reach": 0, **asked})
     text = "import lib\n" + textwrap.dedent(text)
-    words, screen = Words(text), Screen(knowledge())
-    thinning = Thinning.of(Outline(text), screen.possible([rule], words), screen, words)
+    words, screen = Words(text), Screen(knowledge(), [rule])
+    thinning = Thinning.of(Outline(text), screen.possible(screen.wanted(frozenset({"SBL999"})), words), screen, words)
     if not thinning.rules:
         return None
     left = thinning.text()

@@ -14,7 +14,7 @@ import pytest
 
 import safeboundary_lint.analyse as analysis
 from command import environment
-from safeboundary_lint import garbage, rules
+from safeboundary_lint import engine, garbage, rules
 from safeboundary_lint.checking import report_of
 from safeboundary_lint.core.drafts import Draft
 from safeboundary_lint.core.facts import Facts
@@ -82,7 +82,7 @@ def test_no_tree_is_left_of_a_file(options: Options) -> None:
 
 @pytest.mark.usefixtures("uncollected")
 def test_the_draft_is_gone_before_the_file_is_parsed(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    trees, parse = (Facts, Draft, Tree, ast.Module, ast.FunctionDef), analysis.parse
+    trees, parse = (Facts, Draft, Tree, ast.Module, ast.FunctionDef), engine.parse
     before, asked = alive(*trees), list[str]()
 
     def parsing(text: str) -> cst.Module:
@@ -90,19 +90,19 @@ def test_the_draft_is_gone_before_the_file_is_parsed(options: Options, monkeypat
         assert alive(*trees) == before
         return parse(text)
 
-    monkeypatch.setattr(analysis, "parse", parsing)
+    monkeypatch.setattr(engine, "parse", parsing)
     assert analysis.analyse(SOURCE, "app.py", options).findings
     assert asked
 
 
 def test_nobody_looks_for_garbage_while_a_file_is_checked(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    parse = analysis.parse
+    parse = engine.parse
 
     def parsing(text: str) -> cst.Module:
         assert not gc.isenabled()
         return parse(text)
 
-    monkeypatch.setattr(analysis, "parse", parsing)
+    monkeypatch.setattr(engine, "parse", parsing)
     report = report_of(SourceFile("app.py", options, len(SOURCE)), SOURCE)
     assert report.findings
     assert not report.problems

@@ -60,6 +60,15 @@ def test_only_the_standard_library_and_libcst_below_rules(path: Path) -> None:
         assert not outside, f"{path.relative_to(PACKAGE)} imports {sorted(outside)}"
 
 
+def test_what_most_files_take_takes_no_libcst() -> None:
+    """Words, outlines and shapes; not the rules, nor what they ask of a file that concerns them."""
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in (PACKAGE / "core" / "shapes").glob("*.py")]
+    program = f"import sys, safeboundary_lint.analyse\nfor name in {names}: __import__(name.removesuffix('.__init__'))\n"
+    loaded = subprocess.run([sys.executable, "-c", program + "print(*sys.modules)"], capture_output=True, text=True, check=True).stdout.split()
+    assert {"safeboundary_lint.core.thinning", "safeboundary_lint.core.shapes.retries"} <= set(loaded)
+    assert not [name for name in loaded if name.startswith(("libcst", "safeboundary_lint.rules."))]
+
+
 def test_knowledge_is_data() -> None:
     files = [path for path in (PACKAGE / "knowledge").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert files and {path.suffix for path in files} == {".toml"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from safeboundary_lint.core import repetitions
+from safeboundary_lint.core.shapes import repetitions
 from safeboundary_lint.core.shapes import Body
 
 UNTIL_IT_WORKS = """

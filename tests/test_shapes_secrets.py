@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from safeboundary_lint.core import secrets
+from safeboundary_lint.core.shapes import secrets
 from safeboundary_lint.core.shapes import Body
 
 

@@ -80,7 +80,7 @@ def test_a_page_nobody_can_write_is_one_line(tmp_path: Path) -> None:
 def test_the_analysis_compiles_the_methods_of_libcsts_nodes_when_they_are_called() -> None:
     script = """
 import dataclasses, inspect, sys
-import safeboundary_lint.analyse
+import safeboundary_lint.engine
 import libcst
 
 assert not hasattr(dataclasses, "exec")

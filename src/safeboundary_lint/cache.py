@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from safeboundary_lint import identity, records, rules
+from safeboundary_lint import identity, records, ruleset
 from safeboundary_lint.checking import Outcome, digest_of, read, text_of
 from safeboundary_lint.core.catalogue import Catalogue, Entry, Status
 from safeboundary_lint.core.finding import FileReport
@@ -139,7 +139,7 @@ class Cache:
             known = Catalogue(Entry(code, name, family, Status(status), quiet) for code, name, family, status, quiet in held["rules"])
             self._known = _checked(held["groups"])
             self._tool = held["tool"]
-            rules.remember(known)
+            ruleset.remember(known)
         except (OSError, LookupError, TypeError, ValueError, RecursionError):
             self._known, self._signature = {}, ""
 
@@ -162,7 +162,7 @@ class Cache:
         held = {
             "signature": identity.signature(),
             "tool": self._tool or identity.content(),
-            "rules": [[*entry] for entry in rules.catalogue()],
+            "rules": [[*entry] for entry in ruleset.catalogue()],
             "groups": groups,
         }
         body = json.dumps(held, separators=(",", ":"), check_circular=False).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import time
@@ -73,8 +74,18 @@ def text_of(report: FileReport, source: bytes) -> str | None:
     return Source.decode(source).text
 
 
+@functools.cache
+def _load() -> None:
+    """What most files take."""
+    from safeboundary_lint.core.late_methods import compiled_late
+
+    with compiled_late():
+        import safeboundary_lint.analyse  # noqa: F401
+
+
 def report_of(file: SourceFile, source: bytes) -> FileReport:
     """The report of `file` with the content `source`: the one place where content becomes findings."""
+    _load()
     from safeboundary_lint.analyse import analyse
 
     try:

@@ -17,9 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from safeboundary_lint.core.catalogue import UnknownRule
 from safeboundary_lint.core.finding import Applicability, Confidence, Finding, Fix, Severity, Span
 from safeboundary_lint.core.layout import Extent, Layout, PlacedComment
 from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.ruleset import catalogue
 
 # What a contract may claim, and the rules that the claim answers. A claim that answers none is an obligation or a
 # statement: it stands in the ledger, silences nothing, and is never called unused. `bounded` takes any place as value.
@@ -184,11 +186,8 @@ def _names(directive: _Directive, finding: Finding) -> bool:
 @functools.lru_cache(maxsize=256)
 def _codes(selector: str) -> frozenset[str]:
     """Codes meant by a selector; none when it means no rule."""
-    from safeboundary_lint import rules
-    from safeboundary_lint.core.rule import UnknownRule
-
     try:
-        return rules.load().expand([selector])
+        return catalogue().expand([selector])
     except UnknownRule:
         return frozenset()
 

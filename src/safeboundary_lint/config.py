@@ -122,7 +122,7 @@ def _options(
     test_file: bool,
 ) -> Options:
     from safeboundary_lint.core.options import Options
-    from safeboundary_lint.rules import catalogue
+    from safeboundary_lint.ruleset import catalogue
 
     rules = catalogue()
     codes = rules.default(preview=preview, test_file=test_file)
@@ -200,7 +200,7 @@ def _validated(table: Mapping[str, object], file: str) -> tuple[Settings, tuple[
 def known(selectors: Iterable[str]) -> tuple[str, ...]:
     """The selectors, when each means a rule. Raises ConfigError for one that means none."""
     from safeboundary_lint.core.catalogue import UnknownRule
-    from safeboundary_lint.rules import catalogue
+    from safeboundary_lint.ruleset import catalogue
 
     wanted = tuple(selectors)
     try:

@@ -24,6 +24,7 @@ from safeboundary_lint.config import COMMAND_LINE, ConfigError, Overrides, Selec
 from safeboundary_lint.core.finding import Confidence, Problem
 from safeboundary_lint.garbage import not_collected
 from safeboundary_lint.projects import Projects
+from safeboundary_lint.ruleset import knowledge_of, screen_of
 
 if TYPE_CHECKING:
     from flake8.options.manager import OptionManager
@@ -114,9 +115,11 @@ class Plugin:
 def _load() -> None:
     """All that the analysis takes, once. The rest of flake8's run does not look through it for garbage."""
     with not_collected():
-        from safeboundary_lint import analyse, rules  # noqa: F401
+        from safeboundary_lint import engine, rules  # noqa: F401
 
         rules.load()
+        knowledge_of(())
+        screen_of(())
     gc.freeze()
 
 

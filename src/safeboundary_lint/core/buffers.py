@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.shapes.parsing import RECEIVING_NAMES, SEARCHES
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
-
-_SEARCHES = (
-    "find",
-    "index",
-    "rfind",
-    "split",
-    "partition",
-    "rpartition",
-    "splitlines",
-    "endswith",
-    "readline",
-    "search",
-    "match",
-    "finditer",
-    "count",
-    "rsplit",
-)
-
-
-_RECEIVING = ("recv", "receive", "read", "iter_", "stream")
-RECEIVING = f"%{'|'.join(_RECEIVING)}"  # the names by which data comes in, as a need
-
-
-@shapes.about(RECEIVING)
-def receives(body: Sequence[ast.AST]) -> bool:
-    """Something is called by whose name data comes in."""
-    names = {shapes.last_name(node.func) or "" for node in shapes.walk(body) if isinstance(node, ast.Call)}
-    return any(word in name.lower() for name in names for word in _RECEIVING)
-
-
-def searches(body: Sequence[ast.AST]) -> bool:
-    """A delimiter is looked for: by `in`, or by a method that searches."""
-    for node in shapes.walk(body):
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SEARCHES:
-            return True
-    return False
 
 
 @dataclass(slots=True, eq=False)
@@ -103,7 +64,7 @@ class Buffers:
         return (
             isinstance(source, cst.Param)
             or name is not None
-            and any(word in name.lower() for word in _RECEIVING)
+            and any(word in name.lower() for word in RECEIVING_NAMES)
         )
 
     def is_searched(self, place: str, within: cst.CSTNode) -> cst.CSTNode | None:
@@ -113,7 +74,7 @@ class Buffers:
                 for target in node.comparisons:
                     if isinstance(target.operator, (cst.In, cst.NotIn)) and place in self.facts.guards.places(target.comparator):
                         return node
-            elif isinstance(node, cst.Call) and last_name(node.func) in _SEARCHES and isinstance(node.func, cst.Attribute):
+            elif isinstance(node, cst.Call) and last_name(node.func) in SEARCHES and isinstance(node.func, cst.Attribute):
                 if place in self.facts.guards.places(node.func.value) or any(
                     place in self.facts.guards.places(arg.value) for arg in node.args[:1]
                 ):

@@ -14,15 +14,14 @@ from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
+from safeboundary_lint.core.shapes.retries import CONFLICT, NO_RECORD
 from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-CONFLICT = ("*exist*", "*unicity*", "*unique*", "*duplicate*", "*conflict*", "*already*")
 _MISSING = ("*notfound*", "*not_found*", "*doesnotexist*", "*missing*", "*noresult*", "keyerror", "lookuperror")
-NO_RECORD = ("*doesnotexist", "*noresult*", "*recordnotfound*", "*objectnotfound*", "*entitynotfound*")
 _ONE = ("one", "scalar_one", "aget")
 _LOOKING = (
     "get", "find", "fetch", "read", "load", "lookup", "select", "retrieve", "get_*", "find_*", "fetch_*", "load_*", "lookup_*",
@@ -300,11 +299,6 @@ def _raises_on(handler: cst.ExceptHandler) -> bool:
     return any(isinstance(node, cst.Raise) for node in handler.body.body) or any(
         isinstance(line, cst.SimpleStatementLine) and isinstance(line.body[-1], cst.Raise) for line in handler.body.body
     )
-
-
-def conflicts(name: str | None) -> bool:
-    """True for the name of an exception that says that something is there already."""
-    return named_like(name, *CONFLICT)
 
 
 def lacks_record(name: str | None) -> bool:

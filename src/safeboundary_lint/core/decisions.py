@@ -2,151 +2,73 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.flow import Point
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name, parameters
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.core.shapes.decisions import (
+    ALLOWED,
+    ALLOWS,
+    DENIES,
+    DENYING,
+    FILTER,
+    FILTERS,
+    IDENTITIES,
+    IDENTITY,
+    JUDGES,
+    JUDGING,
+    NEXT,
+    NOUN_FIRST,
+    OUTCOMES,
+    RAISING,
+    REQUIRES,
+    STRONG,
+    TRUE,
+    TRUE_DENIES,
+    WEAK,
+)
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-TRUE, RAISING, FILTER, DENYING, IDENTITY = "true", "raising", "filter", "denying", "identity"
 
-_NOUN = (
-    r"permission|permit|access|auth(?!or_|ors?$)|signature|token|role|scope|acl|webhook|csrf|rate_?limit|throttl|quota|"
-    r"trusted|admin|credential|"
-    r"api_?key|hmac|secret|login|tenant|ownership|origin|approval|sandbox|privilege|policy|allowed|jwt|mfa|otp|"
-    r"certificate|guardrail|moderation|licen[sc]e|captcha|entitle"
-)
-_VERB = r"check|verify|validate|ensure|require|assert|enforce|is_valid|has_valid|valid|guard|restrict|demand|confirm"
-_STRONG = Regex(
-    r"^_*(allow|allows|permit|permits|is_permitted|is_(url_|host_|path_|request_|input_)?safe|is_safe_(?!to_(en|de)code)\w+)$|(^|"
-    r"_)(is_allowed|is_authorized|is_authorised|authorize|authorise|is_authenticated|has_\w*permissions?|has_perms?|"
-    r"has_access|has_role|allow_request|is_permitted|may_access|can_access|user_can|check_perms?|is_trusted|"
-    r"authenticate|allowed_to|is_admin)(_|$)"
-)
-_WEAK = Regex(rf"(^|_)({_VERB})(_|\w*_)?.*({_NOUN})")
-_NOUN_FIRST = Regex(rf"({_NOUN}).*_(valid|verified|ok|allowed|check|matches|passes)$")
-_DENIES = Regex(
-    r"(^|_)is_(blocked|banned|denied|revoked|blacklisted|blocklisted|rate_limited|throttled|forbidden)|(^|"
-    r"_)(should_block|should_deny|is_over_limit)"
-)
-_TRUE_DENIES = Regex(
-    r"expired|block|banned|denied|revoked|needs_|need_|requires_|must_|is_rate_limited|throttled|exceed|invalid|locked|"
-    r"private|forbidden|limited|suspicious|missing|is_over|unsafe|dangerous|is_spam"
-)
-_FILTERS = Regex(
-    rf"(^|_)(filter|restrict|limit|prune|scope)_?.*({_NOUN}|visible|permitted|accessible)|(authorized|permitted|allowed|"
-    rf"accessible|visible)_\w+$"
-)
-_IDENTITIES = Regex(
-    r"(^|_)(get_|fetch_|resolve_|extract_|require_)?(current|request|authenticated|logged_in)_(user|identity|principal|"
-    r"account|tenant|username|user_id|user_email)|(^|_)(get|resolve|extract)_(identity|principal|user_from_(request|"
-    r"headers?|token|session)|user_id_from\w*)$"
-)
-_REQUIRES = Regex(
-    rf"(^|_)(require|ensure|assert|enforce|demand|guard)\w*_?.*({_NOUN}|user)|(^|_)(verify|check|validate|"
-    rf"authorize)\w*_.*({_NOUN})"
-)
-_JUDGES = Regex(
-    r"Policy|Policies|Guard|Authori[sz]|Authenticat|Permission|RateLimit|Limiter|Throttle|Firewall|Acl|AccessControl|"
-    r"Verifier|Gatekeeper|Moderat"
-)
-_JUDGING = Regex(
-    r"^_*(evaluate|check|decide|verify|validate|authorize|enforce|test|allows?|judge|inspect|is_ok|hit|"
-    r"acquire_permission|evaluate_\w+|check_\w+(?<!_exists))$"
-)
 _REFUSALS = Regex(r"Response|Error$|^(json_?)?error|^_?(deny|reject|refuse|forbid|unauthori)|^jsonify$|^make_response$|^abort$")
-_NEXT = ("call_next", "get_response", "next_handler", "handler", "func", "fn", "f", "view", "view_func", "endpoint", "wrapped")
-_OUTCOMES = ("status", "decision", "action", "result", "verdict", "outcome", "effect")
-_ALLOWED = Regex(r"(is_)?(allowed|allow|authorized|permitted|authenticated)$")
-_ALLOWS = Regex(
-    r"^(allow|allowed|permit|permitted|accept|accepted|authorized|granted|grant|ok|pass|passed|valid|verified|approve|approved)$",
-    re.IGNORECASE,
-)
 _NOTED = ("*reject*", "*denied*", "*forbid*", "*refus*", "*unauthori*", "*blocked*")
 _ASKING = ("get*", "is*instance", "hasattr", "len", "any", "all", "callable", "bool")  # calls that tell what there is
 
 
 # By these names (whatever the case) a function may decide; by the last, only in a class that judges.
-NAMES = "|".join(pattern.pattern for pattern in (_STRONG, _WEAK, _NOUN_FIRST, _DENIES, _FILTERS, _IDENTITIES))
-IDENTITY_NAMES, JUDGING_NAMES, JUDGES = _IDENTITIES.pattern, _JUDGING.pattern, _JUDGES.pattern
+NAMES = "|".join(pattern.pattern for pattern in (STRONG, WEAK, NOUN_FIRST, DENIES, FILTERS, IDENTITIES))
+IDENTITY_NAMES, JUDGING_NAMES, JUDGES = IDENTITIES.pattern, JUDGING.pattern, JUDGES.pattern
 
 
 def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
     """How a function decides: TRUE allows, RAISING denies (None allows), FILTER gives what is allowed, DENYING: True denies."""
     around = (ancestor.name.value for ancestor in facts.tree.ancestors(function) if isinstance(ancestor, cst.FunctionDef))
     for level, name in enumerate(name.lower() for name in (function.name.value, *around)):
-        if _IDENTITIES.search(name):
+        if IDENTITIES.search(name):
             return IDENTITY
-        if _DENIES.search(name):
+        if DENIES.search(name):
             return DENYING
-        if _TRUE_DENIES.search(name):
+        if TRUE_DENIES.search(name):
             return None
-        if _FILTERS.search(name) and not _STRONG.search(name):
+        if FILTERS.search(name) and not STRONG.search(name):
             return FILTER
-        if _STRONG.search(name) or _WEAK.search(name) or _NOUN_FIRST.search(name):
-            if level and not _REQUIRES.search(name):
+        if STRONG.search(name) or WEAK.search(name) or NOUN_FIRST.search(name):
+            if level and not REQUIRES.search(name):
                 continue
             return RAISING if _denies_by_raising(facts, function, name) else TRUE
     cls = facts.types.method_class(function)
-    if _JUDGING.search(function.name.value) and cls is not None and _JUDGES.search(cls.name.value):
+    if JUDGING.search(function.name.value) and cls is not None and JUDGES.search(cls.name.value):
         return TRUE
     return None
-
-
-def meanings(name: str, around: Sequence[str], owner: str | None) -> frozenset[str]:
-    """What `meaning` may say of a function with this name in functions of those, innermost first, and a class (None: not known)."""
-    for level, one in enumerate(each.lower() for each in (name, *around)):
-        if _IDENTITIES.search(one):
-            return frozenset((IDENTITY,))
-        if _DENIES.search(one):
-            return frozenset((DENYING,))
-        if _TRUE_DENIES.search(one):
-            return frozenset()
-        if _FILTERS.search(one) and not _STRONG.search(one):
-            return frozenset((FILTER,))
-        if (_STRONG.search(one) or _WEAK.search(one) or _NOUN_FIRST.search(one)) and (not level or _REQUIRES.search(one)):
-            return frozenset((TRUE, RAISING) if _REQUIRES.search(one) else (TRUE,))
-    return frozenset((TRUE,) if _JUDGING.search(name) and (owner is None or _JUDGES.search(owner)) else ())
-
-
-def may_allow(meant: frozenset[str], answer: ast.expr | None) -> bool:
-    """False for an answer that lets nobody pass, whatever of this the function means."""
-    if answer is None or isinstance(answer, ast.Constant) and answer.value is None:
-        return RAISING in meant
-    if isinstance(answer, ast.Name):
-        return True
-    if DENYING in meant and isinstance(answer, ast.Constant) and answer.value is False:
-        return True
-    call = answer.value if isinstance(answer, ast.Await) else answer
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _NEXT:
-        return True
-    return TRUE in meant and may_say_yes(answer)
-
-
-def may_say_yes(answer: ast.expr) -> bool:
-    """As `is_yes` says it of LibCST's nodes."""
-    if isinstance(answer, ast.Constant):
-        return answer.value is True or isinstance(answer.value, str) and bool(_ALLOWS.match(answer.value))
-    if isinstance(answer, ast.Tuple):
-        return bool(answer.elts) and (not isinstance(answer.elts[0], ast.Constant) or answer.elts[0].value is True)
-    if isinstance(answer, ast.Attribute):
-        return answer.attr.isupper() and bool(_ALLOWS.match(answer.attr))
-    keys = [shapes.text(key) for key in answer.keys] if isinstance(answer, ast.Dict) else []
-    keys += [keyword.arg for keyword in answer.keywords] if isinstance(answer, ast.Call) else []
-    return any(key is not None and (_ALLOWS.match(key) or _ALLOWED.match(key) or key.lower() in _OUTCOMES) for key in keys)
 
 
 def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bool:
@@ -158,10 +80,10 @@ def _denies_by_raising(facts: Facts, function: cst.FunctionDef, name: str) -> bo
         return False
     if function.returns is not None and last_name(function.returns.annotation) in ("bool", "tuple", "dict", "Tuple", "Dict"):
         return False
-    if _REQUIRES.search(name) and _answers_refusals(facts, answers):
+    if REQUIRES.search(name) and _answers_refusals(facts, answers):
         return True
     raises = any(isinstance(node, cst.Raise) for node in descendants(function.body, into_definitions=False))
-    return (raises or name.startswith(("require", "_require", "enforce", "ensure"))) and bool(_REQUIRES.search(name))
+    return (raises or name.startswith(("require", "_require", "enforce", "ensure"))) and bool(REQUIRES.search(name))
 
 
 def _answers_refusals(facts: Facts, answers: list[cst.BaseExpression]) -> bool:
@@ -189,7 +111,7 @@ def allows(facts: Facts, function: cst.FunctionDef, how: str, answer: cst.CSTNod
 def _passes_on(facts: Facts, function: cst.FunctionDef, answer: cst.CSTNode | None) -> bool:
     """`return func(*args)`, `return await call_next(request)`: what the check stood in front of is called."""
     call = answer.expression if isinstance(answer, cst.Await) else answer
-    if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Name) or call.func.value not in _NEXT:
+    if not isinstance(call, cst.Call) or not isinstance(call.func, cst.Name) or call.func.value not in NEXT:
         return False
     found = facts.names.lookup(call.func)
     return found is not None and all(binding.how == "parameter" for binding in found[1])
@@ -270,7 +192,7 @@ def says_allowed(facts: Facts, answer: cst.CSTNode) -> bool:
         pairs = [(arg.keyword.value if arg.keyword else None, arg.value) for arg in answer.args]
     return any(
         key is not None
-        and _ALLOWED.match(key)
+        and ALLOWED.match(key)
         and facts.is_constant(value, True)
         for key, value in pairs
     )
@@ -281,11 +203,11 @@ def is_yes(facts: Facts, answer: cst.CSTNode) -> bool:
     if facts.is_constant(answer, True):
         return True
     if (text := string(answer)) is not None:
-        return bool(_ALLOWS.match(text))
+        return bool(ALLOWS.match(text))
     if isinstance(answer, cst.Tuple):
         return bool(answer.elements) and facts.is_constant(answer.elements[0].value, True)
     if isinstance(answer, cst.Attribute):
-        return answer.attr.value.isupper() and bool(_ALLOWS.match(answer.attr.value))
+        return answer.attr.value.isupper() and bool(ALLOWS.match(answer.attr.value))
     pairs: list[tuple[str | None, cst.CSTNode]] = []
     if isinstance(answer, cst.Dict):
         pairs = [(string(element.key), element.value) for element in answer.elements if isinstance(element, cst.DictElement)]
@@ -297,10 +219,10 @@ def is_yes(facts: Facts, answer: cst.CSTNode) -> bool:
 def _is_yes_entry(facts: Facts, key: str | None, value: cst.CSTNode) -> bool:
     if key is None:
         return False
-    if _ALLOWS.match(key):
+    if ALLOWS.match(key):
         return facts.is_constant(value, True)
     return (
-        key.lower() in _OUTCOMES
+        key.lower() in OUTCOMES
         and is_yes(facts, value)
         and not facts.is_constant(value, True)
     )

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, literal, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.core.shapes.negotiation import PLAIN_SCHEMES, SEARCHING, TELLING, goes_out, is_plain_address
 from safeboundary_lint.core.weakening import PLAINTEXT, Weakening
 from safeboundary_lint.core.tree import descendants
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_LOCAL = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "host.docker.internal")
-_PLAIN_SCHEMES = {
-    "http://": "https://",
-    "ws://": "wss://",
-    "ldap://": "ldaps://",
-    "ftp://": "ftps://",
-    "http": "https",
-    "ws": "wss",
-}
-PLAIN = tuple(_PLAIN_SCHEMES)
-_PLAIN_ADDRESSES = tuple(scheme for scheme in PLAIN if scheme.endswith("//"))
-_SEARCHING = ("startswith", "endswith", "match", "search", "split", "find", "lstrip", "strip", "removeprefix", "count", "index")
-_TELLING = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "log", "echo", "_")
-NO_CONNECTING = (*_SEARCHING, *_TELLING)  # what is given to them is looked for or told
-_ATTEMPTS = tuple(
-    "get head post request ping probe connect open fetch check test try reach handshake call send login "
-    "download available works supports session login auth".split()
-)
 _ERRORS = Regex(r"(^|_)(err|error|errors|exc|exception|failure|failed)$")  # what these name is there when it went wrong
 _ANYTHING = ("builtins.Exception", "builtins.BaseException")
 
@@ -167,7 +147,7 @@ class Downgrades:
 
     def _is_attempt(self, call: cst.Call) -> bool:
         """The name of the call says that it goes out: it is no look at a string."""
-        return _goes_out(last_name(call.func) or "")
+        return goes_out(last_name(call.func) or "")
 
     def _probes(self, call: cst.Call) -> bool:
         name = (last_name(call.func) or "").lower()
@@ -222,7 +202,7 @@ class Downgrades:
         if not others or not isinstance(target, cst.Name):
             return None
         if isinstance(first, str):
-            plain = {protected: scheme for scheme, protected in _PLAIN_SCHEMES.items()}.get(first)
+            plain = {protected: scheme for scheme, protected in PLAIN_SCHEMES.items()}.get(first)
             return (
                 next((value for value, other in zip(values[1:], others, strict=True) if other == plain), None) if plain else None
             )
@@ -272,7 +252,7 @@ class Downgrades:
     def _is_protected(self, node: cst.CSTNode) -> bool:
         if isinstance(node, (cst.SimpleString, cst.FormattedString)):
             text = (string_parts(node) or "").lower()
-            return text.startswith(tuple(_PLAIN_SCHEMES.values()))
+            return text.startswith(tuple(PLAIN_SCHEMES.values()))
         if (
             isinstance(node, cst.Arg)
             and node.keyword is not None
@@ -280,33 +260,6 @@ class Downgrades:
         ):
             return not self.facts.is_constant(node.value, False, None)
         return isinstance(node, cst.Call) and self.facts.match(node, "implicit-tls", "starttls", "tls-connect") is not None
-
-
-def may_probe(node: ast.AST) -> bool:
-    """False for a node by which no attempt at a protected connection is made: no such address, keyword, name or check."""
-    if isinstance(node, ast.keyword):
-        return node.arg is None or re.search("ssl|tls|secure|https|verif|cert|check|valid", node.arg.lower()) is not None
-    if isinstance(node, ast.Call):
-        name = (shapes.last_name(node.func) or "").lower()
-        return re.search("https|tls|ssl|secure|wrap_|ping|probe|handshake|check_connection|test_connection|try_connect|is_reachable", name) is not None
-    text = shapes.text_parts(node)
-    return text is not None and text.lower().startswith(tuple(_PLAIN_SCHEMES.values()))
-
-
-@shapes.about("%verif|cert|valid", f"%{'|'.join(_ATTEMPTS)}")
-def may_attempt(body: Sequence[ast.AST]) -> bool:
-    """False where no call is such an attempt: it goes out and is named or given what is protected, or an attribute may hold that."""
-    if any(re.search("verif|cert|check|valid", node.arg or "") for node in shapes.walk(body, ast.keyword)):
-        return True  # of a connection that is made, and checked or not
-    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(may_probe, shapes.walk(body)))
-    calls = (call for call in shapes.walk(body, ast.Call) if _goes_out(shapes.last_name(call.func) or ""))
-    return any(kept or any(map(may_probe, shapes.walk([call]))) for call in calls)
-
-
-def _goes_out(name: str) -> bool:
-    """True for the name of what may go out, which is no look at a string."""
-    lowered = name.lower()
-    return any(verb in lowered for verb in _ATTEMPTS) and lowered not in ("getattr", "getenv")
 
 
 def _failed(test: cst.CSTNode, outcome: bool) -> bool:
@@ -322,14 +275,6 @@ def _failed(test: cst.CSTNode, outcome: bool) -> bool:
 def is_plain_url(node: cst.CSTNode) -> bool:
     """True for text that makes an address unprotected: "http://...", f"http://{host}", not for this machine or a namespace."""
     return is_plain_address((string_parts(node) or "").lower())
-
-
-def is_plain_address(text: str) -> bool:
-    """The same for the text itself, in lower case."""
-    if not text.startswith(_PLAIN_ADDRESSES):
-        return False
-    host = text.partition("//")[2]
-    return not host.startswith(_LOCAL) and not host.startswith(("www.w3.org", "schemas.", "xmlns"))
 
 
 def plain_urls(facts: Facts) -> Iterator[Weakening]:
@@ -351,7 +296,7 @@ def _replaces_scheme(facts: Facts, node: cst.CSTNode) -> bool:
     if not isinstance(call, cst.Call) or last_name(call.func) != "replace" or len(call.args) < 2 or call.args[1] is not arg:
         return False
     before, after = string(call.args[0].value), string(node)
-    return after is not None and before is not None and before.startswith(_PLAIN_SCHEMES.get(after, "\0"))
+    return after is not None and before is not None and before.startswith(PLAIN_SCHEMES.get(after, "\0"))
 
 
 def _builds(facts: Facts, node: cst.CSTNode) -> bool:
@@ -361,11 +306,11 @@ def _builds(facts: Facts, node: cst.CSTNode) -> bool:
             return False
         if isinstance(ancestor, cst.Call):
             name = last_name(ancestor.func) or ""
-            if name in _SEARCHING:
+            if name in SEARCHING:
                 return False
             if name == "replace":
                 return not ancestor.args or ancestor.args[0].value is not node
-            if name in _TELLING:
+            if name in TELLING:
                 return False
         if isinstance(ancestor, cst.Expr):
             return isinstance(ancestor.value, (cst.Call, cst.Await))

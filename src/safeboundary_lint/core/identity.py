@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,16 +12,11 @@ from safeboundary_lint.core.calls import NotConstant
 from safeboundary_lint.core.clocks import FILE_TIME, WALL, ClockValue
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.core.shapes.ordering import is_identity, snake
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
-_IDENTITY = Regex(
-    r"(^|_)(id|uid|guid|uuid|nonce|version|seq|seqno|seqnum|sequence|sequence_number|revision|generation|serial|serial_number|"
-    r"etag|"
-    r"dedup_key|dedupe_key|idempotency_key|object_key|file_key|s3_key|blob_name|object_name)$"
-)
-_BOOT = Regex(r"(^|_)boot_?id$")  # protocols ask for the time of the start, which grows from one to the next
 _CHANGES = Regex(r"(^|_)(version|revision|generation|etag)$")
 _UNIQUE = Regex(
     r"uuid|ulid|rand|token|secret|urandom|counter|count|seq|next|getpid|pid|index|idx|hash|hex|digest|sha\d|md5|choice|"
@@ -190,25 +183,6 @@ class Identities:
             ):
                 return True
         return False
-
-
-def snake(name: str) -> str:
-    """`requestId` as `request_id`, `DBLock` as `db_lock`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
-
-
-def words() -> str:
-    """A pattern for the words of which one stands in each text that `is_identity` knows; a key may have hyphens for underscores."""
-    names = _IDENTITY.pattern.partition("(^|_)(")[2].removesuffix(")$").split("|")
-    parts = {name.partition("_")[0] for name in names if "_" in name}
-    return f"(?:{'|'.join(name.replace('_', '_?') for name in names)})$|^(?:{'|'.join(sorted(parts))})$"
-
-
-@functools.lru_cache(maxsize=10_000)
-def is_identity(name: str) -> bool:
-    """True for a name that says that its value tells one thing from all others, or one state from the next."""
-    plain = snake(name).replace("-", "_")
-    return bool(_IDENTITY.search(plain)) and _BOOT.search(plain) is None
 
 
 def is_version(name: str) -> bool:

@@ -11,12 +11,12 @@ import libcst as cst
 
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.shapes.parsing import INITIALISERS
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
 
 _PLAIN = ("dict", "defaultdict", "OrderedDict", "Counter")
-MAKERS = ("__init__", "__new__", "__post_init__", "setup", "initialize", "__attrs_post_init__")
 _REMOVING = ("pop", "popitem", "clear")
 _BY_HAND = (
     "*reset*",
@@ -89,7 +89,7 @@ class KeyedMaps:
     def _is_made_in(self, store: Binding) -> bool:
         """The attribute is bound where an object is made, not later."""
         function = self.facts.tree.function_of(store.target)
-        return isinstance(function, cst.FunctionDef) and function.name.value in MAKERS
+        return isinstance(function, cst.FunctionDef) and function.name.value in INITIALISERS
 
     def _is_map(self, source: cst.CSTNode | None) -> bool:
         if isinstance(source, cst.Dict):

@@ -11,9 +11,9 @@ import libcst as cst
 
 from safeboundary_lint.core.calls import NotConstant, string_parts
 from safeboundary_lint.core.clocks import ClockValue
-from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.core.shapes.ordering import snake
 from safeboundary_lint.core.sql import StampTest, is_statement, stamp_tests
 from safeboundary_lint.core.tree import descendants
 

@@ -9,13 +9,13 @@ import libcst as cst
 
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.shapes.repetitions import ATTEMPT
 from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts
     from safeboundary_lint.core.loops import RetryLoop
 
-ATTEMPT = ("*attempt*", "*retry*", "*retrie[sd]*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
 _BOUND = (
     *ATTEMPT, "*deadline*", "*timeout*", "*timed_out*", "*elapsed*", "*expire*", "*remaining*", "*max*", "*limit*", "*budget*",
     "*give*up*",

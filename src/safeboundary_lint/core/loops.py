@@ -9,9 +9,10 @@ import libcst as cst
 
 from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.globs import named_like
-from safeboundary_lint.core.limits import ATTEMPT, STOP, Limits, leaves
+from safeboundary_lint.core.limits import STOP, Limits, leaves
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.paths import find
+from safeboundary_lint.core.shapes.repetitions import ATTEMPT, DATA_ERRORS
 from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
@@ -23,18 +24,6 @@ _TAKES = (
     "lpop", "rpop", "blpop", "brpop", "read_message", "receive_message*", "getch", "readexactly", "basic_get", "prompt*",
 )  # fmt: skip
 _SEQUENCE = ("builtins.range", "builtins.xrange", "itertools.count", "itertools.repeat")
-# Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
-DATA_ERRORS = (
-
-    "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
-    "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError",
-    "builtins.FileExistsError",
-    "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError",
-    "builtins.ArithmeticError",
-    "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError",
-    "builtins.MemoryError",
-    "builtins.SyntaxError", "builtins.RecursionError",
-)  # fmt: skip
 _DATA_NAMES = (
     "*empty*", "*full*", "*parse*", "*syntax*", "*valid*", "*notfound*", "*not_found*", "*exist*", "*integrity*", "*conflict*",
     "*cancel*", "*decode*", "*wouldblock*", "*watch*",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from safeboundary_lint.core import globs
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.names import Names, last_name

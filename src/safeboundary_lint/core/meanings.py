@@ -8,11 +8,8 @@ import itertools
 import operator
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
-
-from safeboundary_lint.core.literals import alternatives, literals
-from safeboundary_lint.core.regex import Regex
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.words import Words
@@ -35,31 +32,42 @@ class Group(Protocol):
     """Needs of which one has to be met."""
 
     bit: int
-    sure: Collection[str]  # words that may help to meet one, whatever else there is
-    all_ways: Mapping[str, Collection[Way]]  # words that do so in files that are open to one of these ways
-    patterns: Collection[str]  # regular expressions, in lower case or not, for more of them
+    patterns: Collection[str]  # regular expressions, in lower case or not, for words that may help to meet one
     matching: set[str]  # words that were met and match
 
+    @property
+    def sure(self) -> Collection[str]:
+        """Words that may help to meet one, whatever else there is."""
 
-class _Search:
-    """One pattern of a group for words in which its text was found, compiled when it is first asked, and where the words go that it finds."""
+    def rows(self) -> Iterable[tuple[str, Way]]:
+        """Words that do so in files that are open to these ways."""
 
-    def __init__(self, group: Group, pattern: str, plain: bool, found: dict[str, int]) -> None:
-        self.group = group
-        self.found = found
-        self._plain = plain  # where its text stands, it matches
-        # The lowered word is searched four times as fast as the engine ignores the case; not so for a pattern with capitals.
-        self._lowers = pattern == pattern.lower()
-        self._regex = Regex(pattern, 0 if self._lowers else re.IGNORECASE)
+
+class _Search(NamedTuple):
+    """One pattern of a group for words in which its text was found, and where the words go that it finds."""
+
+    group: Group
+    pattern: str
+    plain: bool  # where its text stands, it matches
+    found: dict[str, int]
 
     def ask(self, word: str) -> None:
         """Note a word that it finds something in."""
         matching = self.group.matching
         if word not in matching:
-            if not (self._plain or self._regex.search(word.lower() if self._lowers else word)):
+            if not (self.plain or _finder(self.pattern)(word)):
                 return
             matching.add(word)
         self.found[word] = self.found.get(word, 0) | self.group.bit
+
+
+@functools.cache
+def _finder(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Whether a pattern finds something in a word, whatever the case; compiled when it is first asked."""
+    if pattern == pattern.lower():  # the lowered word is searched four times as fast as the engine ignores the case
+        search = re.compile(pattern).search
+        return lambda word: search(word.lower())
+    return re.compile(pattern, re.IGNORECASE).search
 
 
 class Hint:
@@ -69,9 +77,12 @@ class Hint:
         self.bit = bit
         several = list(words)
         self.sure = frozenset(word for word in several if not word.startswith("%"))
-        self.all_ways: dict[str, list[Way]] = {}
         self.patterns = [word[1:] for word in several if word.startswith("%")]
         self.matching: set[str] = set()
+
+    def rows(self) -> Iterable[tuple[str, Way]]:
+        """None: rows meet groups."""
+        return ()
 
     def __bool__(self) -> bool:
         """True when there are any."""
@@ -90,7 +101,7 @@ class Meanings:
         self._known: set[str] = set()  # the others too
         self._telling: set[str] = set()
         self._sure: dict[str, int] = defaultdict(int)
-        self._ways: dict[str, dict[Way, int]] = defaultdict(lambda: defaultdict(int))
+        self._ways: dict[str, dict[Way, int]] = {}
         self._names: dict[str, int] = {}  # the same for words as names of functions and classes
         self._stems: dict[str, list[_Search]] = defaultdict(list)  # by a text of which each match has one
         self._open: list[_Search] = []  # no such text is known
@@ -100,12 +111,12 @@ class Meanings:
         self._forget()
         for word in group.sure:
             self._sure[word] |= group.bit
-        for word, ways in group.all_ways.items():
-            for way in ways:
-                if way.anywhere:
-                    self._sure[word] |= group.bit
-                else:
-                    self._ways[word][way] |= group.bit
+        for word, way in group.rows():
+            if way.anywhere:
+                self._sure[word] |= group.bit
+            else:
+                several = self._ways.setdefault(word, {})
+                several[way] = several.get(way, 0) | group.bit
         self._search(group, self._bits)
 
     def take_names(self, group: Group) -> None:
@@ -115,6 +126,8 @@ class Meanings:
 
     def _search(self, group: Group, found: dict[str, int]) -> None:
         """From now on its patterns are searched for in each new word."""
+        from safeboundary_lint.core.literals import alternatives, literals  # they take Python's own reader of patterns along
+
         for pattern in itertools.chain.from_iterable(map(alternatives, group.patterns)):
             stems = literals(pattern)
             asked = _Search(group, pattern, stems == {pattern.lower()}, found)

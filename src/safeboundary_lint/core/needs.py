@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import operator
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safeboundary_lint.core.knowledge import Knowledge
 from safeboundary_lint.core.meanings import Hint
 from safeboundary_lint.core.regex import Regex
-from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes import Unless, words_of
 from safeboundary_lint.core.words import Words
 
 if TYPE_CHECKING:
-    from safeboundary_lint.core.shapes import Shape
+    from safeboundary_lint.core.knowledge import Knowledge
+    from safeboundary_lint.core.rule import Rule
 
 LOOPS = ("^for", "^while", "^async")  # the keywords of statements that are loops
 ANY = "*"  # in a set of modules: no import is needed
@@ -38,8 +37,12 @@ class Way:
     texts: tuple[str, ...] = ()  # one of these has to stand in the file too, whatever the case
     program: str = ""  # and this
     option: str = ""  # the row is about this parameter, which can be given by name only
+    setting: bool = False  # any word is enough
 
-    @functools.cached_property
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if value or name == "anchors"}  # the others are the class's own
+
+    @property
     def anywhere(self) -> bool:
         """True when any file is open to it."""
         return not self.option and (ANY, ANY) in self.anchors
@@ -69,6 +72,7 @@ class Way:
 
 
 way_of = functools.cache(Way)  # equal ways are the same object: they are looked up often
+Ways = tuple[Way, ...]
 
 
 class Group:
@@ -81,7 +85,7 @@ class Group:
     starts with literal text), or a shape (core.shapes). An `Unless` takes parts out in which the others do not count.
     """
 
-    def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, set[Way]]], needs: Needs, bit: int) -> None:
+    def __init__(self, knowledge: Knowledge, table: Mapping[str, Mapping[str, Ways]], needs: Needs, bit: int) -> None:
         self.bit = bit
         texts = [need for need in needs if isinstance(need, str)]
         self.shapes = [(need, Hint(bit, words_of(need))) for need in needs if not isinstance(need, (str, Unless))]
@@ -94,26 +98,32 @@ class Group:
         self.matching: set[str] = set()  # words that were asked about and match it
         self.names = Hint(bit, (f"%{need[1:]}" for need in texts if need.startswith("$")))
         self.defined = frozenset(last for need in texts if need.startswith("@") for last in table.get(need[1:], ()))
-        self.ways: dict[str, list[tuple[Way, bool]]] = defaultdict(list)  # and whether any word is enough
-        self.bound: dict[str, list[Way]] = defaultdict(list)
+        self.ways: dict[str, Ways] = {}
+        self.bound: dict[str, Ways] = {}
         for need in texts:
             for last, ways in table.get(need, {}).items():
-                self.ways[last] += [(way, need in knowledge.settings) for way in ways]
+                self.ways[last] = self.ways[last] + ways if last in self.ways else ways
             for last, ways in table.get(need[:-1], {}).items() if need.endswith("=") else ():
-                self.bound[last] += ways
+                self.bound[last] = self.bound[last] + ways if last in self.bound else ways
             for top, owner in _owners(knowledge, *need.split(".")) if _OWNED.fullmatch(need) else ():
-                self.ways[owner].append((way_of(frozenset(((top, ANY),))), True))
-        self.sure = self.plain | self.statements | self.defined  # one of these is enough for a file
+                self.ways[owner] = (*self.ways.get(owner, ()), way_of(frozenset(((top, ANY),)), setting=True))
         self.anywhere = not all(hint for _shape, hint in self.shapes)  # any file is open to it
-        self.by_way, self.by_binding = frozenset(self.ways), frozenset(self.bound)
-        self.by_row = self.by_way | self.by_binding
         self._open_ways: dict[tuple[object, ...], OpenWays] = {}
-        self.all_ways = {last: [*(way for way, _setting in self.ways.get(last, ())), *self.bound.get(last, ())] for last in self.by_row}
+
+    @property
+    def sure(self) -> frozenset[str]:
+        """The words of which one is enough for a file."""
+        return self.plain | self.statements | self.defined
+
+    def rows(self) -> Iterator[tuple[str, Way]]:
+        """The names of rows that meet it, with each of their ways."""
+        for several in (self.ways, self.bound):
+            yield from ((last, way) for last, ways in several.items() for way in ways)
 
     def open_ways(self, last: str, file: Words) -> OpenWays:
         """The ways to the rows with this name that a file is open to."""
         ways = self.ways[last]
-        key = (last, *[way.open_to(file) for way, _setting in ways])
+        key = (last, *[way.open_to(file) for way in ways])
         if key not in self._open_ways:
             self._open_ways[key] = OpenWays([one for one, is_open in zip(ways, key[1:], strict=True) if is_open])
         return self._open_ways[key]
@@ -122,21 +132,23 @@ class Group:
 class OpenWays:
     """What tells a part of a file that holds the name of a row, given the ways to it that the file is open to."""
 
-    def __init__(self, ways: list[tuple[Way, bool]]) -> None:
-        """With each way whether any word is enough."""
+    def __init__(self, ways: list[Way]) -> None:
         self.any = bool(ways)
-        self.plain = any(setting and not way.texts for way, setting in ways)
-        self.told = [way for way, _setting in ways] if any(setting for _way, setting in ways) else []
-        self.builtin = self.any and all(way.builtin for way, _setting in ways)
-        self.receivers = tuple(glob for way, _setting in ways for glob in way.receivers) if all(way.receivers for way, _setting in ways) else ()
+        self.plain = any(way.setting and not way.texts for way in ways)
+        self.told = ways if any(way.setting for way in ways) else []
+        self.builtin = self.any and all(way.builtin for way in ways)
+        self.receivers = tuple(glob for way in ways for glob in way.receivers) if all(way.receivers for way in ways) else ()
 
 
 class Asked:
-    """What a rule asks for."""
+    """What a rule asks for, with its needs taken apart: all that is to be known of it until it runs. The rest as `core.rule` says it."""
 
     def __init__(self, rule: type[Rule], groups: list[Group], beside: Group, mentions: list[Group]) -> None:
-        self.rule = rule
+        self.code = rule.code
         self.groups = groups
+        self.beside = beside if rule.beside else None
+        self.local, self.whole, self.own, self.handed = rule.local, rule.whole, rule.own, rule.handed
+        self.anchored, self.reach, self.parts = rule.anchored, rule.reach, rule.parts
         self.all_bits = functools.reduce(operator.or_, (group.bit for group in groups), beside.bit)
         self.bits = functools.reduce(operator.or_, (group.bit for group in (*groups, *mentions) if not group.anywhere and not group.lines), 0)
         self.lines = [group for group in groups if group.lines]  # what words do not tell alone

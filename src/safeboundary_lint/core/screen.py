@@ -13,15 +13,18 @@ import builtins
 import functools
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from safeboundary_lint.core.globs import matcher
-from safeboundary_lint.core.knowledge import Knowledge, Row
 from safeboundary_lint.core.meanings import Hint, Meanings
-from safeboundary_lint.core.needs import ANY, Anchor, Asked, Group, Needs, Way, way_of
-from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.needs import ANY, Anchor, Asked, Group, Needs, Way, Ways, way_of
 from safeboundary_lint.core.shapes import Shape
 from safeboundary_lint.core.words import Words
+
+if TYPE_CHECKING:
+    from safeboundary_lint.core.knowledge import Knowledge, Row
+    from safeboundary_lint.core.rule import Rule
 
 _BUILTINS = frozenset(dir(builtins))
 
@@ -29,20 +32,20 @@ Question = Callable[[Words, "frozenset[str]"], bool]  # of a part of a file, and
 
 
 class Screen:
-    """Answers for one set of knowledge."""
+    """Answers for one set of knowledge and some rules. Pickled, it holds neither, only what it made of them."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, rules: Iterable[type[Rule]]) -> None:
         self._knowledge = knowledge
         self._producers = _producers(knowledge)
         self._anchors: dict[str, frozenset[Anchor]] = {}
         self._groups: dict[Needs, Group] = {}
         self._meanings = Meanings()
-        self._asked: dict[type[Rule], Asked] = {}
-        self._wanted: dict[tuple[type[Rule], ...], list[Asked]] = {}
-        self._table: dict[str, dict[str, set[Way]]] = defaultdict(lambda: defaultdict(set))
+        self._chosen: dict[frozenset[str], list[Asked]] = {}
+        self._table: dict[str, dict[str, Ways]] = defaultdict(dict)
         for name, rows in (*knowledge.rows.items(), *((f"*.{last}", rows) for last, rows in knowledge.wild.items())):
             for row in rows:
                 self._enter(row, name)
+        self._asked = [self._asked_by(rule) for rule in rules]  # all of it is known before the first words are looked up
 
     def _enter(self, row: Row, name: str) -> None:
         head, _dot, last = name.rpartition(".")
@@ -50,18 +53,19 @@ class Screen:
         option = parameter.name if parameter is not None and parameter.position is None and not row.get("missing") else ""
         if head == "*":
             anchors = frozenset((module, ANY) for module in row.imports or (ANY,))
-            way = way_of(anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
+            way = functools.partial(way_of, anchors, row.receivers, False, tuple(row.get("text", ())), row.get("program", ""), option)
         else:
-            way = way_of(self._anchors_of(head), builtin=head == "builtins", option=option)
+            way = functools.partial(way_of, self._anchors_of(head), builtin=head == "builtins", option=option)
         ways = [(last, way)]
         for alias in self._producers.get(("alias", name), ()):
             owner, _dot, last = alias.rpartition(".")
-            ways.append((last, way_of(frozenset((_anchor(owner),)), option=option)))
+            ways.append((last, functools.partial(way_of, frozenset((_anchor(owner),)), option=option)))
+        setting = row.kind in self._knowledge.settings
         for last, way in ways:
-            self._table[row.kind][last].add(way)
-            for fact, value in row.facts.items():
-                if value is True:
-                    self._table[f"{row.kind}:{fact}"][last].add(way)
+            meeting = {row.kind: way(setting=setting), **{f"{row.kind}:{fact}": way() for fact, value in row.facts.items() if value is True}}
+            for need, one in meeting.items():
+                if one not in (known := self._table[need].get(last, ())):
+                    self._table[need][last] = (*known, one)  # shared by all groups of which it is a need
 
     def _anchors_of(self, dotted: str) -> frozenset[Anchor]:
         """What a file holds that has this module at hand, or a value of this type: its name, or that of a producer."""
@@ -79,13 +83,21 @@ class Screen:
             self._anchors[dotted] = frozenset(found)
         return self._anchors[dotted]
 
-    def possible(self, rules: Iterable[type[Rule]], words: Words) -> list[type[Rule]]:
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name in ("_meanings", "_asked", "_chosen")}
+
+    def wanted(self, codes: frozenset[str]) -> Sequence[Asked]:
+        """What the rules with these codes ask for."""
+        if codes not in self._chosen:
+            self._chosen[codes] = [asked for asked in self._asked if asked.code in codes]
+        return self._chosen[codes]
+
+    def possible(self, wanted: Sequence[Asked], words: Words) -> list[Asked]:
         """The rules that could fire in a file with these words: of each group of their needs, one could be met in it."""
-        wanted = self._asked_by_all(tuple(rules))
         meant = self.groups_of(words)
-        left = [one for one in wanted if meant & one.bits == one.bits and all(self._test(group, words).is_open for group in one.lines)]
+        left = [one for one in wanted if meant & one.bits == one.bits and all(self.test(group, words).is_open for group in one.lines)]
         self._narrow(words, functools.reduce(operator.or_, (one.all_bits for one in left), 0))
-        return [one.rule for one in left]
+        return left
 
     def _narrow(self, file: Words, bits: int) -> None:
         """From now on only what some groups ask for says something in a file."""
@@ -93,15 +105,8 @@ class Screen:
         file.telling = frozenset(file.bits)
         file.naming = frozenset(name for name in file.naming if self._meanings.of_names((name,)) & bits)
 
-    def tests(self, rule: type[Rule], file: Words) -> list[Test]:
-        """For each group of needs of a rule a test whether parts of a file may meet one; imports are looked for in the whole file."""
-        return [self._test(group, file) for group in self._asked_by(rule).groups]
-
-    def beside(self, rule: type[Rule], file: Words) -> Test:
-        """Likewise for what counts beside the needs of a rule."""
-        return self._test(self._group(rule.beside), file)
-
-    def _test(self, group: Group, file: Words) -> Test:
+    def test(self, group: Group, file: Words) -> Test:
+        """A test whether parts of a file may meet a need of a group; imports are looked for in the whole file."""
         if (test := file.tests.get(group.bit)) is None:
             self.groups_of(file)
             test = file.tests[group.bit] = Test(self, group, file)
@@ -128,17 +133,9 @@ class Screen:
         """True when one of the functions and classes that are defined here has a name that a group asks for."""
         return bool(self._meanings.of_names(words.naming) & bit)
 
-    def _asked_by_all(self, rules: tuple[type[Rule], ...]) -> list[Asked]:
-        """What each of some rules asks for; all of it is known before the first words are looked up."""
-        if rules not in self._wanted:
-            self._wanted[rules] = [self._asked_by(rule) for rule in rules]
-        return self._wanted[rules]
-
     def _asked_by(self, rule: type[Rule]) -> Asked:
-        if rule not in self._asked:
-            groups, mentions = ([self._group(needs) for needs in several] for several in (rule.needs, rule.mentions))
-            self._asked[rule] = Asked(rule, groups, self._group(rule.beside), mentions)
-        return self._asked[rule]
+        groups, mentions = ([self._group(needs) for needs in several] for several in (rule.needs, rule.mentions))
+        return Asked(rule, groups, self._group(rule.beside), mentions)
 
     def _group(self, needs: Needs) -> Group:
         if needs not in self._groups:
@@ -198,12 +195,12 @@ class Test:
         if bare:
             found.append(lambda words, present: not present.isdisjoint(bare) and any(map(words.reads, bare & present)))
         # `set(...)` is no method of a store where nothing else is ever called so.
-        own = {last for last in mentions & _BUILTINS if not any(way.builtin for way, _ in group.ways[last]) and self._file.only_calls(last)}
+        own = {last for last in mentions & _BUILTINS if not any(way.builtin for way in group.ways[last]) and self._file.only_calls(last)}
         if others := mentions - own:
             found.append(lambda words, present: not present.isdisjoint(others) and not words.mentions.isdisjoint(others))
         if own:
             found.append(lambda words, present: not present.isdisjoint(own) and not (words.attributes.isdisjoint(own) and words.added.isdisjoint(own)))
-        bound = {last for last in group.by_binding & there if any(way.open_to(self._file) for way in group.bound[last])}
+        bound = {last for last in group.bound.keys() & there if any(way.open_to(self._file) for way in group.bound[last])}
         if bound:
             found.append(lambda words, present: not present.isdisjoint(bound) and not words.bound.isdisjoint(bound))
         if received:
@@ -229,7 +226,7 @@ class Test:
         plain, mentions, bare = set[str](), set[str](), set[str]()
         received: dict[str, tuple[str, ...]] = {}
         told: dict[str, list[Way]] = {}
-        for last in self._group.by_way & file.telling:
+        for last in self._group.ways.keys() & file.telling:
             ways = self._group.open_ways(last, file)
             if ways.plain:
                 plain.add(last)
@@ -282,8 +279,3 @@ def _producers(knowledge: Knowledge) -> dict[tuple[str, str], list[str]]:
         found["type", canonical].append(alias)
     return found
 
-
-@functools.cache
-def screen_of(knowledge: Knowledge) -> Screen:
-    """The screen of a set of knowledge, made once."""
-    return Screen(knowledge)

@@ -1,23 +1,17 @@
-"""The tables that ship with us: TOML once, and from then on kept beside it as Python keeps its modules.
-
-Reading TOML takes longer than anything else a small run does before its first file. What came of it is kept in the folder's
-`__pycache__` under a digest of the TOML and of itself, so that what is stale, cut off or damaged is told apart. Whoever may write
-there may write our code, too. Where Python may not or shall not keep anything there, nothing is kept.
-"""
+"""The tables that ship with us: TOML once, and from then on kept beside it. Reading TOML takes longer than all else that a small run does."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.util
 import marshal
 import os
 import sys
-import time
 from typing import Any
 
+from safeboundary_lint.core import kept
+
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "knowledge")
-_DIGEST = 16  # bytes
 
 Tables = dict[str, dict[str, Any]]
 
@@ -31,12 +25,14 @@ def shipped() -> Tables:
 def tables_of(folder: str) -> Tables:
     """The tables in the TOML files of a folder."""
     sources = _sources(folder)
-    place = _place(folder)
-    tables = _kept(place, sources) if place else None
+    origin = _digest(sources)
+    tables = _read(kept.recall(folder, "tables", origin))
     if tables is None:
         tables = {name: _parsed(source) for name, source in sources.items()}
-        if place and not sys.dont_write_bytecode:
-            _keep(place, sources, tables)
+        try:
+            kept.keep(folder, "tables", origin, marshal.dumps(tables))
+        except ValueError:  # TOML holds a date, which marshal does not know
+            pass
     return tables
 
 
@@ -57,40 +53,15 @@ def _parsed(source: bytes) -> dict[str, Any]:
     return tomllib.loads(source.decode("utf-8"))
 
 
-def _place(folder: str) -> str | None:
-    """Where this Python keeps what it made of files in a folder; None where it keeps nothing."""
+def _read(body: bytes | None) -> Tables | None:
     try:
-        return os.path.splitext(importlib.util.cache_from_source(os.path.join(folder, "tables.py")))[0] + ".kept"
-    except NotImplementedError:
+        return None if body is None else marshal.loads(body)
+    except (EOFError, ValueError, TypeError):
         return None
 
 
-def _kept(place: str, sources: dict[str, bytes]) -> Tables | None:
-    try:
-        with open(place, "rb") as stream:
-            digest, body = stream.read(_DIGEST), stream.read()
-        return marshal.loads(body) if digest == _digest(sources, body) else None
-    except (OSError, EOFError, ValueError, TypeError):
-        return None
-
-
-def _keep(place: str, sources: dict[str, bytes], tables: Tables) -> None:
-    partial = f"{place}.{os.getpid()}-{time.monotonic_ns()}"
-    try:
-        body = marshal.dumps(tables)
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        try:
-            with open(partial, "xb") as stream:
-                stream.write(_digest(sources, body) + body)
-            os.replace(partial, place)
-        except OSError:
-            os.unlink(partial)
-    except (OSError, ValueError):  # it cannot be kept, or TOML holds a date, which marshal does not know
-        pass
-
-
-def _digest(sources: dict[str, bytes], body: bytes) -> bytes:
-    digest = hashlib.blake2b(body, digest_size=_DIGEST)
+def _digest(sources: dict[str, bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
     for name, source in sources.items():
         digest.update(f"\0{name}\0{len(source)}\0".encode("utf-8", "surrogatepass"))
         digest.update(source)

@@ -13,8 +13,8 @@ import operator
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from safeboundary_lint.core.needs import Asked
 from safeboundary_lint.core.outline import CALLS, LINKS, Outline
-from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.screen import Screen, Test
 from safeboundary_lint.core.words import Words
 
@@ -25,7 +25,7 @@ class Thinning:
     """Which units of a file matter to the rules that were taken."""
 
     @classmethod
-    def of(cls, outline: Outline, rules: Iterable[type[Rule]], screen: Screen, words: Words) -> Thinning:
+    def of(cls, outline: Outline, rules: Iterable[Asked], screen: Screen, words: Words) -> Thinning:
         """What of a file has to be looked at for these rules."""
         thinning = cls(outline, screen, words)
         if words.star_import:  # a bare word may be any name
@@ -33,14 +33,14 @@ class Thinning:
             thinning._seeds[0] = set(range(len(outline.units)))
             return thinning
         for rule in rules:
-            if thinning.take(rule, screen.tests(rule, words)):
+            if thinning.take(rule, [screen.test(group, words) for group in rule.groups]):
                 thinning.rules.append(rule)
-                if rule.beside:
-                    thinning.keep(screen.beside(rule, words))
+                if rule.beside is not None:
+                    thinning.keep(screen.test(rule.beside, words))
         return thinning
 
     def __init__(self, outline: Outline, screen: Screen, words: Words) -> None:
-        self.rules: list[type[Rule]] = []  # those that can still fire when comments and docstrings are left out
+        self.rules: list[Asked] = []  # those that can still fire when comments and docstrings are left out
         self._outline = outline
         self._groups = [screen.groups_of(unit.words, words) for unit in outline.units]  # by unit the bits of what its words may meet
         self._around = screen.groups_of(outline.around, words)
@@ -49,7 +49,7 @@ class Thinning:
         self._met: dict[Test, tuple[set[int], bool]] = {}
         self._reaching: dict[tuple[Test, int, tuple[str, ...]], set[int]] = {}
 
-    def take(self, rule: type[Rule], tests: Sequence[Test]) -> bool:
+    def take(self, rule: Asked, tests: Sequence[Test]) -> bool:
         """Keep the units that could hold a part of a finding of a rule; false when nothing in the file could.
 
         A finding needs something from each group of its rule's needs (`tests`), in what the units name of each other: the units on
@@ -75,7 +75,7 @@ class Thinning:
         """Keep the units that pass a test."""
         self._seeds[0] |= self._meeting(test)[0]
 
-    def _together(self, rule: type[Rule], tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
+    def _together(self, rule: Asked, tests: Sequence[Test]) -> tuple[set[int], bool, set[int]]:
         """The units to start from, whether the code around the units counts, and the units on the way from one need to another."""
         for test in sorted(tests, key=lambda test: len(self._candidates(test))):
             if not any(self._meeting(test)):
@@ -159,7 +159,7 @@ class Thinning:
             self._reaching[key] = found
         return self._reaching[key]
 
-    def _has_part(self, index: int, rule: type[Rule], test: Test) -> bool:
+    def _has_part(self, index: int, rule: Asked, test: Test) -> bool:
         """True when one of the parts of a unit that count meets a need, or calls a unit that does."""
         if rule.parts is None:
             return index in self._leading_to(test, rule.anchored)

@@ -14,6 +14,7 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.shapes.parsing import DECLARED
 from safeboundary_lint.core.tree import descendants, same_code
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _NARROW_BYTES = 3
 _BUDGET = 80
 _KEEPING = ("builtins.int", "builtins.abs", "builtins.max", "builtins.round", "typing.cast", "operator.index")
 _CAPPING_OPERATORS = (cst.Modulo, cst.BitAnd, cst.Divide)
-DECLARED = ("length", "size", "count", "len", "nbytes")
 
 
 @dataclass(slots=True, eq=False)

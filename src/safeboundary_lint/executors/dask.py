@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 
 from distributed import Client, Future, KilledWorker, as_completed
 
-from safeboundary_lint import identity, rules
+from safeboundary_lint import identity
 from safeboundary_lint.checking import Content, Outcome, check, outcome_of, read, report_of
 from safeboundary_lint.config import ConfigError
-from safeboundary_lint.core import knowledge
 from safeboundary_lint.core.finding import FileReport
-from safeboundary_lint.core.screen import screen_of
 from safeboundary_lint.core.source import Source, Undecodable
 from safeboundary_lint.core.words import Words
 from safeboundary_lint.executors import portions
 from safeboundary_lint.executors.processes import alone
 from safeboundary_lint.files import SourceFile
 from safeboundary_lint.garbage import seldom_collected
+from safeboundary_lint.ruleset import screen_of
 
 # A batch is this many bytes of source: some seconds of work, small enough for a message.
 BATCH_BYTES = 400_000
@@ -69,8 +68,8 @@ def _settled_here(file: SourceFile) -> Outcome | Content:
         text = Source.decode(content.source).text
     except (OSError, Undecodable):
         return check(file)
-    wanted = [rule for rule in rules.load().rules if rule.code in file.options.codes]
-    if screen_of(knowledge.load(file.options.knowledge)).possible(wanted, Words(text)):
+    screen = screen_of(file.options.knowledge)
+    if screen.possible(screen.wanted(file.options.codes), Words(text)):
         return content
     return outcome_of(content, report_of(file, content.source))
 

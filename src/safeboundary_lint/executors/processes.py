@@ -77,13 +77,13 @@ def _pool(jobs: int, files: Sequence[SourceFile]) -> Iterator[ProcessPoolExecuto
 
 def _prepare(files: Sequence[SourceFile]) -> None:
     """Load here, once, what each of the forked processes would load for itself."""
-    from safeboundary_lint import analyse, rules  # noqa: F401
-    from safeboundary_lint.core import knowledge
-    from safeboundary_lint.core.screen import screen_of
+    from safeboundary_lint import engine, rules  # noqa: F401
+    from safeboundary_lint.ruleset import knowledge_of, screen_of
 
     rules.load()
     for rows in {file.options.knowledge for file in files}:
-        screen_of(knowledge.load(rows))
+        knowledge_of(rows)
+        screen_of(rows)
 
 
 def _settle() -> None:

@@ -24,8 +24,8 @@ import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from safeboundary_lint.core.names import Names
+from safeboundary_lint.core.parser import parse
 from safeboundary_lint.core.source import Source
-from safeboundary_lint.core.syntax import parse
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.fixes.splice import Kept, Patch, Splice
 

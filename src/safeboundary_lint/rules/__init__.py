@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from safeboundary_lint.core.catalogue import Catalogue
-    from safeboundary_lint.core.rule import Registry, Rule
-
-_remembered: list[Catalogue] = []
+    from safeboundary_lint.core.rule import Registry
 
 
 @functools.cache
@@ -40,13 +37,3 @@ def _modules() -> Iterator[str]:
             for file in sorted(os.listdir(folder)):
                 if file.endswith(".py") and file != "__init__.py":
                     yield f"{__name__}.{family}.{file.removesuffix('.py')}"
-
-
-def catalogue() -> Catalogue:
-    """What the rules are called; without importing them when a cache remembers it."""
-    return _remembered[0] if _remembered else load().catalogue
-
-
-def remember(known: Catalogue) -> None:
-    """Spare this process the import of the rules as long as only their names are asked for."""
-    _remembered[:] = [known]

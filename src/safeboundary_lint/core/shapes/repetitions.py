@@ -10,9 +10,21 @@ from dataclasses import dataclass
 
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.globs import named_like
-from safeboundary_lint.core.limits import ATTEMPT
-from safeboundary_lint.core.loops import DATA_ERRORS
 from safeboundary_lint.core.words import STATUSES
+
+ATTEMPT = ("*attempt*", "*retry*", "*retrie[sd]*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
+# Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
+DATA_ERRORS = (
+
+    "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
+    "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError",
+    "builtins.FileExistsError",
+    "builtins.FileNotFoundError", "builtins.EOFError", "builtins.KeyboardInterrupt", "builtins.ImportError",
+    "builtins.ArithmeticError",
+    "builtins.AssertionError", "builtins.PermissionError", "builtins.IsADirectoryError", "builtins.NotADirectoryError",
+    "builtins.MemoryError",
+    "builtins.SyntaxError", "builtins.RecursionError",
+)  # fmt: skip
 
 _COUNTING = ("range", "xrange", "count", "repeat")
 _ENDING = ("range", "xrange", "enumerate", "reversed", "sorted", "zip", "list", "tuple")

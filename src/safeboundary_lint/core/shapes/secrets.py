@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 
 from safeboundary_lint.core import shapes
 from safeboundary_lint.core.globs import named_like
-from safeboundary_lint.core.proofs import FENCES, FROM_PEER, KEEPS, KEYS, MAKERS, MESSAGES, NO_SECRETS, PASSWORDS, SECRETS, SETTINGS, SURE
+from safeboundary_lint.core.regex import Regex
+
+# Secrets whatever is done with them, and words that are secrets only where somebody is judged.
+SURE = ("*api_key", "*apikey", "*secret", "*secret_key", "*auth_key", "*access_key", "*auth_token", "*api_token", "*csrf*", "*hmac")
+PASSWORDS = ("*password", "*passwd", "*passphrase", "auth_string", "auth_setting", "*credentials", "basic_auth*")
+SECRETS = (*SURE, "*token", "*signature", "*_mac", "mac", "*_sig", "*_digest", *PASSWORDS)
+NO_SECRETS = tuple(
+    "next_* page_* *_page_token *sync_token continuation* cursor* prev_* old_* new_* last_* failed_* sub*token *type* *default* "
+    "eos* pad* bos* unk* stop* confirm* *confirm* *again *repeat* retype* *hash".split()
+)
+FENCES = Regex(r"reservation|lease|fenc|lock|cancel|claim|ack_|delivery|resume|attempt|generation", re.IGNORECASE)
+FROM_PEER = ("headers", "cookies", "args", "query_params", "form", "meta", "params", "get", "post", "values", "query")
+MESSAGES = ("message", "msg", "payload", "body", "data", "frame", "packet", "hello", "handshake")
+SETTINGS = ("*environ*", "*config*", "*settings*", "*secrets*")
+KEYS = ("*secret*", "*_key", "key", "*salt*", "*app_key*", "*password*")  # in what is digested
+KEEPS = tuple(
+    "hexdigest digest decode encode lower upper strip hex b64encode b64decode urlsafe_b64encode urlsafe_b64decode hexlify str bytes "
+    "rstrip split partition removeprefix".split()
+)
+MAKERS = Regex(
+    r"(^|_)hmac(_|$)|^_*(calc\w*|comput\w*|generate|make|create|build|expected)_\w*(signature|mac|sig)$|^_*sign_\w*(hmac|signature)$|^_*get_(\w*hmac|signature)$|^_mac$",
+    re.IGNORECASE,
+)
 
 _CHAIN = 3  # names made of names for what is sent
 

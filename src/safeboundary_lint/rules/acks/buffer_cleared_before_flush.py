@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.edits import lines_behind, moved_behind, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.acks import BUFFER, BUFFER_COPIES, BUFFER_MAKERS, FLUSHES, takes_over
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.work import WorkCall
 
-_CONTAINERS = ("list", "dict", "set", "deque", "defaultdict", "OrderedDict", "Counter")
-_COPIES = ("list", "tuple", "dict", "copy", "deepcopy", "deque", "set")
 _OBSERVED = Regex(
     r"\w*(?:log|metric|stat|trace|span|telemetry|profil|breadcrumb|ui|output|line|stdout|stderr|warning|message_buffer|"
     r"display|screen|cache|token|char|text|signal|callback|listener)s?\w*"
 )
-_FLUSHES = Regex(r"flush|drain|persist|save|commit|sync|upload")
-_BUFFER = Regex(r"buffer|pending|batch|backlog|unsaved|unsent|queued|records|rows|events")
-# With what stands behind it when something is bound to it, by itself or in a tuple, or when it is cleared.
-_OWN_PLACE = Regex(r"self\s*\.\s*(\w+)(\s*(?:=(?!=)|[,)\]]|\.\s*clear\b))?")
 _WRITES = ("batch-send", "durable-write", "publish", "enqueue")
-
-
-@shapes.about("self", "while")
-def _takes_over(body: Sequence[ast.AST]) -> bool:
-    """A local name is bound to a buffer of the object, which is emptied, or to what is popped off one in a loop."""
-    if not _may_take_over(body):
-        return False
-    taken: set[str | None] = set()
-    emptied = {_own(call.func.value) for call in shapes.walk(body, ast.Call) if isinstance(call.func, ast.Attribute) and call.func.attr == "clear"}
-    for node in shapes.walk(body, ast.Assign):
-        for target, value in _assigned(node):
-            if isinstance(target, ast.Name):
-                taken.add(_own(_copied(value)))
-            elif _is_emptying(value):
-                emptied.add(_own(target))
-    if not (taken & emptied).issubset((None,)):
-        return True
-    flushing = any(_FLUSHES.search(function.name.lower()) for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
-    return flushing and any(_pops(one.value) for loop in shapes.walk(body, ast.While) for one in shapes.walk([loop], ast.Assign))
-
-
-def _may_take_over(body: Sequence[ast.AST]) -> bool:
-    """False when surely nothing of its object is named twice and bound or cleared, and nothing popped in a loop: told by the text."""
-    text = body.text if isinstance(body, shapes.Body) else None
-    if text is None or "while" in text and "pop" in text:
-        return True
-    places = _OWN_PLACE.findall(text)
-    emptied = {name for name, bound in places if bound}
-    return any([name for name, _bound in places].count(name) > 1 for name in emptied)
-
-
-def _assigned(node: ast.Assign) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Targets and their values, tuples taken apart."""
-    target, value = node.targets[0], node.value
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        yield from zip(target.elts, value.elts, strict=False)
-    yield from ((one, value) for one in node.targets)
-
-
-def _copied(value: ast.expr) -> ast.expr:
-    """What is copied, by a call or as a slice."""
-    if isinstance(value, ast.Call) and shapes.last_name(value.func) in _COPIES:
-        value = value.args[0] if value.args else value.func.value if isinstance(value.func, ast.Attribute) else value
-    return value.value if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice) else value
-
-
-def _own(value: ast.expr) -> str | None:
-    own = isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name) and value.value.id == "self"
-    return value.attr if own and isinstance(value, ast.Attribute) else None
-
-
-def _is_emptying(value: ast.expr) -> bool:
-    if isinstance(value, ast.Call):
-        return shapes.last_name(value.func) in _CONTAINERS
-    return isinstance(value, (ast.List, ast.Set)) and not value.elts or isinstance(value, ast.Dict) and not value.keys
-
-
-def _pops(value: ast.expr) -> bool:
-    if not (isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in ("pop", "popleft")):
-        return False
-    return _BUFFER.search((shapes.last_name(value.func.value) or "").lstrip("_").lower()) is not None
 
 
 class BufferClearedBeforeFlush(Rule):
@@ -146,7 +77,7 @@ class BufferClearedBeforeFlush(Rule):
 
     code, name, since, severity = "SBL311", "buffer-cleared-before-flush", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (_WRITES, (_takes_over,))
+    needs = (_WRITES, (takes_over,))
     anchored = 3
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
@@ -157,7 +88,7 @@ class BufferClearedBeforeFlush(Rule):
             emptied = self._emptied(node, place)
             if emptied is not None:
                 self._check(node, name, statement, emptied)
-        if _FLUSHES.search(node.name.value.lower()) is not None:
+        if FLUSHES.search(node.name.value.lower()) is not None:
             self._check_one_by_one(node)
 
     def _check_one_by_one(self, function: cst.FunctionDef) -> None:
@@ -171,7 +102,7 @@ class BufferClearedBeforeFlush(Rule):
             if call.func.attr.value not in ("popleft", "pop"):
                 continue
             buffer = (last_name(call.func.value) or "").lstrip("_").lower()
-            if _BUFFER.search(buffer) is not None and _OBSERVED.fullmatch(buffer) is None:
+            if BUFFER.search(buffer) is not None and _OBSERVED.fullmatch(buffer) is None:
                 self._check(function, name.value, node, node)
 
     def _taken(self, function: cst.FunctionDef) -> dict[str, tuple[str, cst.CSTNode]]:
@@ -186,7 +117,7 @@ class BufferClearedBeforeFlush(Rule):
         return found
 
     def _attribute(self, value: cst.BaseExpression) -> str | None:
-        if isinstance(value, cst.Call) and last_name(value.func) in _COPIES:
+        if isinstance(value, cst.Call) and last_name(value.func) in BUFFER_COPIES:
             value = value.args[0].value if value.args else value.func.value if isinstance(value.func, cst.Attribute) else value
         if (
             isinstance(value, cst.Subscript)
@@ -319,4 +250,4 @@ def _pairs(node: cst.Assign) -> list[tuple[cst.BaseExpression, cst.BaseExpressio
 def _is_empty(value: cst.BaseExpression) -> bool:
     if isinstance(value, (cst.List, cst.Dict, cst.Set)):
         return not value.elements
-    return isinstance(value, cst.Call) and last_name(value.func) in _CONTAINERS
+    return isinstance(value, cst.Call) and last_name(value.func) in BUFFER_MAKERS

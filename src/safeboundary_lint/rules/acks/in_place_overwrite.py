@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.files import FileWrite
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.names import dotted_text, last_name
-from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.acks import empties
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.acks import kept_names, synced_writes
-
-_EMPTYING = Regex(r"[rbt+U]*[wW][rbt+U]*")
-_MODE = Regex(r"[rax][bt+]*")  # leaves what is there
-_NO_MODES = ("encoding", "errors", "newline", "buffering", "closefd", "opener")
-
-
-def _empties(body: Sequence[ast.AST]) -> bool:
-    """Something is opened for writing, or in a mode that is not told here."""
-    for node in shapes.walk(body, ast.Call, ast.Attribute):
-        if isinstance(node, ast.Attribute):
-            if node.attr == "O_TRUNC":
-                return True
-            continue
-        given = shapes.given(node)
-        if any(_EMPTYING.fullmatch(shapes.text(one) or "-") for one in given):
-            return True
-        told = any(_MODE.fullmatch(shapes.text(one) or "") for one in given)
-        if not told and "open" in (shapes.last_name(node.func) or ""):
-            modes = [*node.args[_modes(node) :], *(keyword.value for keyword in node.keywords if keyword.arg not in _NO_MODES)]
-            if any(_may_be_text(one, body) for one in modes):
-                return True
-    return False
-
-
-def _may_be_text(mode: ast.expr, body: Sequence[ast.AST]) -> bool:
-    """False for a literal, a parameter, and what is only bound by `with` or `for`, or to an object or a foreign function's result."""
-    if not isinstance(mode, ast.Name):
-        return not isinstance(mode, ast.Constant)
-    assigned = shapes.walk(body, ast.Assign, ast.AnnAssign, ast.NamedExpr)
-    bound = [node for node in assigned if any(shapes.last_name(one) == mode.id for one in shapes.targets(node))]
-    if not bound:
-        given = any(one.arg == mode.id for one in shapes.walk(body, ast.arg))
-        return not given and not any(name.id == mode.id and isinstance(name.ctx, ast.Store) for name in shapes.walk(body, ast.Name))
-    return any(not isinstance(node.value, ast.Call) or shapes.root(node.value.func) in ("self", "cls") or _is_helper(node.value.func) for node in bound)
-
-
-def _is_helper(func: ast.expr) -> bool:
-    return isinstance(func, ast.Name) and not func.id[:1].isupper()
-
-
-def _modes(opened: ast.Call) -> int:
-    """What comes behind the path; all that a path's own `open` is given."""
-    return 0 if isinstance(opened.func, ast.Attribute) else 1
 
 
 class InPlaceOverwrite(Rule):
@@ -135,7 +90,7 @@ class InPlaceOverwrite(Rule):
 
     code, name, since, severity = "SBL306", "in-place-overwrite", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("open-file", "write-file", "copy-file"), ("write-file", "copy-file", _empties))
+    needs = (("open-file", "write-file", "copy-file"), ("write-file", "copy-file", empties))
     local, reach = True, 3
     beside = ("open-file", "read-file")  # one function writes; where it is read back may be anywhere
     fixable = Applicability.UNSAFE

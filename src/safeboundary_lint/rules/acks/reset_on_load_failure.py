@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.acks import goes_on
 from safeboundary_lint.core.tree import descendants
 
 _MISSING = Regex(r"\w*(?:FileNotFoundError|NotFound|DoesNotExist|IsADirectoryError|ImportError|NoSuchKey)\w*")
@@ -28,11 +27,6 @@ _RESETS = Regex(r"_*\w*(?:empty|default|reset|initial|new|fresh|blank)\w*")
 _GENERIC = ("path", "f", "p", "file", "filename")
 
 _COVERING = {"builtins.OSError", "builtins.IOError", "builtins.EnvironmentError", "builtins.FileNotFoundError"}
-
-
-def _goes_on(body: Sequence[ast.AST]) -> bool:
-    """A failure is handled without being raised again."""
-    return any(not isinstance(handler.body[-1], ast.Raise) for handler in shapes.walk(body, ast.ExceptHandler))
 
 
 class ResetOnLoadFailure(Rule):
@@ -105,7 +99,7 @@ class ResetOnLoadFailure(Rule):
 
     code, name, since, severity = "SBL312", "reset-on-load-failure", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("load",), ("open-file", "read-file"), (_goes_on,))
+    needs = (("load",), ("open-file", "read-file"), (goes_on,))
     local, reach = True, 2
     beside = ("open-file", "write-file")  # one function loads; another one saves
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import NotConstant, literal
 from safeboundary_lint.core.edits import raised_again
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -16,109 +14,13 @@ from safeboundary_lint.core.flow import Flow, Point
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.acks import DONE_STATES, EXPECTED, MARK, OUTCOME, REMOVES, swallows, swallows_and_tells, tried
 from safeboundary_lint.core.tree import descendants, same_code
 from safeboundary_lint.core.work import WorkCall
 
-_DONE = Regex(
-    r"(?:is_|_)?(?:persisted|saved|stored|written|committed|published|delivered|uploaded|synced|flushed|sent|processed|"
-    r"completed?|success(?:ful)?|succeeded)"
-)
-_MARK = Regex(
-    r"\w*(?:watermark|checkpoint|cursor|high_water|last_(?:id|seen|offset|processed|synced|sequence)|offset|committed_offset)\w*"
-)
-_REMOVES = Regex(r"\w*(?:unlink|remove_local|delete_local|remove_source|delete_source|cleanup_source)\w*")
-_OUTCOME = Regex(r"err|fail|success|ok|status|result|count")
-_EXPECTED = Regex(
-    r"\w*(?:DoesNotExist|NotFound|Integrity|Duplicate|Unique|AlreadyExists|Conflict|StopIteration|KeyboardInterrupt|Exists)\w*"
-)
 
 _EARLIER = Regex(r"_*(?:create|insert|save|store|delete|remove|update|upsert)(?:_\w+)?")
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
-
-
-_LEADING_OUT = (ast.Return, ast.Assign, ast.Continue, ast.Break)
-
-
-def _tried(body: Sequence[ast.AST]) -> list[list[ast.stmt]]:
-    """What is called with a handler that does not always raise."""
-    return [block.body for block in _swallowing(body)]
-
-
-def _swallows(body: Sequence[ast.AST]) -> bool:
-    return any(True for _ in _swallowing(body))
-
-
-def _swallowing(body: Sequence[ast.AST]) -> Iterator[ast.Try]:
-    for node in shapes.walk(body, ast.Try) if shapes.says(body, "except") else ():
-        if any(shapes.holds(line, ast.Call) for line in node.body):
-            finishing = any(block.finalbody for block in shapes.walk(body, ast.Try))
-            if any(not _is_closed(one, finishing) and not _says_expected(one) for one in node.handlers):
-                yield node
-
-
-def _is_closed(handler: ast.ExceptHandler, finishing: bool) -> bool:
-    """Nothing of a handler leads on: it raises at last, or answers, and tells of no success on its way."""
-    if isinstance(handler.body[-1], ast.Raise) and not shapes.holds(handler, *_LEADING_OUT):
-        return True
-    if not _ends(handler.body) or finishing or shapes.holds(handler, ast.Break, ast.Continue):
-        return False
-    return not any(_tells_success(node.value) for node in shapes.walk([handler], ast.Return)) and not any(map(_marks_done, shapes.walk([handler], ast.Assign)))
-
-
-def _ends(block: list[ast.stmt]) -> bool:
-    """Its last statement raises or returns, on both ways of an `if`."""
-    last = block[-1]
-    if isinstance(last, ast.If):
-        return bool(last.orelse) and _ends(last.body) and _ends(last.orelse)
-    return isinstance(last, (ast.Raise, ast.Return))
-
-
-def _says_expected(handler: ast.ExceptHandler) -> bool:
-    """What it catches says by its names that the row is there already, or that there is none: classes, no tuples kept by a name."""
-    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    names = [shapes.last_name(one) or "" for one in caught if one is not None]
-    return bool(names) and all(_EXPECTED.fullmatch(name) and "_" not in name and not name.isupper() for name in names)
-
-
-@shapes.about("except")
-def _swallows_and_tells(body: Sequence[ast.AST]) -> bool:
-    """Success is told behind a handler that swallows, not in what it handles; in a loop, before it too."""
-    for block in _swallowing(body):
-        looped = any(True for _ in shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
-        handled = set(map(id, shapes.walk([*block.body, *block.orelse])))
-        if any(id(node) not in handled and (looped or node.lineno > block.lineno) for node in _told_success(body, _bound_in(block))):
-            return True
-    return False
-
-
-def _bound_in(block: ast.Try) -> set[str]:
-    return {part.id for part in shapes.walk([block]) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-
-
-def _told_success(body: Sequence[ast.AST], bound: set[str]) -> Iterator[ast.Return | ast.Assign | ast.Call]:
-    """Where something is answered that the block has not bound, marked as done or removed."""
-    for node in shapes.walk(body, ast.Return, ast.Assign, ast.Call):
-        if isinstance(node, ast.Return):
-            answer = node.value
-            untouched = isinstance(answer, ast.Name) and answer.id not in bound and _OUTCOME.search(answer.id) is None
-            tells = untouched or _tells_success(answer)
-        elif isinstance(node, ast.Assign):
-            tells = _marks_done(node)
-        else:
-            tells = _REMOVES.fullmatch(shapes.last_name(node.func) or "") is not None
-        if tells:
-            yield node
-
-
-def _tells_success(answer: ast.expr | None) -> bool:
-    if isinstance(answer, ast.Dict):
-        return any(shapes.text(key) in ("success", "ok", "status", "saved") for key in answer.keys if key is not None)
-    return isinstance(answer, ast.Constant) and answer.value in (True, "ok", "OK", "success", "done")
-
-
-def _marks_done(node: ast.Assign) -> bool:
-    target = node.targets[0]
-    return isinstance(target, ast.Attribute) and (_DONE.fullmatch(target.attr) or _MARK.fullmatch(target.attr)) is not None
 
 
 class SuccessAfterFailedWrite(Rule):
@@ -177,10 +79,10 @@ class SuccessAfterFailedWrite(Rule):
     overlaps = ("ruff:TRY300",)
     needs = (
         ("durable-write", "commit", "publish", "enqueue", "batch-send"),
-        ("ack", "source-delete", _swallows_and_tells),
-        (_swallows,),
+        ("ack", "source-delete", swallows_and_tells),
+        (swallows,),
     )
-    anchored, parts = 3, staticmethod(_tried)
+    anchored, parts = 3, staticmethod(tried)
 
     def visit_Try(self, node: cst.Try) -> None:
         flow = self.facts.flow_around(node)
@@ -208,7 +110,7 @@ class SuccessAfterFailedWrite(Rule):
 
     def _is_expected(self, handler: cst.ExceptHandler) -> bool:
         names = self.facts.exceptions.named(handler.type)
-        return bool(names) and all(_EXPECTED.fullmatch(name) for name in names)
+        return bool(names) and all(EXPECTED.fullmatch(name) for name in names)
 
     def _success_after(
         self, flow: Flow, node: cst.Try, handler: cst.ExceptHandler, durable: bool
@@ -296,7 +198,7 @@ class SuccessAfterFailedWrite(Rule):
             and not self.facts.is_constant(binding.source, None, False, True, 0, "")
             for binding in told
             if binding.how in ("value", "item", "augmented")
-        ) and not _OUTCOME.search(value.value)
+        ) and not OUTCOME.search(value.value)
 
     def _is_of_earlier(self, tried: WorkCall, told: cst.CSTNode) -> bool:
         """True where the answer is what an earlier write gave: it vouches for that one, and what failed comes on top of it."""
@@ -332,8 +234,8 @@ class SuccessAfterFailedWrite(Rule):
         target = node.targets[0].target
         if not isinstance(target, cst.Attribute):
             return False
-        done = _DONE.fullmatch(target.attr.value) and self.facts.is_constant(node.value, True)
-        return bool(done or _MARK.fullmatch(target.attr.value) and not self.facts.is_constant(node.value, None, 0, False, ""))
+        done = DONE_STATES.fullmatch(target.attr.value) and self.facts.is_constant(node.value, True)
+        return bool(done or MARK.fullmatch(target.attr.value) and not self.facts.is_constant(node.value, None, 0, False, ""))
 
     def _deletes(self, call: cst.Call) -> bool:
         if self.facts.match(call, "source-delete") is not None:
@@ -341,7 +243,7 @@ class SuccessAfterFailedWrite(Rule):
         callee = self.facts.types.callee(call)
         if callee is not None:
             return bool(self.facts.summaries.effects(callee, "source-delete"))
-        return bool(_REMOVES.fullmatch(last_name(call.func) or ""))
+        return bool(REMOVES.fullmatch(last_name(call.func) or ""))
 
     def _report(self, tried: WorkCall, handler: cst.ExceptHandler, told: cst.CSTNode, what: str) -> None:
         failing, caught, line = self.facts.line(tried.call), self.facts.line(handler), self.facts.line(told)

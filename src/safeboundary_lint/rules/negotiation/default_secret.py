@@ -2,68 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Span
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import required
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import NO_VALUE, PASSWORD_SETTING, SECRET_SETTING, has_default
 from safeboundary_lint.core.tree import descendants
 
-_SECRET = Regex(
-    r"secret(?!s?_?(name|id|path|arn|file|dir|manager|store|url|version|ref|engine|backend|type|namespace|mount|prefix|"
-    r"key_name|security|mode|policy|level|scope|class|owner|provider|source|format|algorithm|strategy|length))|(signing|encryption|jwt|hmac|cookie|fernet|session|master|crypto|csrf)_?key$|jwt_key|private_key$|"
-    r"_salt$|signing_salt|webhook_token|admin_token|auth_token$|api_token$",
-    re.IGNORECASE,
-)
-_PASSWORD = Regex(r"password$|passwd$|passphrase$", re.IGNORECASE)
-_NO_VALUE = Regex(
-    r"^$|^<.*>$|^\$\{.*\}$|^(none|null|unset)$|^(/|\./|~/|arn:|https?://|vault:|env:|file:|ssm:)|\.(pem|key|txt|json|crt)$",
-    re.IGNORECASE,
-)
 _LOOKS_UP = Regex(r"(^|_)(env|environ|getenv|config|setting|settings)(_|$)", re.IGNORECASE)  # helpers of another file
 _DEVELOPMENT = ("debug", "dev", "test", "local", "demo", "example", "ci")
-
-
-def _has_default(body: Sequence[ast.AST]) -> bool:
-    """A lookup, an `or`, a field or a parameter that is called a secret and has a text for a default."""
-    for node in shapes.walk(body, ast.Call, ast.BoolOp, ast.AnnAssign, ast.If, ast.arguments):
-        if isinstance(node, ast.Call):
-            key, *others = shapes.given(node) or [None]
-            if _is_secret(shapes.text(key)) and any(map(_may_be_text, others)):
-                return True
-        elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
-            if any(shapes.text(value) is not None and _may_be_text(value) for value in node.values[1:]):
-                if any(_is_secret(shapes.text(part) or shapes.last_name(part)) for part in shapes.walk([node]) if isinstance(part, ast.expr)):
-                    return True
-        elif isinstance(node, ast.If):
-            assigned = (line for line in node.body if isinstance(line, ast.Assign) and isinstance(line.value, ast.Constant))
-            if any(_may_be_text(line.value) for line in assigned) and shapes.is_negated(node.test):
-                return True
-        elif isinstance(node, ast.AnnAssign):
-            if node.value is not None and _is_secret(shapes.last_name(node.target)) and _may_be_text(node.value):
-                return True
-        elif isinstance(node, ast.arguments):
-            if any(_is_secret(name.arg) and _may_be_text(default) for name, default in shapes.defaults(node)):
-                return True
-    return False
-
-
-def _is_secret(key: str | None) -> bool:
-    return key is not None and (_SECRET.search(key) is not None or _PASSWORD.search(key) is not None)
-
-
-def _may_be_text(default: ast.expr) -> bool:
-    """It isn't seen to be something else, or no value for a secret."""
-    text = shapes.text(default)
-    return not isinstance(default, ast.Constant) or text is not None and len(text) > 2 and _NO_VALUE.search(text) is None
 
 
 class DefaultSecret(Rule):
@@ -109,7 +63,7 @@ class DefaultSecret(Rule):
 
     code, name, since, severity = "SBL513", "default-secret", "0.1", Severity.ERROR
     overlaps = ("ruff:S105", "bandit:B105")
-    needs = ((f"%{_SECRET.pattern}|{_PASSWORD.pattern}",), (_has_default,))
+    needs = ((f"%{SECRET_SETTING.pattern}|{PASSWORD_SETTING.pattern}",), (has_default,))
     local, whole = True, True  # the default may be refused anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
@@ -180,8 +134,8 @@ class DefaultSecret(Rule):
 
     def _check(self, node: cst.CSTNode, key: str, default: cst.CSTNode) -> None:
         text = self._constant(default, spaced=isinstance(node, cst.Call))
-        password = _PASSWORD.search(key) is not None
-        if text is None or _NO_VALUE.search(text) or not (password or _SECRET.search(key)) or len(text) < 3:
+        password = PASSWORD_SETTING.search(key) is not None
+        if text is None or NO_VALUE.search(text) or not (password or SECRET_SETTING.search(key)) or len(text) < 3:
             return
         if text.lower().replace("-", "_") == key.lower() or self._is_development(node) or self._is_refused(default, text):
             return

@@ -16,9 +16,9 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import let_out, raised_instead, required
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import NOBODY, may_be_unset, may_let_pass
 from safeboundary_lint.core.tree import descendants
-from safeboundary_lint.rules.negotiation.open_answers import NOBODY, may_let_pass
-from safeboundary_lint.rules.negotiation.unset_secrets import is_told_by_data, may_be_unset, unset
+from safeboundary_lint.rules.negotiation.unset_secrets import is_told_by_data, unset
 
 _MISSING = Regex(
     r"secret$|secret_key$|(^|_)sig$|api_key$|signing_key|public_key|hmac|verifier|authenticator|checker|webhook_id|"

@@ -2,99 +2,21 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
-from safeboundary_lint.core.downgrades import NO_CONNECTING, PLAIN, Downgrade, is_plain_address, may_attempt, may_probe
+from safeboundary_lint.core.downgrades import Downgrade
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity
 from safeboundary_lint.core.refusals import raised_from
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import answers, connects_plainly, falls_back, handles, may_attempt, tries_ways
 from safeboundary_lint.core.weakening import PLAINTEXT, PROTOCOL
 
 _WEAKER = (
     "verify-option", "verify-switch=", "verify-off", "unverified-context", "secure-switch=", "plaintext-connect", "weak-protocol",
     "verify-setting", "tls-context", "implicit-tls", "starttls",
 )  # fmt: skip
-_ASKING = (ast.If, ast.IfExp, ast.While, ast.BoolOp, ast.Assert, ast.match_case)
-_BUILTINS = frozenset(dir(builtins))
 _WITHOUT = {PLAINTEXT: "in plaintext", PROTOCOL: "with a protocol that is broken"}
-
-
-@shapes.about("except", "if", "while", "and", "or", "assert", "case")
-def _falls_back(body: Sequence[ast.AST]) -> bool:
-    """A failure is handled, or a test may ask how an attempt went."""
-    return any(True for _ in shapes.walk(body, ast.ExceptHandler)) or _asks(body)
-
-
-def _asks(body: Sequence[ast.AST]) -> bool:
-    """A test may ask how an attempt went that was made here, or elsewhere and kept or given back."""
-    asked = shapes.walk([getattr(node, "test", node) for node in shapes.walk(body, *_ASKING)])
-    if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in asked):
-        return True
-    if not asked or not any(map(may_probe, shapes.walk(body))):
-        return False
-    bindings = shapes.walk(body, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr, ast.For, ast.AsyncFor, ast.withitem)
-    telling = [node for node in bindings if any(map(_may_tell, shapes.walk([node])))]
-    made = {part.id for part in shapes.walk(telling, ast.Name) if isinstance(part.ctx, ast.Store)}
-    own = {part.arg for part in shapes.walk(body, ast.arg)} | {part.id for part in shapes.walk(body, ast.Name) if isinstance(part.ctx, ast.Store)}
-    names = {part.id for part in asked if isinstance(part, ast.Name)}
-    return not names <= (own | _BUILTINS) - made or may_attempt(body)
-
-
-def _may_tell(part: ast.AST) -> bool:
-    """What a name is bound to may be how an attempt went."""
-    return isinstance(part, (ast.Call, ast.Attribute)) or isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
-
-
-@shapes.about("except")
-def _tries_ways(body: Sequence[ast.AST]) -> bool:
-    """A loop over ways that a name or a helper may stand for, with a handler that goes on to the next one."""
-    for loop in shapes.walk(body, ast.For):
-        if isinstance(loop.target, ast.Name) and not (isinstance(loop.iter, ast.Call) and shapes.last_name(loop.iter) in _BUILTINS):
-            for handler in shapes.walk([loop], ast.ExceptHandler):
-                if not any(isinstance(line, (ast.Raise, ast.Return, ast.Break)) for line in handler.body):
-                    return True
-    return False
-
-
-def _answers(body: Sequence[ast.AST]) -> list[list[ast.stmt]]:
-    """What follows a failure: handlers, loops around them, and all of a function that asks how an attempt went."""
-    loops = [[loop] for loop in shapes.walk(body, ast.For, ast.AsyncFor) if shapes.holds(loop, ast.ExceptHandler)]
-    return [*(handler.body for handler in shapes.walk(body, ast.ExceptHandler)), *loops, *([list(body)] if _asks(body) else [])]
-
-
-@shapes.about("except")
-def _handles(body: Sequence[ast.AST]) -> bool:
-    return any(True for _ in shapes.walk(body, ast.ExceptHandler))
-
-
-@shapes.about("%^(http|ws|ldap|ftp)$")
-def _connects_plainly(body: Sequence[ast.AST]) -> bool:
-    """The text of an unprotected address, or of its scheme, that is not only looked for, told or compared."""
-    unused: set[int] | None = None
-    for node in shapes.walk(body, ast.Constant, ast.JoinedStr):
-        text = (shapes.text_parts(node) or "").lower()
-        if text in PLAIN or is_plain_address(text):
-            if unused is None:
-                unused = _unused(body)
-            if id(node) not in unused:
-                return True
-    return False
-
-
-def _unused(body: Sequence[ast.AST]) -> set[int]:
-    """Texts that stand by themselves, in a comparison or an error, or are given to what looks for them or tells them."""
-    if any(shapes.last_name(call.func) == "replace" for call in shapes.walk(body, ast.Call)):
-        return set()
-    apart: list[ast.AST] = [node.value for node in shapes.walk(body, ast.Expr) if isinstance(node.value, ast.Constant)]
-    apart += shapes.walk(body, ast.Raise, ast.Assert, ast.Compare)
-    apart += [call for call in shapes.walk(body, ast.Call) if shapes.last_name(call.func) in NO_CONNECTING]
-    return {id(part) for part in shapes.walk(apart, ast.Constant, ast.JoinedStr)}
 
 
 class InsecureFallback(Rule):
@@ -146,13 +68,13 @@ class InsecureFallback(Rule):
     code, name, since, severity = "SBL501", "insecure-fallback", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (*_WEAKER, _connects_plainly, _tries_ways),
+        (*_WEAKER, connects_plainly, tries_ways),
         (*_WEAKER, "%^(http|ws|ldap|ftp)$"),
         ("%https|wss|ssl|tls|ftps|ldaps|secure|verif|cert|hostname",),  # the protection that is given up
-        (_handles, may_attempt, "verify-option", "implicit-tls", "starttls", "tls-connect"),
-        (_falls_back,),
+        (handles, may_attempt, "verify-option", "implicit-tls", "starttls", "tls-connect"),
+        (falls_back,),
     )
-    anchored, parts, own = 1, staticmethod(_answers), True
+    anchored, parts, own = 1, staticmethod(answers), True
 
     def visit_Module(self, node: cst.Module) -> None:
         for downgrade in self.facts.downgrades.all:

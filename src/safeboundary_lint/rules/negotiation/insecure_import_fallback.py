@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.globs import named_like
@@ -16,19 +14,10 @@ from safeboundary_lint.core.names import Binding, dotted_text, last_name, parame
 from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.refusals import raised_else, raised_from
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import tries_import
 from safeboundary_lint.core.tree import descendants
 
 _IMPORT_ERRORS = ("builtins.ImportError", "builtins.ModuleNotFoundError", "builtins.Exception", "builtins.BaseException")
-
-
-@shapes.about("import")
-def _tries_import(body: Sequence[ast.AST]) -> bool:
-    """What fails to be imported is answered by a handler that does not raise."""
-    return any(
-        any(not any(isinstance(line, ast.Raise) for line in handler.body) for handler in attempt.handlers)
-        and any(shapes.holds(line, ast.Import, ast.ImportFrom) for line in attempt.body)
-        for attempt in shapes.walk(body, ast.Try)
-    )
 
 
 class InsecureImportFallback(Rule):
@@ -81,7 +70,7 @@ class InsecureImportFallback(Rule):
     code, name, since, severity = "SBL508", "insecure-import-fallback", "0.1", Severity.ERROR
     overlaps = ()
     whole = True  # the flag may be looked at anywhere
-    needs = (("hardened-module",), (_tries_import,))
+    needs = (("hardened-module",), (tries_import,))
 
     def visit_Try(self, node: cst.Try) -> None:
         hardened = next(self._hardened(node.body), None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.consent import consents
 from safeboundary_lint.core.edits import replaced, source_of
@@ -18,31 +17,12 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.refusals import raised_else, raised_instead
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import PROOF, PROOF_CHECK, SKIPS, asks_for_proof
 from safeboundary_lint.core.tree import descendants
 
-_PROOF = Regex(
-    r"(^|_)(sig|sign|signature|signatures|hmac|mac|digest_header|x_signature|proof|attestation|csrf|csrf_token|"
-    r"nonce_token|jws|checksum_sig)$|signature|_hmac$"
-)
-_CHECK = Regex(
-    r"verify|verif|is_valid|valid_signature|validate|check_sig|check_signature|compare_digest|authenticate|check_token"
-)
 _MESSAGE = Regex(r"^(.*body|payload|.*request|form|data|json|message|headers|params)$")
 _FLAGS = ("has_", "have_", "is_", "with_")  # `has_signature = "x-signature" in headers`
 _OF_SCHEMAS = ("params", "parameters", "inputs", "outputs", "return_annotation", "bind", "bind_partial")
-_SKIPS = Regex(r"^(ssl_check|skip_verification|skip_verify|no_verify|skip_signature|skip_auth|noverify|bypass|skip_check)$")
-
-
-def _asks_for_proof(body: Sequence[ast.AST]) -> bool:
-    """A test of a proof around or beside a check, or of a field by which a peer skips it."""
-    for node in shapes.walk(body, ast.If):
-        words = {(shapes.text(part) or shapes.last_name(part) or "").lower() for part in shapes.walk([node.test]) if isinstance(part, ast.expr)}
-        if any(map(_SKIPS.match, words)):
-            return True
-        if any(_PROOF.search(word.replace("-", "_")) for word in words):
-            if any(_CHECK.search((shapes.last_name(call.func) or "").lower()) for call in shapes.walk([node], ast.Call)):
-                return True
-    return False
 
 
 class PresenceConditionedVerification(Rule):
@@ -92,9 +72,9 @@ class PresenceConditionedVerification(Rule):
     code, name, since, severity = "SBL511", "presence-conditioned-verification", "0.1", Severity.ERROR
     overlaps = ()
     needs = (
-        (f"%{_PROOF.pattern}|(^|_)digest$|(^|_)nonce$|{_SKIPS.pattern}",),  # `digest-header` is two words
-        (f"%{_CHECK.pattern}", f"%{_SKIPS.pattern}"),
-        (_asks_for_proof,),
+        (f"%{PROOF.pattern}|(^|_)digest$|(^|_)nonce$|{SKIPS.pattern}",),  # `digest-header` is two words
+        (f"%{PROOF_CHECK.pattern}", f"%{SKIPS.pattern}"),
+        (asks_for_proof,),
     )
     local = True
 
@@ -132,14 +112,14 @@ class PresenceConditionedVerification(Rule):
         if isinstance(part, cst.Comparison) and len(part.comparisons) == 1:
             operator, right = part.comparisons[0].operator, part.comparisons[0].comparator
             if isinstance(operator, cst.In):
-                return bool(_PROOF.search((string(part.left) or "").lower().replace("-", "_")))
+                return bool(PROOF.search((string(part.left) or "").lower().replace("-", "_")))
             return isinstance(operator, cst.IsNot) and self.facts.is_constant(right, None) and self._is_presence(part.left)
         if isinstance(part, cst.Call):
             key = string(part.args[0].value) if last_name(part.func) == "get" and part.args else None
-            return bool(key and _PROOF.search(key.lower().replace("-", "_")))
+            return bool(key and PROOF.search(key.lower().replace("-", "_")))
         return (
             isinstance(part, (cst.Name, cst.Attribute))
-            and bool(_PROOF.search((last_name(part) or "").lower()))
+            and bool(PROOF.search((last_name(part) or "").lower()))
             and not self._is_own(part)
             and not self._is_schema(part)
         )
@@ -195,7 +175,7 @@ class PresenceConditionedVerification(Rule):
         """A call that verifies the proof: it is named so and is given it, or stands on the object that carries it."""
         if isinstance(node, cst.Await):
             node = node.expression
-        if not isinstance(node, cst.Call) or not _CHECK.search((last_name(node.func) or "").lower()):
+        if not isinstance(node, cst.Call) or not PROOF_CHECK.search((last_name(node.func) or "").lower()):
             return False
         given = {name for arg in node.args for name in self._names(arg.value)}
         return bool(given & proof)
@@ -299,7 +279,7 @@ class PresenceConditionedVerification(Rule):
             self._check_skip(node, string(node.args[0].value))
 
     def _check_skip(self, field: cst.BaseExpression, key: str | None) -> None:
-        if key is None or not _SKIPS.match(key.lower()):
+        if key is None or not SKIPS.match(key.lower()):
             return
         test = self.facts.tree.enclosing(field, cst.If)
         source = {name.lower() for name in self._names(field)}

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -16,31 +13,11 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import is_switch, reads_option
 
-_OPTION = Regex(
-    r"verif|ssl|tls|https|secure|auth(?!or)|csrf|signed|signature|sandbox|encrypt|unsafe|trust|anonymous|permission|"
-    r"access_control|cert_check|validate_|^debug$|hostname_check",
-    re.IGNORECASE,
-)
-_NO_OPTION = Regex(
-    r"(file|path|dir|cert|certs|key|bundle|url|uri|host|hosts|port|version|mode|level|token|secret|id|name|user|"
-    r"username|password|origins|methods|headers|list|domains|emails|ips|type|scheme|endpoint|timeout|ca|prefix|realm|"
-    r"header)s?$",
-    re.IGNORECASE,
-)
 _WEAKENS = Regex(r"insecure|disable|skip|ignore|unsafe|allow|debug|no_|trust|permit", re.IGNORECASE)
 _PROTECTS = Regex(r"verif|ssl|tls|https|secure|auth|csrf|sign|sandbox|encrypt|permission|access|cert|valid", re.IGNORECASE)
 _FLAG = "action=argparse.BooleanOptionalAction"
-
-
-def _reads_option(body: Sequence[ast.AST]) -> bool:
-    """A call is given the name of a switch first: a lookup, or the declaration of an option with a type."""
-    calls = (node for node in shapes.walk(body, ast.Call))
-    return any(_is_switch(shapes.text(value)) for call in calls for value in shapes.given(call)[:1])
-
-
-def _is_switch(key: str | None) -> bool:
-    return key is not None and _OPTION.search(key) is not None and _NO_OPTION.search(key) is None
 
 
 class TruthyStringOption(Rule):
@@ -96,13 +73,13 @@ class TruthyStringOption(Rule):
 
     code, name, since, severity = "SBL514", "truthy-string-option", "0.1", Severity.WARNING
     overlaps = ("pylint:W1508", "ruff:PLW1508")
-    needs = (("environment-text", "=add_argument"), (_reads_option,))
+    needs = (("environment-text", "=add_argument"), (reads_option,))
     local, whole = True, True  # a constant may be tested anywhere
 
     def visit_Module(self, node: cst.Module) -> None:
         for match in self.facts.calls("environment-text"):
             key = string(match.call.args[0].value) if match.call.args else None
-            if key is not None and _is_switch(key):
+            if key is not None and is_switch(key):
                 self._check(match, key)
 
     def visit_Call(self, node: cst.Call) -> None:
@@ -110,7 +87,7 @@ class TruthyStringOption(Rule):
         if last_name(node.func) != "add_argument" or not node.args:
             return
         key, kind = string(node.args[0].value), argument(node, "type")
-        if key is not None and kind is not None and self.facts.names.qualified(kind) == "builtins.bool" and _is_switch(key):
+        if key is not None and kind is not None and self.facts.names.qualified(kind) == "builtins.bool" and is_switch(key):
             self.report(
                 kind,
                 f"`{key} False` is true: every text but the empty one is, so that the option can't be switched off",

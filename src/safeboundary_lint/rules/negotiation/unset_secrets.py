@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core import paths, shapes
+from safeboundary_lint.core import paths
 from safeboundary_lint.core.facts import Facts
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name, parameters
-from safeboundary_lint.core.regex import Regex
+from safeboundary_lint.core.shapes.negotiation import VERIFIES, VERIFYING_SECRET
 from safeboundary_lint.core.tree import descendants
 
-_SECRET = Regex(r"(^|_)(secret|signing_key|webhook_key|hmac_key|webhook_token)$|_secret(_key)?$", re.IGNORECASE)
 _SETTINGS = ("self", "cls", "app", "*conf*", "*setting*", "*option*")
-_VERIFIES = Regex(r"(verif|check|validat)\w*(sig|hmac|webhook|payload|request)|^compare_digest$", re.IGNORECASE)
-
-
-@shapes.about(f"%{_VERIFIES.pattern}")
-def may_be_unset(body: Sequence[ast.AST]) -> bool:
-    """A test of a secret, with a verification inside and no other branch."""
-    return any(
-        not node.orelse
-        and any(_SECRET.search(shapes.last_name(part) or "") for part in shapes.walk([node.test]) if isinstance(part, (ast.Name, ast.Attribute)))
-        and any(_VERIFIES.search(shapes.last_name(call.func) or "") for call in shapes.walk(node.body, ast.Call))
-        for node in shapes.walk(body, ast.If)
-    )
 
 
 def unset(facts: Facts, function: cst.FunctionDef) -> Iterator[tuple[cst.If, str]]:
@@ -39,7 +24,7 @@ def unset(facts: Facts, function: cst.FunctionDef) -> Iterator[tuple[cst.If, str
         parts = list(paths.implied(node.test, True))
         secret = parts[0][0] if len(parts) == 1 and parts[0][1] else None
         name = last_name(secret) if isinstance(secret, (cst.Name, cst.Attribute)) else None
-        if secret is None or name is None or not _SECRET.search(name) or _is_given(facts, secret):
+        if secret is None or name is None or not VERIFYING_SECRET.search(name) or _is_given(facts, secret):
             continue
         if any(_verifies(call, name) for call in descendants(node.body, into_definitions=False)) and not _refused(function, node, name):
             yield node, name
@@ -52,7 +37,7 @@ def _is_given(facts: Facts, secret: cst.CSTNode) -> bool:
 
 
 def _verifies(node: cst.CSTNode, secret: str) -> bool:
-    if not isinstance(node, cst.Call) or not _VERIFIES.search(last_name(node.func) or ""):
+    if not isinstance(node, cst.Call) or not VERIFIES.search(last_name(node.func) or ""):
         return False
     named = {last_name(part) for arg in node.args for part in descendants(arg.value)}
     return secret in named or last_name(node.func) == "compare_digest"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.edits import lines_behind, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -17,37 +14,14 @@ from safeboundary_lint.core.paths import implied
 from safeboundary_lint.core.refusals import required
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.negotiation import VERSIONS, defaults_version
 from safeboundary_lint.core.tree import descendants
 
-_VERSIONS = tuple(
-    "version v ver Version VERSION _version __version__ schema_version protocol_version format_version proto_version "
-    "api_version file_version "
-    "manifest_version spec_version message_version data_version event_version payload_version envelope_version "
-    "wire_version config_version "
-    "schemaVersion protocolVersion formatVersion apiVersion fileVersion manifestVersion specVersion messageVersion "
-    "dataVersion".split()
-)
 _PROTECTS = Regex(
     r"verif|sign|hmac|mac\b|digest|checksum|integrity|decrypt|encrypt|auth|nonce|validate|compare", re.IGNORECASE
 )
 _OTHERS = (cst.NotEqual, cst.NotIn)
 _INCLUSIVE = (cst.Equal, cst.NotEqual, cst.GreaterThanEqual, cst.LessThanEqual)
-
-
-def _defaults_version(body: Sequence[ast.AST]) -> bool:
-    """`x = data.get("version", 1)`, and x is compared."""
-    nodes = list(shapes.walk(body, ast.Assign, ast.Compare))
-    compared = {node.left.id for node in nodes if isinstance(node, ast.Compare) and isinstance(node.left, ast.Name)}
-    looked_up = (node for node in nodes if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in compared)
-    return any(isinstance(part, ast.Call) and _looks_up_version(part) for node in looked_up for part in shapes.walk([node.value]))
-
-
-def _looks_up_version(call: ast.Call) -> bool:
-    given = shapes.given(call)
-    if (shapes.last_name(call.func), len(given)) not in (("get", 2), ("getattr", 3)) or not isinstance(given[-1], ast.Constant):
-        return False
-    key = shapes.text(given[-2])
-    return key is not None and (key in _VERSIONS or key.rpartition("-")[2] in _VERSIONS)
 
 
 class VersionDefaultDowngrade(Rule):
@@ -99,7 +73,7 @@ class VersionDefaultDowngrade(Rule):
 
     code, name, since, severity = "SBL509", "version-default-downgrade", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (tuple(f"={name}" for name in _VERSIONS), ("=get", "=getattr"), ("^if", "^elif"), (_defaults_version,))
+    needs = (tuple(f"={name}" for name in VERSIONS), ("=get", "=getattr"), ("^if", "^elif"), (defaults_version,))
     local = True
 
     def visit_Call(self, node: cst.Call) -> None:
@@ -113,8 +87,8 @@ class VersionDefaultDowngrade(Rule):
             return
         if (
             key is None
-            or key not in _VERSIONS
-            and key.rpartition("-")[2] not in _VERSIONS
+            or key not in VERSIONS
+            and key.rpartition("-")[2] not in VERSIONS
             or not isinstance(default, (cst.SimpleString, cst.Integer, cst.Float))
         ):
             return

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.clocks import UNKNOWN
 from safeboundary_lint.core.edits import replaced
@@ -18,6 +16,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.ordering import spans
 from safeboundary_lint.core.stakes import Stake
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.ordering import second_readings
@@ -31,7 +30,6 @@ _COOLDOWN = Regex(r"(^|_)(last|next)_|cooldown|debounce|throttle")
 _TURNS = Regex(r"frequency|(^|_)(interval|period)|recycl")  # how long until it is done again, or made anew
 _NO_COOLDOWN = Regex(r"deadline|beat|ping|pong|seen|alive|heard|contact|activity|recv|rx|received|response|message|packet|(^|_)data$")
 _STEADY = Regex(r"monotonic|perf_counter")  # somebody says so: an imported clock is taken at the word of its users
-_NO_MOMENTS = ("len", "timedelta", "ord", "id")
 _LOOP_DEADLINE = "add_timeout"
 _GRACE = 20  # seconds
 _ORDERINGS = (cst.LessThan, cst.LessThanEqual, cst.GreaterThan, cst.GreaterThanEqual)
@@ -52,38 +50,6 @@ class _Use:
     def causes(self) -> list[tuple[int, int]]:
         """Kept readings in a class or function: uses that share one have one cause."""
         return [(id(self.place), reading) for reading in self.kept]
-
-
-def _spans(body: Sequence[ast.AST]) -> bool:
-    """Two values that may be moments are compared, or one is taken from the other."""
-    counts: set[str] | None = None
-    for node in shapes.walk(body, ast.BinOp, ast.Compare) if shapes.says(body, "-", "<", ">") else ():
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
-            sides = (node.left, node.right)
-        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
-            sides = (node.left, node.comparators[0])
-        else:
-            continue
-        if not any(_is_no_moment(side) for side in sides):
-            counts = _counts(body) if counts is None else counts
-            if not any(isinstance(side, ast.Name) and side.id in counts for side in sides):
-                return True
-    return False
-
-
-def _is_no_moment(value: ast.AST) -> bool:
-    return isinstance(value, ast.Constant) or isinstance(value, ast.Call) and shapes.last_name(value.func) in _NO_MOMENTS
-
-
-def _counts(body: Sequence[ast.AST]) -> set[str]:
-    """Variables of a function, with no other in it, that are bound to lengths, spans and literals only."""
-    if not isinstance(body, shapes.Body) or body.sole is None or any(True for _ in shapes.walk(body, ast.Global, ast.Match)):
-        return set()
-    plain = [node.targets[0] for node in shapes.walk(body, ast.Assign) if len(node.targets) == 1 and _is_no_moment(node.value)]
-    known = set(map(id, plain))
-    others = {node.id for node in shapes.walk(body, ast.Name) if not isinstance(node.ctx, ast.Load) and id(node) not in known}
-    others.update(node.arg for node in shapes.walk(body, ast.arg))
-    return {node.id for node in plain if isinstance(node, ast.Name)} - others
 
 
 class WallClockElapsed(Rule):
@@ -160,7 +126,7 @@ class WallClockElapsed(Rule):
 
     code, name, since, severity = "SBL102", "wall-clock-elapsed", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wall-clock",), ("clock-parameter", _spans))
+    needs = (("wall-clock",), ("clock-parameter", spans))
     reach = 3
     fixable = Applicability.SAFE
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
-from safeboundary_lint.core.identity import Recipe, is_identity, is_version, snake
-from safeboundary_lint.core.identity import words as identity_words
+from safeboundary_lint.core.identity import Recipe, is_version
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.ordering import identifies, is_identity, snake
 from safeboundary_lint.rules.ordering import unique_parts
 
 if TYPE_CHECKING:
@@ -23,31 +20,6 @@ if TYPE_CHECKING:
 _SHOWN = Regex(r"notification|toast|popup|dialog|widget")
 _PASSING = Regex(r"(^|_)(temp|temporary|tmp|debug|dummy|fake|scratch|adhoc|dry_run)(_|$)")
 _NUMBERED = ("nonce", "seq", "version", "revision", "generation", "serial")
-
-
-@shapes.about(f"%{identity_words()}")
-def _identifies(body: Sequence[ast.AST]) -> bool:
-    """Something that holds more than bare parameters is bound to the name of an identity, or a function that is called one answers so."""
-    values = [value for name, value in shapes.bound_values(body) if is_identity(name)]
-    if any(is_identity(node.name) for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef)):
-        values += [node.value for node in shapes.walk(body, ast.Return) if node.value is not None]
-    given = shapes.only_given(body, fixed=True) if values else set()
-    return any(_may_be_read(value, given) for value in values)
-
-
-def _may_be_read(value: ast.AST, given: Collection[str]) -> bool:
-    """False for what is surely put together without a clock: callers are not followed, as `core.identity` has it."""
-    if isinstance(value, ast.Name):
-        return value.id not in given
-    if isinstance(value, ast.BinOp):
-        return _may_be_read(value.left, given) or _may_be_read(value.right, given)
-    if isinstance(value, ast.JoinedStr):
-        return any(_may_be_read(part.value, given) for part in value.values if isinstance(part, ast.FormattedValue))
-    if isinstance(value, (ast.Tuple, ast.List)):
-        return any(_may_be_read(part, given) for part in value.elts)
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in ("str", "int", "repr"):
-        return any(_may_be_read(part, given) for part in shapes.given(value))
-    return not isinstance(value, ast.Constant)
 
 
 class WallClockIdentity(Rule):
@@ -103,7 +75,7 @@ class WallClockIdentity(Rule):
 
     code, name, since, severity = "SBL103", "wall-clock-identity", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("wall-clock", "file-time"), ("named-object", _identifies))
+    needs = (("wall-clock", "file-time"), ("named-object", identifies))
 
     def __init__(self, facts: Facts) -> None:
         super().__init__(facts)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import string, string_parts
 from safeboundary_lint.core.clocks import FILE_TIME
 from safeboundary_lint.core.edits import argument_added, parameter_added, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
-from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.ordering import CURSOR, STAMP_COPIES, compares_stamps, snake
 from safeboundary_lint.core.sql import is_statement, skips_tied_rows
 from safeboundary_lint.core.tree import descendants
 
@@ -25,43 +21,7 @@ _THERE = frozenset(
     "neighbour announced".split()
 )
 _HERE = frozenset("local existing current stored mine ours our own self cached known previous present slave secondary".split())
-_COPIES = Regex(r"(^|_)(replicas?|copies|conflicts?|siblings|peers|divergent|contenders|votes)(_|$)")
-_CURSOR = Regex(r"(^|_)(last|cursor|watermark|checkpoint|bookmark|high_water|resume|since|after|offset)(_|$)")
 _ROW_KEY = Regex(r"(^|_)(id|pk|uuid|key|seq|sequence|version)$")
-
-
-def _compares_stamps(body: Sequence[ast.AST]) -> bool:
-    """A statement that asks for what is later, two stamps or a stamp and a cursor compared, the newest of several copies."""
-    for node in shapes.walk(body, ast.Compare, ast.Call, ast.Dict, ast.Constant, ast.JoinedStr):
-        if isinstance(node, (ast.Constant, ast.JoinedStr)):
-            text = shapes.text_parts(node)
-            if text is not None and is_statement(text) and skips_tied_rows(text) is not None:
-                return True
-        elif isinstance(node, ast.Compare):
-            if len(node.ops) == 1 and isinstance(node.ops[0], (ast.Lt, ast.LtE, ast.Gt, ast.GtE)):
-                one, other = _stamp_of(node.left), _stamp_of(node.comparators[0])
-                cursor = isinstance(node.ops[0], ast.Gt) and _CURSOR.search(snake(shapes.last_name(node.comparators[0]) or ""))
-                if one is not None and (one == other or cursor):
-                    return True
-        elif isinstance(node, ast.Call):
-            named = [keyword.arg or "" for keyword in node.keywords]
-            if shapes.last_name(node.func) == "filter" and any(name.endswith("__gt") for name in named):
-                return True
-            if "key" in named and _COPIES.search(snake(shapes.last_name(shapes.given(node)[0]) or "")):
-                return True
-        elif isinstance(node, ast.Dict) and any(shapes.text(key) == "$gt" for key in node.keys):
-            return True
-    return False
-
-
-def _stamp_of(node: ast.expr) -> str | None:
-    """The name by which something is read from an object or a record."""
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    if isinstance(node, ast.Subscript):
-        return shapes.text(node.slice)
-    key = shapes.given(node)[:1] if isinstance(node, ast.Call) else []
-    return shapes.text(key[0]) if key else None
 
 
 class WallClockOrdering(Rule):
@@ -112,7 +72,7 @@ class WallClockOrdering(Rule):
 
     code, name, since, severity = "SBL101", "wall-clock-ordering", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("record-stamp",), (_compares_stamps,))
+    needs = (("record-stamp",), (compares_stamps,))
     local = True
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
@@ -221,7 +181,7 @@ class WallClockOrdering(Rule):
         return "here" if isinstance(expression, cst.Name) and expression.value == "self" else None
 
     def _check_cursor(self, node: cst.Comparison, column: str, bound: cst.CSTNode) -> None:
-        if not isinstance(bound, (cst.Name, cst.Attribute, cst.Subscript)) or not _CURSOR.search(snake(last_name(bound) or "")):
+        if not isinstance(bound, (cst.Name, cst.Attribute, cst.Subscript)) or not CURSOR.search(snake(last_name(bound) or "")):
             return
         call = self._selecting_call(node)
         if call is not None:
@@ -240,7 +200,7 @@ class WallClockOrdering(Rule):
                 if (
                     column.endswith("__gt")
                     and self._is_stamp(column.removesuffix("__gt"))
-                    and _CURSOR.search(snake(last_name(arg.value) or ""))
+                    and CURSOR.search(snake(last_name(arg.value) or ""))
                 ):
                     self._tell_query(node, node, column.removesuffix("__gt"))
         elif self.facts.names.qualified(node.func) in ("builtins.max", "builtins.min") and node.args:
@@ -250,7 +210,7 @@ class WallClockOrdering(Rule):
         """`find({"updated_at": {"$gt": last}})`, the query document of a store."""
         outer = self.facts.tree.enclosing(node, cst.DictElement) if string(node.key) == "$gt" else None
         call = self.facts.tree.enclosing(node, cst.Call)
-        if outer is None or call is None or not _CURSOR.search(snake(last_name(node.value) or "")):
+        if outer is None or call is None or not CURSOR.search(snake(last_name(node.value) or "")):
             return
         column = string(outer.key)
         if column is not None and self._is_stamp(column) and isinstance(outer.value, cst.Dict):
@@ -313,7 +273,7 @@ class WallClockOrdering(Rule):
         elif isinstance(key, cst.Call) and last_name(key.func) in ("attrgetter", "itemgetter") and key.args:
             named = string(key.args[0].value)
             stamp = named if named is not None and self._is_stamp(named) else None
-        if stamp is not None and _COPIES.search(snake(last_name(node.args[0].value) or "")):
+        if stamp is not None and STAMP_COPIES.search(snake(last_name(node.args[0].value) or "")):
             self.report(
                 node,
                 f"`{self.facts.code(node)}` takes the copy with the latest `{stamp}` for the newest: the host whose clock is "

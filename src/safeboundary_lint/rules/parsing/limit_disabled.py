@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import NotConstant, argument, string
 from safeboundary_lint.core.edits import argument_removed, replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
@@ -16,19 +14,9 @@ from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.knowledge import Parameter, Row
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.parsing import pairs
 
 _HUGE = 2**40  # more than any machine's memory: no limit
-
-
-def _pairs(body: Sequence[ast.AST]) -> bool:
-    """`("grpc.max_receive_message_length", -1)`: a setting and its value side by side; or one that is made, `float("inf")`."""
-    for node in shapes.walk(body, ast.Tuple, ast.Call):
-        if isinstance(node, ast.Call):
-            if shapes.last_name(node.func) == "float" and shapes.text(node.args[0] if node.args else None) is not None:
-                return True
-        elif len(node.elts) == 2 and shapes.text(node.elts[0]) is not None:
-            return True
-    return False
 
 
 class LimitDisabled(Rule):
@@ -79,7 +67,7 @@ class LimitDisabled(Rule):
 
     code, name, since, severity = "SBL404", "limit-disabled", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("limit-parameter", "limit-constant=", _pairs), ("limit-parameter", "limit-constant"))
+    needs = (("limit-parameter", "limit-constant=", pairs), ("limit-parameter", "limit-constant"))
     fixable = Applicability.UNSAFE
 
     def visit_Call(self, node: cst.Call) -> None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER, SOURCES
-from safeboundary_lint.core.buffers import Growth, receives, searches
+from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured
 from safeboundary_lint.core.edits import argument_added, replaced, source_of
@@ -20,6 +16,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.parsing import grows, receives, searches
 from safeboundary_lint.core.tree import descendants
 
 _ANSWERS = ("*result*", "*response*", "*reply*", "*answer*", "*error*", "*shutdown*", "*stop*", "*out*", "*send*", "*write*")
@@ -28,15 +25,6 @@ _OF_TEXT = ("handle_data", "feed*", "push_data")  # parsers of a document that i
 _MAKERS = ("init__", "connection_made", "connectionmade", "begin*", "start*", "reset*", "on_*begin")
 _TAKING = ("clear", "pop", "popleft", "truncate", "getbuffer", "seek", "remove")
 _EVENTS = Regex(r"SSE(?![a-z])|(^|_)sse(_|$)|ServerSent|server_sent|EventSource|event_source")
-
-
-def _grows(body: Sequence[ast.AST]) -> bool:
-    """Something that is no literal is added to an attribute of the object, or in a loop that looks for a delimiter."""
-    loops = list(shapes.walk(body, ast.For, ast.AsyncFor, ast.While))
-    searching = [loop for loop in loops if searches([loop])]
-    grown = [(node, target) for node in shapes.walk(body, ast.AugAssign, ast.Call, ast.Assign) if (target := shapes.grown(node)) is not None]
-    looped = {id(node) for loop in searching for node in shapes.walk([loop])} if grown else set()
-    return any(id(node) in looped or isinstance(target, ast.Attribute) and shapes.root(target) == "self" for node, target in grown)
 
 
 class UnboundedBuffer(Rule):
@@ -100,7 +88,7 @@ class UnboundedBuffer(Rule):
     needs = (
         ("@push-parser", "queue", *SOURCES),
         ("@push-parser", "queue", receives),
-        ("queue", _grows),
+        ("queue", grows),
         ("queue", "@push-parser", searches),
     )
     reach = 2

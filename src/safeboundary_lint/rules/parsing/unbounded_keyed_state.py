@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER
 from safeboundary_lint.core.caps import capped, item_cap
 from safeboundary_lint.core.edits import lines_before, source_of
 from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.globs import named_like
-from safeboundary_lint.core.keyed import MAKERS, Keyed
+from safeboundary_lint.core.keyed import Keyed
 from safeboundary_lint.core.names import last_name
-from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.parsing import KEPT_STATE, PEER_STATE, TALLIES, TALLY, makes_map
 from safeboundary_lint.core.tree import descendants
 
 _CLIENTS = (
@@ -43,41 +38,10 @@ _KEYS = (
     "user",
     "topic",
 )
-_TALLIES = (
-    "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|"
-    "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
-)
-_TALLY = Regex(_TALLIES, re.IGNORECASE)
-# Of those it takes a key that can only be a client's.
-_KEPT = "session|histor|conversation|context|_locks|pending|states|chats|tokens|nonces|challenges|codes|memor|buffers"
-_STATE = Regex(_KEPT, re.IGNORECASE)
 _STRANGERS = (
     "ip", "*_ip", "client_id", "*client_ip", "remote_addr*", "user_id", "uid", "chat_id", "session_id", "conversation_id", "sender_id",
     "email", "phone*", "thread_id", "channel_id", "guild_id", "caller_id", "device_id", "username",
 )  # fmt: skip
-
-
-@shapes.about(f"%{_TALLIES}|{_KEPT}")
-def _makes_map(body: Sequence[ast.AST]) -> bool:
-    """An empty map is made under the name of a tally, where it lives on: in the module, a class, or where an object is made."""
-    in_function = any(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in body)
-    lasting = not in_function or any(True for _ in shapes.walk(body, ast.ClassDef, ast.Global))
-    making = any(function.name in MAKERS for function in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef))
-    if not (lasting or making) or not shapes.may_be_empty(body):
-        return False
-    for node in shapes.walk(body, ast.Assign, ast.AnnAssign):
-        if node.value is not None and any(map(_is_map, [node.value, *getattr(node.value, "elts", ())])):
-            kept = (*((ast.Name,) if lasting else ()), *((ast.Attribute,) if making else ()))
-            parts = shapes.walk(shapes.targets(node), *kept)
-            if any(_TALLY.search(name) or _STATE.search(name) for part in parts if (name := shapes.last_name(part))):
-                return True
-    return False
-
-
-def _is_map(value: ast.expr) -> bool:
-    if isinstance(value, ast.Call):
-        return shapes.last_name(value.func) in ("dict", "defaultdict", "OrderedDict", "Counter")
-    return isinstance(value, ast.Dict) and not value.keys
 
 
 class UnboundedKeyedState(Rule):
@@ -149,7 +113,7 @@ class UnboundedKeyedState(Rule):
 
     code, name, since, severity = "SBL408", "unbounded-keyed-state", "0.1", Severity.WARNING
     overlaps = ()
-    needs = ((f"%{_TALLIES}|{_KEPT}",), (r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (_makes_map,))
+    needs = ((f"%{TALLIES}|{KEPT_STATE}",), (r"~=[^\n]*(?:\{\s*\}|\b(?:dict|defaultdict|OrderedDict|Counter)\()",), (makes_map,))
 
     def visit_Module(self, node: cst.Module) -> None:
         for keyed in self.facts.keyed.all:
@@ -166,8 +130,8 @@ class UnboundedKeyedState(Rule):
     def _is_client(self, keyed: Keyed, key: cst.BaseExpression) -> Confidence | None:
         """How sure it is that clients choose the key."""
         name = last_name(key)
-        if not _TALLY.search(keyed.name):
-            return Confidence.MEDIUM if _STATE.search(keyed.name) and self._is_stranger(key) else None
+        if not TALLY.search(keyed.name):
+            return Confidence.MEDIUM if PEER_STATE.search(keyed.name) and self._is_stranger(key) else None
         if (made := self._put_together(key)) is not None:
             parts = [part for part in descendants(made) if isinstance(part, (cst.Name, cst.Attribute))]
             return Confidence.MEDIUM if any(named_like(last_name(part), *_CLIENTS, "uid", "*_uid") for part in parts) else None

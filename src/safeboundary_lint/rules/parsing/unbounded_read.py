@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
-from collections.abc import Sequence
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import PEER, SOURCES
-from safeboundary_lint.core.buffers import RECEIVING, Growth, receives
+from safeboundary_lint.core.buffers import Growth
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, counted, gathered, measured, read_up_to, refused_before
 from safeboundary_lint.core.edits import awaited, source_of
@@ -21,6 +18,7 @@ from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.senders import has_logged_in, knows_size, limits_bodies
+from safeboundary_lint.core.shapes.parsing import gathers
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.urls import CALLER, CHOSEN, CONFIGURED, CONSTANT
 from safeboundary_lint.core.wire import names_content_length
@@ -31,13 +29,6 @@ _READS = ("read", "readlines")
 _PLAIN = ("get", "*urlopen", "open", "stream")  # a download; `request(verb, url)` is a call of an interface
 _SENT = ("data", "json", "body", "content", "files")  # what a request gives along
 _FETCHING = ("get", "request*", "urlopen", "open", "send", "stream")
-
-
-@shapes.about(RECEIVING)
-def _gathers(body: Sequence[ast.AST]) -> bool:
-    """A loop in which something comes in, and a variable grows."""
-    loops = [node for node in shapes.walk(body, ast.While, ast.For, ast.AsyncFor) if isinstance(node, ast.While) or isinstance(node.iter, ast.Call)]
-    return any(receives([loop]) and any(isinstance(shapes.grown(node), ast.Name) for node in shapes.walk([loop])) for loop in loops)
 
 
 def _opens(row: Row, func: cst.BaseExpression) -> bool:
@@ -105,7 +96,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", _gathers))
+    needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", gathers))
     reach = 3
 
     def visit_Call(self, node: cst.Call) -> None:

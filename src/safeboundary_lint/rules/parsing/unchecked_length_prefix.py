@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.boundary import OWN, PARAMETER, SOURCES
 from safeboundary_lint.core.calls import argument
 from safeboundary_lint.core.caps import byte_cap, capped, measured, refused_before
@@ -16,8 +14,9 @@ from safeboundary_lint.core.finding import Confidence, Edit, Severity
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.parsing import declares, reads_digits
 from safeboundary_lint.core.tree import descendants
-from safeboundary_lint.core.wire import DECLARED, WireNumber
+from safeboundary_lint.core.wire import WireNumber
 
 _READING = (
     "read*",
@@ -40,30 +39,6 @@ _READING = (
     "fetch*",
 )
 _FILES = ("file", "infile", "file_obj*", "fileobj*", "fp", "fh", "f")
-
-
-@shapes.about(f"%(?:{'|'.join(DECLARED)})_*$")
-def _declares(body: Sequence[ast.AST]) -> bool:
-    """`data["Length"]` of what was parsed, or a `length` out of the several things that a header says."""
-    for node in shapes.walk(body, ast.Subscript, ast.Tuple, ast.List):
-        if isinstance(node, ast.Subscript):
-            word = (shapes.text(node.slice) or shapes.last_name(node.slice) or "").lower().strip("/_")
-            if isinstance(node.ctx, ast.Load) and (word in DECLARED or word.endswith(tuple(f"_{one}" for one in DECLARED))):
-                return True
-        elif isinstance(node.ctx, ast.Store) and any(shapes.last_name(one) in DECLARED for one in node.elts):
-            return True
-    return False
-
-
-@shapes.about("int", "16", "x10")
-def _reads_digits(body: Sequence[ast.AST]) -> bool:
-    """`int(text, 16)`: text with a base."""
-    for call in shapes.walk(body, ast.Call):
-        bases = [*call.args[1:], *(keyword.value for keyword in call.keywords)]
-        named = shapes.last_name(call.func) == "int"
-        if any(base.value == 16 if isinstance(base, ast.Constant) else named for base in bases):
-            return True
-    return False
 
 
 class UncheckedLengthPrefix(Rule):
@@ -124,8 +99,8 @@ class UncheckedLengthPrefix(Rule):
     overlaps = ()
     needs = (
         ("wire-integer", "sized-read", "allocate"),
-        ("wire-integer", "text-integer", _declares),
-        ("wire-integer", _declares, _reads_digits, "@push-parser", *SOURCES),
+        ("wire-integer", "text-integer", declares),
+        ("wire-integer", declares, reads_digits, "@push-parser", *SOURCES),
     )
     reach = 2  # the check may stand beside whatever hands the number on
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
-from collections.abc import Iterator, Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
-from safeboundary_lint.core.claims import CONFLICT, NO_RECORD, Claim, Claims, conflicts
-from safeboundary_lint.core.creations import handles_conflict, may_create
+from safeboundary_lint.core.claims import Claim, Claims
 from safeboundary_lint.core.edits import removed_statement, replaced, source_of
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.http import words
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.retries import acts_on_missing, asks, creates, creates_missing, refuses_found, sets_what_it_asks
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.names import last_name
 
@@ -23,105 +18,7 @@ _REPEATED = frozenset(
     "duplicates seen processed process handle handler consume consumer job jobs task tasks payment payments transaction order "
     "callback notification unicity conflict already storage once claim lock receive ingest payload upsert redelivery".split()
 )
-_CONFLICTING = tuple(glob.strip("*") for glob in CONFLICT)
-_MISSING = "|".join(glob.strip("*") for glob in NO_RECORD)
-_PLAIN = frozenset("isinstance issubclass getattr setattr hasattr len str int bool list dict tuple zip sorted type super range map min max".split())
 _CHANGING = frozenset("create update insert add save".split())
-
-
-@shapes.about("%create|insert|add_record|execute|fetch")
-def _creates(body: Sequence[ast.AST]) -> bool:
-    """A call by whose name, or by whose statement, a record is created, behind a question or a refusal."""
-    creating = [call for call in shapes.walk(body, ast.Call) if may_create(call, body)]
-    if not creating or handles_conflict(body):
-        return False
-    first = min(((node.lineno, node.col_offset) for node in (*_asking(body), *_refusals(body))), default=None)
-    return first is not None and any((call.lineno, call.col_offset) > first for call in creating)
-
-
-@shapes.about("if")
-def _asks(body: Sequence[ast.AST]) -> bool:
-    """An `if` asks what a call found, and leaves, or else calls something."""
-    return any(True for _ in _asking(body))
-
-
-def _asking(body: Sequence[ast.AST]) -> Iterator[ast.If]:
-    nodes = list(shapes.walk(body, ast.If, ast.Assign, ast.NamedExpr))
-    bound = [(target, node.value) for node in nodes if not isinstance(node, ast.If) for target in shapes.targets(node)]
-    found = {target.id for target, value in bound if isinstance(target, ast.Name) and shapes.holds(value, ast.Call)}
-    for node in nodes:
-        if isinstance(node, ast.If):
-            asked = any(isinstance(part, ast.Call) or isinstance(part, ast.Name) and part.id in found for part in shapes.walk([node.test]))
-            follows = (ast.Call,) if shapes.is_negated(node.test) else (ast.Raise, ast.Return, ast.Continue)
-            if asked and any(shapes.holds(line, *follows) for line in node.body):
-                yield node
-
-
-@shapes.about("if")
-def _sets_what_it_asks(body: Sequence[ast.AST]) -> bool:
-    """What a call found is only asked about, and another call is given the same key and a value."""
-    tested = [part for node in shapes.walk(body, ast.If, ast.IfExp) for part in shapes.walk([node.test], ast.Call, ast.Name)]
-    if not tested:
-        return False
-    used = _used(body)
-    names = {part.id for part in tested if isinstance(part, ast.Name)} - used
-    bound = [(shapes.targets(node)[0], node.value) for node in shapes.walk(body, ast.Assign, ast.NamedExpr)]
-    kept = [value for target, value in bound if isinstance(target, ast.Name) and target.id in names]
-    asked = [part for part in (*tested, *shapes.walk(kept, ast.Call)) if isinstance(part, ast.Call)]
-    keys = {ast.dump(one): call for call in asked if not _is_plain(call) for one in shapes.given(call)}
-    setting = (call for call in shapes.walk(body, ast.Call) if not _is_plain(call)) if keys else ()
-    return any(keys.get(ast.dump(one), call) is not call for call in setting if len(given := shapes.given(call)) > 1 for one in given)
-
-
-def _used(body: Sequence[ast.AST]) -> set[str]:
-    """Names of what a function returns or looks into: it is no answer to whether something is there. None where functions are nested."""
-    function = body.sole if isinstance(body, shapes.Body) else None
-    if function is None:
-        return set()
-    start = function.body[0].lineno  # what stands in front is evaluated elsewhere
-    parts = [node.value for node in shapes.walk(body, ast.Return, ast.Attribute, ast.Subscript) if node.lineno >= start]
-    return {part.id for part in parts if isinstance(part, ast.Name)}
-
-
-def _is_plain(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id in _PLAIN
-
-
-@shapes.about(f"%{'|'.join(_CONFLICTING)}")
-def _refuses_found(body: Sequence[ast.AST]) -> bool:
-    """What is found is refused, and an exception says that it isn't there."""
-    return any(True for _ in _refusals(body))
-
-
-def _refusals(body: Sequence[ast.AST]) -> Iterator[ast.Raise]:
-    lowered = body.lowered if isinstance(body, shapes.Body) else None
-    if lowered is not None and ((at := lowered.find("raise")) < 0 or all(lowered.find(text, at) < 0 for text in _CONFLICTING)):
-        return  # no node has to be looked at
-    blocks = (node for node in shapes.walk(body, ast.Try) if node.handlers)
-    raised = (part for block in blocks for line in block.body for part in shapes.walk([line], ast.Raise))
-    yield from (part for part in raised if part.exc is not None and conflicts(shapes.last_name(part.exc)))
-
-
-@shapes.about(f"%{_MISSING}")
-def _acts_on_missing(body: Sequence[ast.AST]) -> bool:
-    """Something is called where an exception says that there is no record."""
-    return any(True for _ in _on_missing(body)) and not handles_conflict(body)
-
-
-@shapes.about(f"%{_MISSING}")
-def _creates_missing(body: Sequence[ast.AST]) -> bool:
-    """Likewise, and it creates or saves a record."""
-    calls = _on_missing(body)
-    return any(shapes.last_name(call.func) in ("save", "asave") or may_create(call, body) for call in calls) and not handles_conflict(body)
-
-
-def _on_missing(body: Sequence[ast.AST]) -> Iterator[ast.Call]:
-    """Calls in handlers of what may be such an exception, by its own name or by another one."""
-    for handler in shapes.walk(body, ast.ExceptHandler):
-        if handler.type is not None and not isinstance(handler.body[-1], ast.Raise):
-            names = map(shapes.last_name, shapes.walk([handler.type], ast.Name, ast.Attribute))
-            if any(not hasattr(builtins, name) for name in names if name):
-                yield from shapes.walk([handler], ast.Call)
 
 
 class CheckThenActDedup(Rule):
@@ -182,11 +79,11 @@ class CheckThenActDedup(Rule):
     overlaps = ()
     # In a store: read, and set what was asked about. A record: a lookup that an `if` asks, a refusal, or an exception, and a creation.
     needs = (
-        ("shared-write", "record-lookup", _refuses_found, _acts_on_missing),
-        ("shared-write", "record-creation", _creates, _creates_missing),
-        ("shared-read", "record-creation", _creates, _creates_missing),
-        ("shared-read", _asks, _refuses_found, _acts_on_missing),
-        ("record-lookup", _sets_what_it_asks, _refuses_found, _acts_on_missing),
+        ("shared-write", "record-lookup", refuses_found, acts_on_missing),
+        ("shared-write", "record-creation", creates, creates_missing),
+        ("shared-read", "record-creation", creates, creates_missing),
+        ("shared-read", asks, refuses_found, acts_on_missing),
+        ("record-lookup", sets_what_it_asks, refuses_found, acts_on_missing),
     )
     reach = 2
     local = True

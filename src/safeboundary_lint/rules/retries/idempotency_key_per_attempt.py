@@ -11,11 +11,11 @@ from safeboundary_lint.core import edits
 from safeboundary_lint.core.calls import string
 from safeboundary_lint.core.finding import Applicability, Edit, Fix, Severity, Span
 from safeboundary_lint.core.globs import named_like
-from safeboundary_lint.core.identity import snake
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.retries import Region
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.ordering import snake
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.rules.retries import sent_keys
 

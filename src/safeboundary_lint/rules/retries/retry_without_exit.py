@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.edits import lines_behind
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
 from safeboundary_lint.core.globs import named_like
@@ -16,20 +12,11 @@ from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.needs import LOOPS
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.shapes.repetitions import unended
+from safeboundary_lint.core.shapes.retries import never_left
 from safeboundary_lint.core.tree import descendants, same_code
 
 _RETRY = ("*attempt*", "*retry*", "*retrie[sd]*", "tries", "max_tries", "num_tries", "*_tries")
 _GATHERING = ("append", "add", "extend", "record", "observe", "assert*")
-
-
-def _never_left(body: Sequence[ast.AST]) -> bool:
-    """A `while True` with handlers and neither `break` nor `return`."""
-    return any(
-        isinstance(node.test, ast.Constant)
-        and shapes.holds(node, ast.ExceptHandler)
-        and not shapes.holds(node, ast.Break, ast.Return)
-        for node in shapes.walk(body, ast.While)
-    )
 
 
 class RetryWithoutExit(Rule):
@@ -86,7 +73,7 @@ class RetryWithoutExit(Rule):
 
     code, name, since, severity = "SBL209", "retry-without-exit", "0.1", Severity.ERROR
     overlaps = ()
-    needs = (LOOPS, ("%retr|attempt|tries", _never_left), (unended,))
+    needs = (LOOPS, ("%retr|attempt|tries", never_left), (unended,))
     local = True
 
     def visit_Module(self, node: cst.Module) -> None:

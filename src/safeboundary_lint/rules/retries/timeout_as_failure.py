@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Sequence
-
 import libcst as cst
 
-from safeboundary_lint.core import shapes
 from safeboundary_lint.core.calls import argument, string
 from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity
@@ -15,6 +11,7 @@ from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.http import UNSAFE_METHODS, words
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.retries import MARKING, OUTCOME_STATE, tells_failure
 from safeboundary_lint.core.summaries import Effect
 from safeboundary_lint.core.tree import descendants
 
@@ -29,31 +26,6 @@ _OUTCOME = (
     "ok", "success", "succeeded", "successful", "is_success", "sent", "paid", "accepted", "done", "created", "result",
     "delivered", "is_ok", "charged", "confirmed",
 )  # fmt: skip
-_STATE = ("*status*", "*state*", "*outcome*", "*result*")
-_MARKING = ("*mark*fail*", "*set*fail*", "*fail_payment*", "*fail_order*", "*payment_failed*")
-
-
-@shapes.about("except")
-def _tells_failure(body: Sequence[ast.AST]) -> bool:
-    """A handler that lets nothing out returns what may say no, or sets or hands over a state."""
-    return any(any(map(_may_tell, shapes.walk(handler.body))) for handler in shapes.walk(body, ast.ExceptHandler) if not _raises(handler))
-
-
-def _raises(handler: ast.ExceptHandler) -> bool:
-    hidden = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-    parts = shapes.walk(handler.body)
-    return any(isinstance(part, ast.Raise) for part in parts) and not any(isinstance(part, hidden) for part in parts)
-
-
-def _may_tell(node: ast.AST) -> bool:
-    if isinstance(node, ast.Return):
-        value = node.value
-        return value is not None and (not isinstance(value, ast.Constant) or value.value is False or isinstance(value.value, str))
-    if isinstance(node, ast.Assign):
-        return isinstance(node.targets[0], ast.Attribute) and named_like(node.targets[0].attr, *_STATE)
-    if not isinstance(node, ast.Call):
-        return False
-    return named_like(shapes.last_name(node.func), *_MARKING) or any(named_like(keyword.arg, *_STATE) for keyword in node.keywords)
 
 
 class TimeoutAsFailure(Rule):
@@ -115,7 +87,7 @@ class TimeoutAsFailure(Rule):
 
     code, name, since, severity = "SBL204", "timeout-as-failure", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("http-unsafe", "http-request", "side-effect"), (_tells_failure,))
+    needs = (("http-unsafe", "http-request", "side-effect"), (tells_failure,))
     anchored, reach = 3, 3
 
     def visit_Try(self, node: cst.Try) -> None:
@@ -163,7 +135,7 @@ class TimeoutAsFailure(Rule):
             if isinstance(node, cst.Return) and node.value is not None and self._is_negative(node.value):
                 return node
             if isinstance(node, cst.Assign) and isinstance(node.targets[0].target, cst.Attribute):
-                if named_like(node.targets[0].target.attr.value, *_STATE) and self._says_failed(node.value):
+                if named_like(node.targets[0].target.attr.value, *OUTCOME_STATE) and self._says_failed(node.value):
                     return node
             if isinstance(node, cst.Call) and self.facts.exceptions.can_raise(node) and self._records_failure(node):
                 return node
@@ -171,10 +143,10 @@ class TimeoutAsFailure(Rule):
 
     def _records_failure(self, call: cst.Call) -> bool:
         """`payments.filter(...).update(status="failed")`, `order.mark_failed()`"""
-        if named_like(last_name(call.func), *_MARKING):
+        if named_like(last_name(call.func), *MARKING):
             return True
         return any(
-            arg.keyword is not None and named_like(arg.keyword.value, *_STATE) and self._says_failed(arg.value)
+            arg.keyword is not None and named_like(arg.keyword.value, *OUTCOME_STATE) and self._says_failed(arg.value)
             for arg in call.args
         )
 
@@ -195,7 +167,7 @@ class TimeoutAsFailure(Rule):
     def _is_negative_entry(self, name: str | None, value: cst.BaseExpression) -> bool:
         if named_like(name, *_OUTCOME) and self.facts.is_constant(value, False):
             return True
-        return named_like(name, *_STATE) and self._says_failed(value)
+        return named_like(name, *OUTCOME_STATE) and self._says_failed(value)
 
     def _says_failed(self, value: cst.BaseExpression) -> bool:
         text = string(value) or (last_name(value) if isinstance(value, (cst.Name, cst.Attribute)) else None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import libcst as cst
 
@@ -15,66 +14,28 @@ from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
 from safeboundary_lint.core.rule import Rule
+from safeboundary_lint.core.shapes.retries import (
+    DIGESTS,
+    IDENTIFIERS,
+    KEPT_KEYS,
+    KEPT_TEXTS,
+    KEY_MAKERS,
+    PERSISTING,
+    hashes_for_others,
+    is_special,
+    keeps_key,
+)
 from safeboundary_lint.core.stores import is_in_process
 from safeboundary_lint.core.tree import descendants
 
 _STORES = ("shared-read", "shared-write", "shared-claim", "shared-expiry")
-_KEPT = ("*hash*", "*digest*", "*checksum*", "*fingerprint*", "*dedup*", "*idempot*", "*etag*", "*cache_key*", "*version_id*")
-_IDENTIFIERS = ("task_id", "job_id", "message_id", "*_key", "key", "*_id")
-_MAKERS = (
-    "*cache_path*", "*cache_file*", "*cached_file*", "*cache_key*", "*cachekey*", "*dedup*", "*idempot*", "*fingerprint*",
-    "*etag*", "*checksum*", "*lock_key*", "*storage_key*", "*redis_key*",
-)  # fmt: skip
-_KEPT_TEXTS = tuple(glob.strip("*") for glob in (*_KEPT, *_MAKERS))
 _PERSISTENT = ("*model*", "*schema*", "*document*", "*entity*", "*record*", "*table*", "base", "*sqlmodel*")
-_PERSISTING = (
-    "create", "acreate", "update", "filter", "get_or_create", "update_or_create", "insert_one", "update_one", "find_one",
-    "delay", "apply_async", "send_task", "publish", "enqueue", "enqueue_job", "upsert",
-)  # fmt: skip
 _KEEPING = (
     "*disk*", "*persist*", "*shelve*", "*sqlite*", "*redis*", "*memcache*", "*filecache*", "*file_cache*", "*fanout*",
     "*distributed*", "*shared*",
 )  # fmt: skip
-_DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s")
 _LIVE = ("self", "cls", "*conn", "*connection", "*sock", "*socket", "*transport", "*pool", "*thread")  # ends with the process
 _MEASURING = ("len", "sys.getsizeof", "range", "isinstance", "bool")
-
-
-@shapes.about(f"%{'|'.join(_KEPT_TEXTS)}", "%key$|_id$")
-def _keeps_key(body: Sequence[ast.AST]) -> bool:
-    """An attribute or argument that is kept by its name, or a function that is named as a maker of keys."""
-    if not shapes.says(body, *_KEPT_TEXTS) and not (shapes.says(body, "key", "_id") and shapes.says(body, *_PERSISTING)):
-        return False
-    for node in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Attribute, ast.Call):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            if named_like(node.name, *_MAKERS):
-                return True
-        elif isinstance(node, ast.Attribute):
-            if isinstance(node.ctx, ast.Store) and named_like(node.attr, *_KEPT):
-                return True
-        elif isinstance(node, ast.Call) and node.keywords:
-            wanted = (*_KEPT, *_IDENTIFIERS) if named_like(shapes.last_name(node.func), *_PERSISTING) else _KEPT
-            if any(named_like(keyword.arg, *wanted) for keyword in node.keywords):
-                return True
-    return False
-
-
-@shapes.about("hash", "id")
-def _hashes_for_others(body: Sequence[ast.AST]) -> bool:
-    """`hash(...)` beside digests and names of files, or its remainder: the place of an entry, or a shard."""
-    called = {shapes.last_name(node.func) for node in shapes.walk(body, ast.Call)}
-    if called.isdisjoint(("hash", "id")):
-        return False
-    if not called.isdisjoint((*_DIGESTS, "Path", "join")):
-        return True
-    remainders = (node for node in shapes.walk(body, ast.BinOp) if isinstance(node.op, ast.Mod))
-    return any(isinstance(part, ast.Name) and part.id == "hash" for node in remainders for part in shapes.walk([node.left]))
-
-
-def _is_special(body: Sequence[ast.AST]) -> bool:
-    """A method such as `__hash__`, and no other function in it: what it calls stays in this process."""
-    function = body.sole if isinstance(body, shapes.Body) else None
-    return function is not None and function.name.startswith("__") and function.name != "__init__"
 
 
 class UnstableDedupKey(Rule):
@@ -131,11 +92,11 @@ class UnstableDedupKey(Rule):
 
     code, name, since, severity = "SBL205", "unstable-dedup-key", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("unstable-value", shapes.Unless(_is_special)), (*_STORES, "open-file", "write-file", "read-file", _keeps_key, _hashes_for_others))
+    needs = (("unstable-value", shapes.Unless(is_special)), (*_STORES, "open-file", "write-file", "read-file", keeps_key, hashes_for_others))
     mentions = (
         (
-            *_STORES, "open-file", "write-file", "read-file", "=hash", *map("={}".format, (*_DIGESTS, "Path", "join")),
-            f"%{'|'.join(_KEPT_TEXTS)}", f"%^_*(?:{'|'.join(_PERSISTING)})$",
+            *_STORES, "open-file", "write-file", "read-file", "=hash", *map("={}".format, (*DIGESTS, "Path", "join")),
+            f"%{'|'.join(KEPT_TEXTS)}", f"%^_*(?:{'|'.join(PERSISTING)})$",
         ),
     )
     anchored, handed = 3, True
@@ -172,22 +133,22 @@ class UnstableDedupKey(Rule):
         for store in self.facts.names.stores:
             if (
                 isinstance(store.target, cst.Attribute)
-                and named_like(store.target.attr.value, *_KEPT)
+                and named_like(store.target.attr.value, *KEPT_KEYS)
                 and not named_like(last_name(store.target.value), *_LIVE)
             ):
                 if store.source is not None and isinstance(store.source, cst.BaseExpression):
                     yield store.target, store.source, f"`{self.facts.code(store.target)}`, which is kept", Confidence.MEDIUM
         for call in self.facts.tree.all(cst.Call):
             if (
-                any(named_like(name, *_KEPT, *_IDENTIFIERS) for name in keyword_names(call))
+                any(named_like(name, *KEPT_KEYS, *IDENTIFIERS) for name in keyword_names(call))
                 and (confidence := self._keeps_fields(call)) is not None
             ):
                 for arg in call.args:
-                    wanted = (*_KEPT, *_IDENTIFIERS) if named_like(last_name(call.func), *_PERSISTING) else _KEPT
+                    wanted = (*KEPT_KEYS, *IDENTIFIERS) if named_like(last_name(call.func), *PERSISTING) else KEPT_KEYS
                     if arg.keyword is not None and named_like(arg.keyword.value, *wanted):
                         yield call, arg.value, f"`{arg.keyword.value}`, which is kept", confidence
         for function in self.facts.tree.all(cst.FunctionDef):
-            if named_like(function.name.value, *_MAKERS) and not function.name.value.startswith("__"):
+            if named_like(function.name.value, *KEY_MAKERS) and not function.name.value.startswith("__"):
                 for value in self.facts.origins.returned(function):
                     if self._is_text(value):
                         yield value, value, f"what `{function.name.value}` returns", Confidence.MEDIUM
@@ -220,7 +181,7 @@ class UnstableDedupKey(Rule):
     def _keeps_fields(self, call: cst.Call) -> Confidence | None:
         """A record is made or changed: its fields are read again by another process."""
         name = last_name(call.func)
-        if named_like(name, *_PERSISTING) and isinstance(call.func, cst.Attribute):
+        if named_like(name, *PERSISTING) and isinstance(call.func, cst.Attribute):
             return Confidence.MEDIUM
         definition = self.facts.types.definition(call.func)
         if isinstance(definition, cst.ClassDef):
