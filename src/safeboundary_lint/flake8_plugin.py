@@ -142,5 +142,8 @@ def _governing(overrides: Overrides, folder: str, here: str) -> tuple[Projects, 
 
 def _encoded(lines: Sequence[str]) -> bytes:
     """The file again, in the encoding it declares: flake8 gives decoded lines without the byte order mark."""
-    encoding, _ = tokenize.detect_encoding(iter([line.encode() for line in lines[:2]]).__next__)
+    head = lines[:2]
+    encoding = "utf-8"
+    if any("coding" in line for line in head):
+        encoding, _ = tokenize.detect_encoding(iter([line.encode() for line in head]).__next__)
     return "".join(lines).encode(encoding)

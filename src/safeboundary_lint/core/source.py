@@ -37,11 +37,14 @@ class Source:
     def decode(cls, data: bytes) -> Source:
         """The text of a file, by byte order mark or encoding cookie, UTF-8 else. Raises Undecodable."""
         mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
-        head = re.sub(rb"\r\n?", b"\n", data[:4096])  # the cookie stands in line 1 or 2, whatever ends a line here
-        try:
-            encoding, _ = tokenize.detect_encoding(io.BytesIO(head).readline)
-        except SyntaxError as error:
-            raise Undecodable(f"the encoding it declares cannot be used: {error.msg}") from None
+        head = data[:4096]
+        encoding = "utf-8"
+        if b"coding" in head:  # few files say so
+            lines = re.sub(rb"\r\n?", b"\n", head)  # the cookie stands in line 1 or 2, whatever ends a line here
+            try:
+                encoding, _ = tokenize.detect_encoding(io.BytesIO(lines).readline)
+            except SyntaxError as error:
+                raise Undecodable(f"the encoding it declares cannot be used: {error.msg}") from None
         encoding = "utf-8" if mark else encoding
         try:
             return cls(data[len(mark) :].decode(encoding), encoding, mark)

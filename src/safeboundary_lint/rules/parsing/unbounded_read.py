@@ -96,7 +96,7 @@ class UnboundedRead(Rule):
 
     code, name, since, severity = "SBL401", "unbounded-read", "0.1", Severity.WARNING
     overlaps = ()
-    needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", gathers))
+    needs = (("fetch", "%urlopen$|opener", *SOURCES), ("read-all", "fetch:whole", "boundary-stream", r"~wsgi\.input", r"~\.read\(\)", gathers))
     reach = 3
 
     def visit_Call(self, node: cst.Call) -> None:
