@@ -46,7 +46,7 @@ _ASKING = ("get*", "is*instance", "hasattr", "len", "any", "all", "callable", "b
 
 # By these names (whatever the case) a function may decide; by the last, only in a class that judges.
 NAMES = "|".join(pattern.pattern for pattern in (STRONG, WEAK, NOUN_FIRST, DENIES, FILTERS, IDENTITIES))
-IDENTITY_NAMES, JUDGING_NAMES, JUDGES = IDENTITIES.pattern, JUDGING.pattern, JUDGES.pattern
+JUDGING_NAMES = JUDGING.pattern
 
 
 def meaning(facts: Facts, function: cst.FunctionDef) -> str | None:
