@@ -254,13 +254,13 @@ def test_a_terminal_has_colour_and_pages(folder: Path) -> None:
 
 
 def test_a_long_run_shows_its_progress_in_a_terminal_only(tmp_path: Path) -> None:
-    for number in range(20):
+    for number in range(100):
         write(tmp_path, **{f"m{number}": DEADLINE + "def f(a, b):\n    return [a, b, {a: b}, (a, b)]\n" * 400})
     terminal = environment(TERM="xterm-256color", COLUMNS="90")
     arguments = ("check", "--output-format", "json", "--output-file", "out.json", "--jobs", "1")
     _, output = in_terminal(*arguments, cwd=tmp_path, env=terminal)
     assert "checking" in output
-    assert "/20" in output
+    assert "/100" in output
     _, output = in_terminal(*arguments, "-q", cwd=tmp_path, env=terminal)
     assert output == ""
     assert "checking" not in call(*arguments, cwd=tmp_path).err
