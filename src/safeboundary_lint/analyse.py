@@ -50,7 +50,7 @@ def analyse(source: bytes, path: str, options: Options, module: ast.Module | Non
     from safeboundary_lint import engine
 
     try:
-        findings, problems = engine.found(text, indented, {asked.code for asked in left}, path, options)
+        findings, problems = engine.found(text, indented, left, path, options)
     except Unparsable as error:
         return FileReport(path, problems=(Problem(path, str(error), error.line),))
     return _judged(path, decoded, findings, problems, options, counted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import safeboundary_lint.core.node_classes  # noqa: F401, I001 -- before anything that imports LibCST
@@ -33,25 +33,21 @@ def undecided(outline: Outline, thinning: Thinning, path: str, options: Options,
     except (RecursionError, cst.ParserSyntaxError):
         return thinning.rules, 0
     with closing(facts):
-        left, counted = _counted(_rules({asked.code for asked in thinning.rules}), facts)
+        left, counted = _counted(rules.those(thinning.rules), facts)
     codes = {rule.code for rule in left}
     return [asked for asked in thinning.rules if asked.code in codes], counted
 
 
-def found(text: str, indented: bool, codes: Collection[str], path: str, options: Options) -> tuple[list[Finding], list[Problem]]:
-    """What the rules with these codes find in a text as `Source.for_parser` gives it, and what went wrong. Raises Unparsable."""
+def found(text: str, indented: dict[int, int], left: Sequence[Asked], path: str, options: Options) -> tuple[list[Finding], list[Problem]]:
+    """What the rules that are left find in a text as `Source.for_parser` gives it, and what went wrong. Raises Unparsable."""
     facts = Facts(parse(text), knowledge_of(options.knowledge), path, text, indented)
     if len(text) >= _LARGE:
         give_back_memory()  # that of the parser, which takes ten times as much as its tree
     try:
         with closing(facts):
-            return _run(_rules(codes), facts)
+            return _run(rules.those(left), facts)
     except RecursionError:
         raise Unparsable("holds an expression or block that is nested too deeply to be checked. Split it, or exclude the file") from None
-
-
-def _rules(codes: Collection[str]) -> list[type[Rule]]:
-    return [rule for rule in rules.load().rules if rule.code in codes]
 
 
 def _counted(wanted: Sequence[type[Rule]], facts: Facts) -> tuple[list[type[Rule]], int]:

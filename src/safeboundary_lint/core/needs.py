@@ -144,7 +144,7 @@ class Asked:
     """What a rule asks for, with its needs taken apart: all that is to be known of it until it runs. The rest as `core.rule` says it."""
 
     def __init__(self, rule: type[Rule], groups: list[Group], beside: Group, mentions: list[Group]) -> None:
-        self.code = rule.code
+        self.code, self.module, self.name = rule.code, rule.__module__, rule.__qualname__
         self.groups = groups
         self.beside = beside if rule.beside else None
         self.local, self.whole, self.own, self.handed = rule.local, rule.whole, rule.own, rule.handed
