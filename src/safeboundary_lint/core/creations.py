@@ -70,4 +70,3 @@ class Creations:
                 if not logs and not nothing and not isinstance(statement, cst.Pass):
                     return False
         return any(isinstance(node, cst.Return) for node in descendants(handler.body))
-

@@ -166,4 +166,3 @@ def dotted(text: str) -> cst.Name | cst.Attribute:
     for part in rest:
         found = attribute(found, name(part))
     return found
-

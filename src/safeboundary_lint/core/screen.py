@@ -278,4 +278,3 @@ def _producers(knowledge: Knowledge) -> dict[tuple[str, str], list[str]]:
         found["alias", canonical].append(alias)
         found["type", canonical].append(alias)
     return found
-

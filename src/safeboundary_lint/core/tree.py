@@ -19,7 +19,6 @@ import libcst as cst
 Node = TypeVar("Node", bound=cst.CSTNode)
 Item = TypeVar("Item")
 Function = cst.FunctionDef | cst.Lambda
-Definition = cst.FunctionDef | cst.ClassDef | cst.Lambda
 
 # Punctuation, white space and what only decorates: never of interest to a rule.
 _SYNTAX = frozenset(

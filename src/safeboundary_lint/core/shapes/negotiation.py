@@ -20,11 +20,11 @@ PLAIN_SCHEMES = {
     "http": "https",
     "ws": "wss",
 }
-PLAIN = tuple(PLAIN_SCHEMES)
-_PLAIN_ADDRESSES = tuple(scheme for scheme in PLAIN if scheme.endswith("//"))
+_PLAIN = tuple(PLAIN_SCHEMES)
+_PLAIN_ADDRESSES = tuple(scheme for scheme in _PLAIN if scheme.endswith("//"))
 SEARCHING = ("startswith", "endswith", "match", "search", "split", "find", "lstrip", "strip", "removeprefix", "count", "index")
 TELLING = ("debug", "info", "warning", "warn", "error", "critical", "exception", "print", "log", "echo", "_")
-NO_CONNECTING = (*SEARCHING, *TELLING)  # what is given to them is looked for or told
+_NO_CONNECTING = (*SEARCHING, *TELLING)  # what is given to them is looked for or told
 _ATTEMPTS = tuple(
     "get head post request ping probe connect open fetch check test try reach handshake call send login "
     "download available works supports session login auth".split()
@@ -76,7 +76,7 @@ _NO_OPTION = Regex(
 )
 
 
-def may_probe(node: ast.AST) -> bool:
+def _may_probe(node: ast.AST) -> bool:
     """False for a node by which no attempt at a protected connection is made: no such address, keyword, name or check."""
     if isinstance(node, ast.keyword):
         return node.arg is None or re.search("ssl|tls|secure|https|verif|cert|check|valid", node.arg.lower()) is not None
@@ -92,9 +92,9 @@ def may_attempt(body: Sequence[ast.AST]) -> bool:
     """False where no call is such an attempt: it goes out and is named or given what is protected, or an attribute may hold that."""
     if any(re.search("verif|cert|check|valid", node.arg or "") for node in shapes.walk(body, ast.keyword)):
         return True  # of a connection that is made, and checked or not
-    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(may_probe, shapes.walk(body)))
+    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(_may_probe, shapes.walk(body)))
     calls = (call for call in shapes.walk(body, ast.Call) if goes_out(shapes.last_name(call.func) or ""))
-    return any(kept or any(map(may_probe, shapes.walk([call]))) for call in calls)
+    return any(kept or any(map(_may_probe, shapes.walk([call]))) for call in calls)
 
 
 def goes_out(name: str) -> bool:
@@ -122,7 +122,7 @@ def _asks(body: Sequence[ast.AST]) -> bool:
     asked = shapes.walk([getattr(node, "test", node) for node in shapes.walk(body, *_ASKING)])
     if any(isinstance(part, ast.Attribute) and not isinstance(part.value, ast.Call) for part in asked):
         return True
-    if not asked or not any(map(may_probe, shapes.walk(body))):
+    if not asked or not any(map(_may_probe, shapes.walk(body))):
         return False
     bindings = shapes.walk(body, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.NamedExpr, ast.For, ast.AsyncFor, ast.withitem)
     telling = [node for node in bindings if any(map(_may_tell, shapes.walk([node])))]
@@ -165,7 +165,7 @@ def connects_plainly(body: Sequence[ast.AST]) -> bool:
     unused: set[int] | None = None
     for node in shapes.walk(body, ast.Constant, ast.JoinedStr):
         text = (shapes.text_parts(node) or "").lower()
-        if text in PLAIN or is_plain_address(text):
+        if text in _PLAIN or is_plain_address(text):
             if unused is None:
                 unused = _unused(body)
             if id(node) not in unused:
@@ -179,7 +179,7 @@ def _unused(body: Sequence[ast.AST]) -> set[int]:
         return set()
     apart: list[ast.AST] = [node.value for node in shapes.walk(body, ast.Expr) if isinstance(node.value, ast.Constant)]
     apart += shapes.walk(body, ast.Raise, ast.Assert, ast.Compare)
-    apart += [call for call in shapes.walk(body, ast.Call) if shapes.last_name(call.func) in NO_CONNECTING]
+    apart += [call for call in shapes.walk(body, ast.Call) if shapes.last_name(call.func) in _NO_CONNECTING]
     return {id(part) for part in shapes.walk(apart, ast.Constant, ast.JoinedStr)}
 
 

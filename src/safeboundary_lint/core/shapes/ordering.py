@@ -27,7 +27,7 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().lstrip("_")
 
 
-def identity_words() -> str:
+def _identity_words() -> str:
     """A pattern for the words of which one stands in each text that `is_identity` knows; a key may have hyphens for underscores."""
     names = _IDENTITY.pattern.partition("(^|_)(")[2].removesuffix(")$").split("|")
     parts = {name.partition("_")[0] for name in names if "_" in name}
@@ -107,7 +107,7 @@ def _counts(body: Sequence[ast.AST]) -> set[str]:
     return {node.id for node in plain if isinstance(node, ast.Name)} - others
 
 
-@shapes.about(f"%{identity_words()}")
+@shapes.about(f"%{_identity_words()}")
 def identifies(body: Sequence[ast.AST]) -> bool:
     """Something that holds more than bare parameters is bound to the name of an identity, or a function that is called one answers so."""
     values = [value for name, value in shapes.bound_values(body) if is_identity(name)]

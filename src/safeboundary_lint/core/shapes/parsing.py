@@ -28,7 +28,7 @@ SEARCHES = (
     "rsplit",
 )
 RECEIVING_NAMES = ("recv", "receive", "read", "iter_", "stream")
-RECEIVING = f"%{'|'.join(RECEIVING_NAMES)}"  # the names by which data comes in, as a need
+_RECEIVING = f"%{'|'.join(RECEIVING_NAMES)}"  # the names by which data comes in, as a need
 TALLIES = (
     "hits|attempts|last_|seen|fail|times|window|bucket|limit|rate|requests|throttl|block|ban|calls|cooldown|strikes|"
     "count|clients|stamps|_ips|per_ip|by_ip|debounc|flood"
@@ -39,7 +39,7 @@ KEPT_STATE = "session|histor|conversation|context|_locks|pending|states|chats|to
 PEER_STATE = Regex(KEPT_STATE, re.IGNORECASE)
 
 
-@shapes.about(RECEIVING)
+@shapes.about(_RECEIVING)
 def receives(body: Sequence[ast.AST]) -> bool:
     """Something is called by whose name data comes in."""
     names = {shapes.last_name(node.func) or "" for node in shapes.walk(body) if isinstance(node, ast.Call)}
@@ -56,7 +56,7 @@ def searches(body: Sequence[ast.AST]) -> bool:
     return False
 
 
-@shapes.about(RECEIVING)
+@shapes.about(_RECEIVING)
 def gathers(body: Sequence[ast.AST]) -> bool:
     """A loop in which something comes in, and a variable grows."""
     loops = [node for node in shapes.walk(body, ast.While, ast.For, ast.AsyncFor) if isinstance(node, ast.While) or isinstance(node.iter, ast.Call)]

@@ -15,7 +15,6 @@ from safeboundary_lint.core.words import STATUSES
 ATTEMPT = ("*attempt*", "*retry*", "*retrie[sd]*", "*tries*", "*try_*", "try", "*backoff*", "*trial*", "*delays*", "*failures*")
 # Raised by work on data and by collisions: repeating on them is no repetition of something at the boundary.
 DATA_ERRORS = (
-
     "builtins.StopIteration", "builtins.StopAsyncIteration", "builtins.LookupError", "builtins.ValueError", "builtins.TypeError",
     "builtins.AttributeError", "builtins.NameError", "builtins.InterruptedError", "builtins.BlockingIOError",
     "builtins.FileExistsError",
@@ -25,7 +24,6 @@ DATA_ERRORS = (
     "builtins.MemoryError",
     "builtins.SyntaxError", "builtins.RecursionError",
 )  # fmt: skip
-
 _COUNTING = ("range", "xrange", "count", "repeat")
 _ENDING = ("range", "xrange", "enumerate", "reversed", "sorted", "zip", "list", "tuple")
 _WAITING = (*ATTEMPT, "*delay*", "*wait*", "*sleep*")

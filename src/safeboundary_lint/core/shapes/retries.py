@@ -46,7 +46,7 @@ def conflicts(name: str | None) -> bool:
     return named_like(name, *CONFLICT)
 
 
-def handles_conflict(body: Sequence[ast.AST]) -> bool:
+def _handles_conflict(body: Sequence[ast.AST]) -> bool:
     """A function that names, in a handler, what is raised where a record is there already, and has no function in it."""
     if sum(1 for _ in shapes.walk(body, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) != 1:
         return False
@@ -55,7 +55,7 @@ def handles_conflict(body: Sequence[ast.AST]) -> bool:
     return any(name is not None and not name.isupper() and "_" not in name and named_like(name, *INTEGRITY) for name in names)
 
 
-def may_create(call: ast.Call, body: Sequence[ast.AST]) -> bool:
+def _may_create(call: ast.Call, body: Sequence[ast.AST]) -> bool:
     """False for a call that creates no record by its name or by a statement in it; names are looked up in the body."""
     name, func = shapes.last_name(call.func), call.func
     if isinstance(func, ast.Attribute) and shapes.last_name(func.value) in ("self", "cls") and named_like(name, *CREATING):
@@ -152,8 +152,8 @@ def is_special(body: Sequence[ast.AST]) -> bool:
 @shapes.about("%create|insert|add_record|execute|fetch")
 def creates(body: Sequence[ast.AST]) -> bool:
     """A call by whose name, or by whose statement, a record is created, behind a question or a refusal."""
-    creating = [call for call in shapes.walk(body, ast.Call) if may_create(call, body)]
-    if not creating or handles_conflict(body):
+    creating = [call for call in shapes.walk(body, ast.Call) if _may_create(call, body)]
+    if not creating or _handles_conflict(body):
         return False
     first = min(((node.lineno, node.col_offset) for node in (*_asking(body), *_refusals(body))), default=None)
     return first is not None and any((call.lineno, call.col_offset) > first for call in creating)
@@ -225,14 +225,14 @@ def _refusals(body: Sequence[ast.AST]) -> Iterator[ast.Raise]:
 @shapes.about(f"%{_MISSING}")
 def acts_on_missing(body: Sequence[ast.AST]) -> bool:
     """Something is called where an exception says that there is no record."""
-    return any(True for _ in _on_missing(body)) and not handles_conflict(body)
+    return any(True for _ in _on_missing(body)) and not _handles_conflict(body)
 
 
 @shapes.about(f"%{_MISSING}")
 def creates_missing(body: Sequence[ast.AST]) -> bool:
     """Likewise, and it creates or saves a record."""
     calls = _on_missing(body)
-    return any(shapes.last_name(call.func) in ("save", "asave") or may_create(call, body) for call in calls) and not handles_conflict(body)
+    return any(shapes.last_name(call.func) in ("save", "asave") or _may_create(call, body) for call in calls) and not _handles_conflict(body)
 
 
 def _on_missing(body: Sequence[ast.AST]) -> Iterator[ast.Call]:

@@ -23,7 +23,6 @@ _BEST_EFFORT = Regex(
     r"notif|beacon|ping|monitor)\w*"
 )
 _PERSISTENT = Regex(r"\bpersistent(?:_delivery_mode)?\b", re.IGNORECASE)
-_CALLBACKS = frozenset("add_callback add_errback add_done_callback add_both result get get_result".split())
 
 
 class UnconfirmedPublish(Rule):
