@@ -77,6 +77,7 @@ def tried(body: Sequence[ast.AST]) -> list[list[ast.stmt]]:
 
 
 def swallows(body: Sequence[ast.AST]) -> bool:
+    """Something is called with a handler that does not always raise."""
     return any(True for _ in _swallowing(body))
 
 

@@ -76,6 +76,16 @@ _NO_OPTION = Regex(
 )
 
 
+@shapes.about("%verif|cert|valid", f"%{'|'.join(_ATTEMPTS)}")
+def may_attempt(body: Sequence[ast.AST]) -> bool:
+    """False where no call is such an attempt: it goes out and is named or given what is protected, or an attribute may hold that."""
+    if any(re.search("verif|cert|check|valid", node.arg or "") for node in shapes.walk(body, ast.keyword)):
+        return True  # of a connection that is made, and checked or not
+    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(_may_probe, shapes.walk(body)))
+    calls = (call for call in shapes.walk(body, ast.Call) if goes_out(shapes.last_name(call.func) or ""))
+    return any(kept or any(map(_may_probe, shapes.walk([call]))) for call in calls)
+
+
 def _may_probe(node: ast.AST) -> bool:
     """False for a node by which no attempt at a protected connection is made: no such address, keyword, name or check."""
     if isinstance(node, ast.keyword):
@@ -87,16 +97,6 @@ def _may_probe(node: ast.AST) -> bool:
     return text is not None and text.lower().startswith(tuple(PLAIN_SCHEMES.values()))
 
 
-@shapes.about("%verif|cert|valid", f"%{'|'.join(_ATTEMPTS)}")
-def may_attempt(body: Sequence[ast.AST]) -> bool:
-    """False where no call is such an attempt: it goes out and is named or given what is protected, or an attribute may hold that."""
-    if any(re.search("verif|cert|check|valid", node.arg or "") for node in shapes.walk(body, ast.keyword)):
-        return True  # of a connection that is made, and checked or not
-    kept = any(isinstance(node.ctx, ast.Store) for node in shapes.walk(body, ast.Attribute)) and any(map(_may_probe, shapes.walk(body)))
-    calls = (call for call in shapes.walk(body, ast.Call) if goes_out(shapes.last_name(call.func) or ""))
-    return any(kept or any(map(_may_probe, shapes.walk([call]))) for call in calls)
-
-
 def goes_out(name: str) -> bool:
     """True for the name of what may go out, which is no look at a string."""
     lowered = name.lower()
@@ -104,7 +104,7 @@ def goes_out(name: str) -> bool:
 
 
 def is_plain_address(text: str) -> bool:
-    """The same for the text itself, in lower case."""
+    """True for a text, in lower case, that makes an address unprotected; not for this machine or a namespace."""
     if not text.startswith(_PLAIN_ADDRESSES):
         return False
     host = text.partition("//")[2]
@@ -156,6 +156,7 @@ def answers(body: Sequence[ast.AST]) -> list[list[ast.stmt]]:
 
 @shapes.about("except")
 def handles(body: Sequence[ast.AST]) -> bool:
+    """A failure is handled."""
     return any(True for _ in shapes.walk(body, ast.ExceptHandler))
 
 
@@ -335,4 +336,5 @@ def reads_option(body: Sequence[ast.AST]) -> bool:
 
 
 def is_switch(key: str | None) -> bool:
+    """True for the name of an option that switches a protection on or off, by which no file, address or number is meant."""
     return key is not None and _OPTION.search(key) is not None and _NO_OPTION.search(key) is None

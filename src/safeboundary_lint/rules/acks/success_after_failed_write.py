@@ -18,7 +18,6 @@ from safeboundary_lint.core.shapes.acks import DONE_STATES, EXPECTED, MARK, OUTC
 from safeboundary_lint.core.tree import descendants, same_code
 from safeboundary_lint.core.work import WorkCall
 
-
 _EARLIER = Regex(r"_*(?:create|insert|save|store|delete|remove|update|upsert)(?:_\w+)?")
 _FINAL = ("commit", "publish", "enqueue")  # what an answer that follows vouches for
 
