@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Set
 
 from safeboundary_lint import config
 from safeboundary_lint.config import ConfigError, Overrides, Settings
 from safeboundary_lint.core.finding import Problem
+from safeboundary_lint.core.properties import cached_property
 
 
 _TELLING = frozenset((".git", "pyproject.toml"))  # a folder that holds one of these may have settings of its own
@@ -52,7 +52,7 @@ class Projects:
             return outer
         return self.settings_for(folder, base)
 
-    @functools.cached_property
+    @cached_property
     def _turns(self) -> tuple[str, ...]:
         """Folders in which patterns are relative to others than around them, whatever they hold."""
         return (os.getcwd(), *([self._only.root] if self._only else ()))

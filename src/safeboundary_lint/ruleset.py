@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from safeboundary_lint import identity, rules
 from safeboundary_lint.core import kept
 from safeboundary_lint.core.catalogue import Catalogue
+from safeboundary_lint.core.properties import cached_property
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.knowledge import Knowledge, UserRows
@@ -91,7 +92,7 @@ class _Named:
     def __call__(self, *given: object) -> object:
         return self._function(*given)
 
-    @functools.cached_property
+    @cached_property
     def _function(self) -> Callable[..., object]:
         return getattr(importlib.import_module(self._module), self._name)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.guards import bounds
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.shapes import GROWING
 from safeboundary_lint.core.tree import descendants, same_code
 

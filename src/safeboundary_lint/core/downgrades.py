@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -12,6 +11,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import NotConstant, literal, string, string_parts
 from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes.negotiation import PLAIN_SCHEMES, SEARCHING, TELLING, goes_out, is_plain_address
 from safeboundary_lint.core.weakening import PLAINTEXT, Weakening

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -12,6 +11,7 @@ import libcst as cst
 from safeboundary_lint.core.flow import ExceptionModel
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 
 if TYPE_CHECKING:
     from safeboundary_lint.core.facts import Facts

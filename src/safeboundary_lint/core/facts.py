@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import libcst as cst
 
@@ -33,6 +32,7 @@ from safeboundary_lint.core.origins import Origins
 from safeboundary_lint.core.outcomes import Outcomes
 from safeboundary_lint.core.paths import Dominators
 from safeboundary_lint.core.positions import Positions
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.queues import Queues
 from safeboundary_lint.core.circles import Circles
 from safeboundary_lint.core.readings import Readings

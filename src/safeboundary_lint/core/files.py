@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -14,6 +13,7 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text, last_name
 from safeboundary_lint.core.paths import always_before
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.tree import descendants, same_code
 

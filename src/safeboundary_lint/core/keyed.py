@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
 
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.shapes.parsing import INITIALISERS
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from safeboundary_lint.core.words import Words
 
 _REMEMBERED = 200_000  # different words that are remembered
+_NUMBERS = ":"  # what is smaller starts with a digit
+_SHORT = 5
 
 
 class Way(Protocol):
@@ -160,11 +162,12 @@ class Meanings:
         if unknown := words - self._known:  # sets, and no look at each word: nearly all are known, and most say nothing
             for word in unknown & self._sure.keys():
                 self._bits[word] = self._sure[word]
-            for word, asked in self._candidates(unknown):
+            names = {word for word in unknown if len(word) < _SHORT or word > _NUMBERS}  # not the hundred thousand numbers of a table
+            for word, asked in self._candidates(names) if names else ():
                 asked.ask(word)
             self._telling |= unknown & self._bits.keys()
             self._telling |= unknown & self._ways.keys()
-            self._known |= unknown
+            self._known |= names
         return words & self._telling
 
     def _candidates(self, words: Collection[str]) -> Iterator[tuple[str, _Search]]:

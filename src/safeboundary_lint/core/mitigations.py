@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -10,6 +9,7 @@ import libcst as cst
 from safeboundary_lint.core.calls import keyword_names, string
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.tree import descendants
 from safeboundary_lint.core.weakening import HOSTNAME, Weakening
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from safeboundary_lint.core.meanings import Hint
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes import Unless, words_of
 from safeboundary_lint.core.words import Words
@@ -47,7 +48,7 @@ class Way:
         """True when any file is open to it."""
         return not self.option and (ANY, ANY) in self.anchors
 
-    @functools.cached_property
+    @cached_property
     def _by_module(self) -> list[tuple[str, list[str]]]:
         found: dict[str, list[str]] = defaultdict(list)
         for module, word in self.anchors:

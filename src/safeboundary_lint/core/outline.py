@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import ast
 import collections
-import functools
 import re
 import warnings
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes import Body
 from safeboundary_lint.core.words import WORD, Words
@@ -46,17 +46,17 @@ class Unit:
     words: Words  # without comments and docstring
     node: ast.FunctionDef | ast.AsyncFunctionDef
 
-    @functools.cached_property
+    @cached_property
     def attributes(self) -> frozenset[str]:
         """Attributes of self or cls that the function mentions."""
         return frozenset(_OF_SELF.findall(self.words.source) + _OF_CLS.findall(self.words.source))
 
-    @functools.cached_property
+    @cached_property
     def stored(self) -> frozenset[str]:
         """Attributes of anything else that the function may set."""
         return frozenset(_STORED.findall(self.words.source)) - self.attributes
 
-    @functools.cached_property
+    @cached_property
     def named_attributes(self) -> frozenset[str]:
         """Attributes of anything that the function mentions."""
         return frozenset(_ATTRIBUTE.findall(self.words.source))
@@ -130,7 +130,7 @@ class Outline:
 
     # -- who has to do with whom -------------------------------------------------------------------------------------
 
-    @functools.cached_property
+    @cached_property
     def used_around(self) -> set[int]:
         """Units that the code around the units names, and those that share a container with it."""
         named = (index for word in self.around.all & self._units_by_name.keys() for index in self._units_by_name[word])
@@ -188,7 +188,7 @@ class Outline:
             if unit.owner in self._used_classes:
                 yield ("method", unit.name)
 
-    @functools.cached_property
+    @cached_property
     def _offering(self) -> Mapping[Link, Sequence[int]]:
         methods = {(self._family[unit.owner], unit.name) for unit in self.units}
         found: dict[Link, list[int]] = defaultdict(list)
@@ -205,7 +205,7 @@ class Outline:
                 found["global", name].append(index)
         return found
 
-    @functools.cached_property
+    @cached_property
     def _asking(self) -> Mapping[Link, Sequence[int]]:
         found: dict[Link, list[int]] = defaultdict(list)
         for index, unit in enumerate(self.units):
@@ -213,7 +213,7 @@ class Outline:
                 found[link].append(index)
         return found
 
-    @functools.cached_property
+    @cached_property
     def _units_by_name(self) -> dict[str, list[int]]:
         """The units that a name may mean: their own, or that of their class."""
         found: dict[str, list[int]] = defaultdict(list)
@@ -223,7 +223,7 @@ class Outline:
                 found[unit.owner].append(index)
         return found
 
-    @functools.cached_property
+    @cached_property
     def _shared(self) -> frozenset[str]:
         """Names of the module that stand for what functions change."""
         changing = (unit for unit in self.units if "global" in unit.words.all)
@@ -234,7 +234,7 @@ class Outline:
                 found.update(target.id for target in targets if isinstance(target, ast.Name))
         return frozenset(found)
 
-    @functools.cached_property
+    @cached_property
     def _family(self) -> dict[str, str]:
         """For each class a name that it shares with its bases and subclasses in this file."""
         family = {name: name for name in ["", *(unit.owner for unit in self.units), *self._bases]}
@@ -244,7 +244,7 @@ class Outline:
                     family.update({one: new for one, of in family.items() if of == old})
         return family
 
-    @functools.cached_property
+    @cached_property
     def _used_classes(self) -> frozenset[str]:
         """Classes whose name stands elsewhere than in their own definition."""
         used = frozenset().union(*(unit.words.all for unit in self.units)) if self.units else frozenset()

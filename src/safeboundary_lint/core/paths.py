@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import cached_property
 
 import libcst as cst
 
 from safeboundary_lint.core.flow import Flow, Point
+from safeboundary_lint.core.properties import cached_property
 
 
 def find(

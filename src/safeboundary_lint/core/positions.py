@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import warnings
-from functools import cached_property
 
 import libcst as cst
 from libcst.metadata import CodeRange, PositionProvider
 from libcst.metadata.position_provider import PositionProvidingCodegenState
 
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.tree import Tree
 
 _NAMED = ((cst.Attribute, "attr"), (cst.Param, "name"), (cst.FunctionDef, "name"))  # names that are no nodes of our tree

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from safeboundary_lint.core.edits import replaced
 from safeboundary_lint.core.finding import Confidence, Edit
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import Binding, last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.steps import assigned
 
@@ -54,7 +54,7 @@ class Readings:
         targets = {id(binding.target) for binding in found[1]}
         yield from (name for name in self._bound.get(id(found[1]), ()) if id(name) not in targets)
 
-    @functools.cached_property
+    @cached_property
     def _bound(self) -> dict[int, list[cst.Name]]:
         """Names by the list of bindings that they stand for."""
         names: dict[int, list[cst.Name]] = defaultdict(list)

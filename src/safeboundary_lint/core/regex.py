@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator
+
+from safeboundary_lint.core.properties import cached_property
 
 
 class Regex:
@@ -14,41 +15,41 @@ class Regex:
         self.pattern = pattern
         self._flags = flags
 
-    @functools.cached_property
+    @cached_property
     def _compiled(self) -> re.Pattern[str]:
         return re.compile(self.pattern, self._flags)
 
-    @functools.cached_property
+    @cached_property
     def search(self) -> Callable[..., re.Match[str] | None]:
         """As of `re.Pattern`."""
         return self._compiled.search
 
-    @functools.cached_property
+    @cached_property
     def match(self) -> Callable[..., re.Match[str] | None]:
         """As of `re.Pattern`."""
         return self._compiled.match
 
-    @functools.cached_property
+    @cached_property
     def fullmatch(self) -> Callable[..., re.Match[str] | None]:
         """As of `re.Pattern`."""
         return self._compiled.fullmatch
 
-    @functools.cached_property
+    @cached_property
     def findall(self) -> Callable[..., list[str]]:
         """As of `re.Pattern`."""
         return self._compiled.findall
 
-    @functools.cached_property
+    @cached_property
     def finditer(self) -> Callable[..., Iterator[re.Match[str]]]:
         """As of `re.Pattern`."""
         return self._compiled.finditer
 
-    @functools.cached_property
+    @cached_property
     def split(self) -> Callable[..., list[str]]:
         """As of `re.Pattern`."""
         return self._compiled.split
 
-    @functools.cached_property
+    @cached_property
     def sub(self) -> Callable[..., str]:
         """As of `re.Pattern`."""
         return self._compiled.sub

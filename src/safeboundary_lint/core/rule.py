@@ -13,6 +13,7 @@ import safeboundary_lint.core.node_classes  # noqa: F401, I001 -- before anythin
 import libcst as cst
 
 from safeboundary_lint.core.catalogue import Catalogue, Entry, Status, UnknownRule
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.shapes import Shape, Unless
 from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix, Severity, Step
 
@@ -135,7 +136,7 @@ class Registry:
                 raise ValueError(f"rules declared twice: {sorted(twice)}")
         object.__setattr__(self, "rules", tuple(sorted(self.rules, key=lambda rule: rule.code)))
 
-    @functools.cached_property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """What the rules are called."""
         return Catalogue(Entry(rule.code, rule.name, rule.family(), rule.status, rule.in_tests) for rule in self.rules)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safeboundary_lint.core.globs import matcher
 from safeboundary_lint.core.meanings import Hint, Meanings
 from safeboundary_lint.core.needs import ANY, Anchor, Asked, Group, Needs, Way, Ways, way_of
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.shapes import Shape
 from safeboundary_lint.core.words import Words
 
@@ -163,11 +164,11 @@ class Test:
         """True when anything in the file may meet a need."""
         return self._group.anywhere or bool(self._screen.groups_of(self._file) & self.bit) or bool(self._lines)
 
-    @functools.cached_property
+    @cached_property
     def _lines(self) -> list[str]:
         return [pattern for pattern in self._group.lines if self._file.holds(pattern)]
 
-    @functools.cached_property
+    @cached_property
     def everywhere(self) -> bool:
         """True when parts may meet a need whatever words they have."""
         return self._group.anywhere or bool(self._lines)
@@ -182,7 +183,7 @@ class Test:
                 return not any(shape(words.body or ()) for shape in self._group.unless)
         return False
 
-    @functools.cached_property
+    @cached_property
     def _questions(self) -> list[Question]:
         """What is asked of a part, the cheapest first; nothing that no part of the file could say yes to."""
         group, there = self._group, self._file.telling

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import libcst as cst
@@ -14,6 +13,7 @@ from safeboundary_lint.core.finding import Confidence
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.mitigations import Mitigations
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.switches import Switches, key_of
 from safeboundary_lint.core.weakening import HOST_KEY, PLAINTEXT, PROTOCOL, Weakening, weakened
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import bisect
 import codecs
-import functools
 import io
 import re
 import tokenize
 from dataclasses import dataclass
 
 from safeboundary_lint.core.finding import Span
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 
 LINE_END = Regex(r"\r\n|\r|\n")
@@ -56,7 +56,7 @@ class Source:
         """`text` as the bytes of a file of this encoding and mark. Raises UnicodeEncodeError."""
         return self.mark + text.encode(self.encoding)
 
-    @functools.cached_property
+    @cached_property
     def starts(self) -> list[int]:
         """The offset in characters at which each line starts; the first is 0."""
         return [0, *(end.end() for end in LINE_END.finditer(self.text))]
@@ -90,7 +90,7 @@ class Source:
         found = re.search(r"(\r\n|\r|\n)\Z", self.text[max(0, following - 2) : following])
         return found.group(1) if found else "\n"
 
-    @functools.cached_property
+    @cached_property
     def for_parser(self) -> tuple[str, dict[int, int]]:
         """The text as LibCST has to get it, and for each 1-based line how many characters less it starts with.
 

@@ -11,10 +11,11 @@ import functools
 import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import TypeVar
 
 import libcst as cst
+
+from safeboundary_lint.core.properties import cached_property
 
 Node = TypeVar("Node", bound=cst.CSTNode)
 Item = TypeVar("Item")

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 from typing import TYPE_CHECKING
 
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.shapes import Body, bound_names, last_name, walk
 
@@ -31,19 +32,13 @@ _HEAD = Regex(r"(?:async\s+)?(?:def|class)\s+")
 _BINDING = r"(?=[ \t\f]*(\(|=(?!=)|[-+*/%@&|^<>]+=|[,):;\]}#\\\r\n]|(?:in|if)\b|\Z))"
 _STAR_IMPORT = Regex(r"import(?<!\wimport)[ \t]*\*")
 _WORDS_ONLY = bytes(code if code >= 0x80 or code == ord("_") or chr(code).isalnum() else ord(" ") for code in range(0x100))
-_DIGITS = "0123456789"
 STATUSES = frozenset(map(str, range(401, 600)))  # of failures in HTTP
-_TELLING = STATUSES | {"16"}  # numbers that say something
 _IMPORT = Regex(r"(?:^|[;:\r])[ \t\f]*(?:from[ \t\\\r\n]*(\.*\w*)|import\b((?:[^\r\n#;\\]|\\\r?\n)+))", re.MULTILINE)
 
 
 def words_in(text: str) -> frozenset[str]:
-    """What WORD finds in a text, in half the time, and the numbers that say something."""
-    found = set(text.encode(errors="surrogatepass").translate(_WORDS_ONLY).decode(errors="surrogatepass").split())
-    numbers = [word for word in found if word < ":"]  # what stands behind the digits
-    found.difference_update(numbers)
-    found.update(filter(None, (number.lstrip(_DIGITS) for number in numbers)), _TELLING.intersection(numbers))
-    return frozenset(found)
+    """What WORD finds in a text, in a third of the time; but numbers are words too, with the keyword that follows one at once (`1if x`)."""
+    return frozenset(text.encode(errors="surrogatepass").translate(_WORDS_ONLY).decode(errors="surrogatepass").split())
 
 
 class Words:
@@ -71,12 +66,12 @@ class Words:
             self.all |= several
             self.groups = None
 
-    @functools.cached_property
+    @cached_property
     def star_import(self) -> bool:
         """True when names come from a star import, so that a bare word may be any of them."""
         return "import" in self.all and _STAR_IMPORT.search(self.source) is not None
 
-    @functools.cached_property
+    @cached_property
     def imported(self) -> frozenset[str]:
         """Top-level modules that are imported anywhere, and `*`, which stands for any."""
         tops = {"*"}
@@ -84,7 +79,7 @@ class Words:
             tops.update(WORD.findall(several) or [origin])
         return frozenset(tops)
 
-    @functools.cached_property
+    @cached_property
     def attributes(self) -> frozenset[str]:
         """Names of attributes; in strings they count too, which is cheaper to tell."""
         return frozenset(_ATTRIBUTE.findall(self.source))
@@ -108,7 +103,7 @@ class Words:
         """True when what stands here is the name in a definition of the module."""
         return _HEAD.fullmatch(self.source[self.source.rfind("\n", 0, start) + 1 : start]) is not None
 
-    @functools.cached_property
+    @cached_property
     def mentions(self) -> frozenset[str]:
         """Names of attributes, and names that are called or imported here; in strings they count too, which is cheaper to tell."""
         found = {*self.attributes, *(name[::-1] for name in _BACKWARDS_CALLED.findall(self.source[::-1]))}
@@ -164,7 +159,7 @@ class Words:
             return self.receivers.get(attribute, ())
         return {before.lower().lstrip("_") if before.isidentifier() else "" for before in found}
 
-    @functools.cached_property
+    @cached_property
     def receivers(self) -> dict[str, frozenset[str]]:
         """By name of an attribute what stands in front of it, lowered and without leading underscores; "" for what has no name."""
         found: dict[str, set[str]] = defaultdict(set)
@@ -172,7 +167,7 @@ class Words:
             found[node.attr].add((last_name(node.value) or "").lower().lstrip("_"))
         return {name: frozenset(several) for name, several in found.items()}
 
-    @functools.cached_property
+    @cached_property
     def read(self) -> frozenset[str]:
         """Names of variables that are called, or read and not bound here: what may be built in."""
         body = self.body or Body(())
@@ -180,12 +175,12 @@ class Words:
         names = {node.id for node in walk(body, ast.Name) if isinstance(node.ctx, ast.Load)}
         return frozenset(called | (names - self.bound) | (self.added - names))
 
-    @functools.cached_property
+    @cached_property
     def bound(self) -> frozenset[str]:
         """Names that something is bound to: variables, attributes, keys, parameters and keywords."""
         return bound_names(self.body or ())
 
-    @functools.cached_property
+    @cached_property
     def assigned(self) -> frozenset[str]:
         """Names of the variables, attributes and parameters that anything is bound to here."""
         body = self.body or Body(())
@@ -193,12 +188,12 @@ class Words:
         found.update(node.attr for node in walk(body, ast.Attribute) if isinstance(node.ctx, ast.Store))
         return frozenset(found.union(node.arg for node in walk(body, ast.arg)))
 
-    @functools.cached_property
+    @cached_property
     def statements(self) -> frozenset[str]:
         """The words with which lines start: the keywords of statements among them."""
         return frozenset(_STATEMENT.findall(self.source))
 
-    @functools.cached_property
+    @cached_property
     def defined(self) -> frozenset[str]:
         """Names of the functions and classes that are defined here."""
         return frozenset(_FUNCTION.findall(self.source) + _CLASS.findall(self.source))
@@ -207,7 +202,7 @@ class Words:
         """True when a text stands here, whatever the case, and the name of the program that reads it."""
         return program in self._lowered and any(text in self._lowered for text in texts)
 
-    @functools.cached_property
+    @cached_property
     def _lowered(self) -> str:
         return self.source.lower().replace(",", " ")
 

@@ -13,7 +13,6 @@ common, and every node that reaches beyond a splice has to be there twice, over 
 from __future__ import annotations
 
 import bisect
-import functools
 import itertools
 import warnings
 from collections import Counter, defaultdict
@@ -25,6 +24,7 @@ from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from safeboundary_lint.core.names import Names
 from safeboundary_lint.core.parser import parse
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.source import Source
 from safeboundary_lint.core.tree import Tree
 from safeboundary_lint.fixes.splice import Kept, Patch, Splice
@@ -54,7 +54,7 @@ class Parsed:
         self.source = source
         self.module = parse(source.for_parser[0])
 
-    @functools.cached_property
+    @cached_property
     def placed(self) -> dict[cst.CSTNode, Placed]:
         """Every node but white space with its place, children before parents."""
         wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
@@ -71,17 +71,17 @@ class Parsed:
             return len(self.source.text)
         return self.source.starts[line - 1] + column + self.source.for_parser[1].get(line, 0)
 
-    @functools.cached_property
+    @cached_property
     def names(self) -> Names:
         """The names of the file and what binds them."""
         return Names(Tree(self.module))
 
-    @functools.cached_property
+    @cached_property
     def comments(self) -> list[Placed]:
         """The comments in order."""
         return [placed for placed in self.placed.values() if isinstance(placed.node, cst.Comment)]
 
-    @functools.cached_property
+    @cached_property
     def compiles(self) -> bool:
         """True when the running Python compiles it too: it knows rules of the language that the grammar does not."""
         try:

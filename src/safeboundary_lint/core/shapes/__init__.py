@@ -6,12 +6,12 @@ A shape is a function in the needs of a rule. It may say yes too often, and neve
 from __future__ import annotations
 
 import ast
-import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 
 _NO_CONSTANTS = (ast.Call, ast.Subscript, ast.Compare, ast.BoolOp, ast.IfExp, ast.Dict, ast.Lambda, ast.Await)
@@ -198,17 +198,17 @@ class Body(list[ast.AST]):
         self.owner = owner
         self.text: str | None = None  # the source of all of it
 
-    @functools.cached_property
+    @cached_property
     def lowered(self) -> str | None:
         """The source in lower case, without the arrows of annotations: what looks for `-` or `>` means operators."""
         return self.text.lower().replace("->", " ") if self.text is not None else None
 
-    @functools.cached_property
+    @cached_property
     def nodes(self) -> list[ast.AST]:
         """Every node, outer ones first."""
         return _below(self)
 
-    @functools.cached_property
+    @cached_property
     def by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
         """The nodes of each kind."""
         found: dict[type[ast.AST], list[ast.AST]] = defaultdict(list)
@@ -226,12 +226,12 @@ class Body(list[ast.AST]):
                 return True
         return False
 
-    @functools.cached_property
+    @cached_property
     def loops(self) -> bool:
         """False when surely no line starts a loop, as a comprehension doesn't: cheaper to tell than to go through the nodes."""
         return self.text is None or _starts_line(self.text, "for") or _starts_line(self.text, "while")
 
-    @functools.cached_property
+    @cached_property
     def sole(self) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The function that a body is, where its source shows no other one in it; None for any other body."""
         node = self[0] if len(self) == 1 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 
 import libcst as cst
 
@@ -12,6 +11,7 @@ from safeboundary_lint.core.finding import Applicability, Confidence, Edit, Fix,
 from safeboundary_lint.core.globs import named_like
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import dotted_text
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.rules.acks import manual_acks
 

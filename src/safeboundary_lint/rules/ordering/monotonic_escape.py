@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
 
 import libcst as cst
 
@@ -14,6 +13,7 @@ from safeboundary_lint.core.clocks import CONSTANT, MONOTONIC, NOTHING, UNKNOWN,
 from safeboundary_lint.core.finding import Applicability, Confidence, Fix, Severity
 from safeboundary_lint.core.matching import Match
 from safeboundary_lint.core.names import last_name
+from safeboundary_lint.core.properties import cached_property
 from safeboundary_lint.core.regex import Regex
 from safeboundary_lint.core.rule import Rule
 from safeboundary_lint.core.sql import is_statement
