@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 from snippets import knowledge
@@ -70,6 +71,17 @@ def test_each_need_must_be_met_by_one_of_its_kinds() -> None:
 
 def test_words() -> None:
     assert Words("a.b_1(\"c d\") # é2 3x").all == {"a", "b_1", "c", "d", "é2", "3x"}
+
+
+PATTERNS = ("id", "s3$", "key", "^try", "tokens?", "retr(y|ies)", "(?:new|fresh)_(?:id|key)$", "a|seq", "[0-9]+_no")
+WORDS = "id idle s3 S3_x KEY monkeys trying retry re_try retries Token new_id renewed fresh_keys b sequel 404_no 404 40404".split()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_patterns_find_in_words_what_they_find_in_each(pattern: str) -> None:
+    needs = tuple(f"%{one}" for one in PATTERNS), (f"%{pattern}",)
+    for word in WORDS:
+        assert is_possible(f"{word} x", knowledge(), needs=needs) is bool(re.search(pattern, word, re.IGNORECASE)), word
 
 
 @pytest.mark.parametrize(

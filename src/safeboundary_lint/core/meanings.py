@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 200_000  # different words that are remembered
 _NUMBERS = ":"  # what is smaller starts with a digit
-_SHORT = 5
+_SHORT = 5  # so many characters are no short word any more: of shorter numbers there are few
 
 
 class Way(Protocol):
@@ -106,6 +106,7 @@ class Meanings:
         self._ways: dict[str, dict[Way, int]] = {}
         self._names: dict[str, int] = {}  # the same for words as names of functions and classes
         self._stems: dict[str, list[_Search]] = defaultdict(list)  # by a text of which each match has one
+        self._heads: dict[tuple[str, ...], set[str]] = defaultdict(set)  # these texts by their first three letters, shorter ones by ()
         self._open: list[_Search] = []  # no such text is known
 
     def take(self, group: Group) -> None:
@@ -137,6 +138,7 @@ class Meanings:
                 self._open.append(asked)
             for stem in stems or ():
                 self._stems[stem].append(asked)
+                self._heads[tuple(stem[:3]) if len(stem) >= 3 else ()].add(stem)
 
     def _forget(self) -> None:
         for several in (self._bits, self._known, self._telling, self._names):
@@ -162,7 +164,7 @@ class Meanings:
         if unknown := words - self._known:  # sets, and no look at each word: nearly all are known, and most say nothing
             for word in unknown & self._sure.keys():
                 self._bits[word] = self._sure[word]
-            names = {word for word in unknown if len(word) < _SHORT or word > _NUMBERS}  # not the hundred thousand numbers of a table
+            names = {word for word in unknown if word > _NUMBERS or len(word) < _SHORT or not word.isdecimal()}  # a table may have a million
             for word, asked in self._candidates(names) if names else ():
                 asked.ask(word)
             self._telling |= unknown & self._bits.keys()
@@ -176,11 +178,12 @@ class Meanings:
         yield from itertools.product(listed, self._open)
         text = "\n".join(listed).lower()
         starts = [0, *itertools.accumulate(len(word) + 1 for word in text.split("\n"))]
-        for stem, searches in self._stems.items():
+        heads = {(), *zip(text, text[1:], text[2:])}  # most texts start with three letters that stand nowhere
+        for stem in itertools.chain.from_iterable(map(self._heads.__getitem__, self._heads.keys() & heads)):
             at = text.find(stem)
             while at >= 0:
                 index = bisect.bisect_right(starts, at) - 1
-                yield from ((listed[index], one) for one in searches)
+                yield from ((listed[index], one) for one in self._stems[stem])
                 at = text.find(stem, starts[index + 1])
 
     def of_names(self, names: Iterable[str]) -> int:
